@@ -1,0 +1,127 @@
+/* nn: a graph of operators, transformed, planned once and run many times with oneDNN. The only layer that includes dnnl.h.
+ *
+ *   nn_graph *g = nn_graph_new(8);                          a graph for batches of 8
+ *   nn_value x = nn_input(g, "image", 3, (int64_t[]){3, 224, 224});
+ *   x = nn_linear(g, ...);                                  operators: each returns the value it makes
+ *   nn_output(g, x);
+ *   nn_plan_new(&plan, g, &options); nn_plan_refresh(plan, source); nn_run(plan, n, inputs, outputs);
+ *
+ * Building never needs a check between the lines: the first error stays in the graph and nn_plan_new returns it. */
+#ifndef DEIT_NN_H
+#define DEIT_NN_H
+
+#include "base/base.h"
+
+typedef enum { NN_F32, NN_BF16 } nn_dtype;
+
+/* ---- Graph ------------------------------------------------------------------------------------------------------- */
+
+typedef struct nn_graph nn_graph;
+typedef int nn_value; /* the index of a node; a node makes one value. Negative: an error was recorded */
+
+/* A graph whose values carry `batch` images. NULL when memory ends. */
+DEIT_INTERNAL nn_graph *nn_graph_new(int64_t batch);
+DEIT_INTERNAL void nn_graph_free(nn_graph *graph);
+DEIT_INTERNAL base_status nn_graph_status(const nn_graph *graph);
+/* ndim of a value and its dims, the batch first. dim: [4]. */
+DEIT_INTERNAL int nn_shape(const nn_graph *graph, nn_value x, int64_t dim[4]);
+
+/* An input [batch, dim...], f32. nn_run takes inputs in the order of these calls, outputs in the order of nn_output's. */
+DEIT_INTERNAL nn_value nn_input(nn_graph *graph, int ndim, const int64_t *dim);
+DEIT_INTERNAL void nn_output(nn_graph *graph, nn_value x);
+
+/* Image to tokens: x [B, C, H, W] -> [B, extra + H/patch * W/patch, dim]. Parameters: cls_token [1, 1, dim], dist_token (if extra is 2),
+ * pos_embed [1, T, dim], patch_embed.proj.weight [dim, C, patch, patch], patch_embed.proj.bias [dim]. */
+DEIT_INTERNAL nn_value nn_tokens(nn_graph *graph, nn_value x, int64_t patch, int64_t dim, int extra);
+/* y = x W^T + b on the last axis; parameters name.weight [out, in], name.bias [out]. */
+DEIT_INTERNAL nn_value nn_linear(nn_graph *graph, nn_value x, int64_t out, const char *name, ...) __attribute__((format(printf, 4, 5)));
+/* Over the last axis; parameters name.weight, name.bias [dim]. */
+DEIT_INTERNAL nn_value nn_layer_norm(nn_graph *graph, nn_value x, float eps, const char *name, ...) __attribute__((format(printf, 4, 5)));
+DEIT_INTERNAL nn_value nn_gelu(nn_graph *graph, nn_value x); /* exact: x Phi(x) */
+DEIT_INTERNAL nn_value nn_add(nn_graph *graph, nn_value a, nn_value b);
+/* Multi-head self-attention: qkv [B, T, 3 D] (q, k, v, each split into heads) -> [B, T, D]; scale (D / heads)^-0.5. */
+DEIT_INTERNAL nn_value nn_attention(nn_graph *graph, nn_value qkv, int64_t heads);
+DEIT_INTERNAL nn_value nn_select_token(nn_graph *graph, nn_value x, int64_t token); /* [B, T, D] -> [B, D] */
+DEIT_INTERNAL nn_value nn_average(nn_graph *graph, nn_value a, nn_value b);         /* (a + b) / 2 */
+/* Mean over the batch of -sum_k target log softmax(logits): logits, targets [B, K] -> [1]. */
+DEIT_INTERNAL nn_value nn_cross_entropy(nn_graph *graph, nn_value logits, nn_value targets);
+
+/* Adds the nodes that compute d loss / d parameter for every parameter that leads to the loss. Call once, before nn_plan_new. */
+DEIT_INTERNAL void nn_backward(nn_graph *graph, nn_value loss);
+
+/* Floating-point operations for one batch: 2 a multiply-add of every matrix product and convolution in the graph as it was built. */
+DEIT_INTERNAL double nn_graph_flops(const nn_graph *graph);
+
+/* ---- Parameters -------------------------------------------------------------------------------------------------- */
+
+/* How a parameter starts (RECIPE: truncated normal 0.02, zeros, ones, PyTorch's default for the patch embedding). */
+typedef enum { NN_INIT_ZERO, NN_INIT_ONE, NN_INIT_NORMAL, NN_INIT_UNIFORM_FAN_IN } nn_init;
+typedef struct {
+    const char *name; /* timm's state_dict name; lives as long as the graph or parameter store it came from */
+    int ndim;
+    int64_t dim[4];
+    int64_t count;  /* elements */
+    int64_t offset; /* of the first element in the flat arrays; a multiple of 16 */
+    nn_init init;
+    int64_t fan_in; /* for NN_INIT_UNIFORM_FAN_IN */
+} nn_param;
+DEIT_INTERNAL int nn_param_count(const nn_graph *graph);
+DEIT_INTERNAL const nn_param *nn_param_at(const nn_graph *graph, int index);
+
+/* Master weights in f32, flat: `values`, and `gradients` where asked for (both [size], params[i] at its offset, gaps are zero). */
+typedef struct {
+    nn_param *params;
+    int count;
+    int64_t size; /* elements of each flat array */
+    float *values, *gradients;
+    base_arena names;
+} nn_params;
+DEIT_INTERNAL base_status nn_params_new(nn_params **params, const nn_graph *graph, bool with_gradients);
+DEIT_INTERNAL void nn_params_free(nn_params *params);
+/* Initial values by each parameter's rule; depends only on seed and the parameters' order. */
+DEIT_INTERNAL void nn_params_init(nn_params *params, uint64_t seed);
+
+/* Where a plan takes weights from: read fills out[count] with parameter `index` (the graph's order). */
+typedef struct {
+    base_status (*read)(void *user, int index, const nn_param *param, float *out);
+    void *user;
+} nn_source;
+DEIT_INTERNAL nn_source nn_params_source(nn_params *params);
+
+/* ---- Plans ------------------------------------------------------------------------------------------------------- */
+
+typedef struct nn_plan nn_plan;
+typedef struct {
+    nn_dtype precision;   /* NN_BF16: bf16 products with f32 accumulation; norms, softmax, losses and the residual stream in f32 */
+    int workers, threads; /* G workers of T OpenMP threads each. A worker runs whole batches of the graph's size; 0: 1 */
+    nn_plan *share;       /* a plan of the same network whose packed weights serve where formats agree; or NULL */
+    nn_params *params;    /* training: where the gradients of nn_backward's graph go; otherwise NULL */
+} nn_plan_options;
+
+/* Runs the passes over the graph (fuse, precision, arena), makes the primitives and allocates what running needs. Takes the graph over: it
+ * is freed with the plan, or now if this fails. Memory is computed first and compared with what the machine has. */
+DEIT_INTERNAL base_status nn_plan_new(nn_plan **plan, nn_graph *graph, const nn_plan_options *options);
+DEIT_INTERNAL void nn_plan_free(nn_plan *plan);
+DEIT_INTERNAL const nn_graph *nn_plan_graph(const nn_plan *plan);
+/* Reads every parameter and packs it in the layout the kernels want. Names the parameter that is not finite. */
+DEIT_INTERNAL base_status nn_plan_refresh(nn_plan *plan, nn_source source);
+/* Bytes of packed weights (those of a shared plan not counted), and of all workers' arenas and scratch together. */
+DEIT_INTERNAL void nn_plan_memory(const nn_plan *plan, size_t *weights, size_t *activations);
+/* inputs[i]: [n, ...] f32 -> outputs[i]: [n, ...] f32, any n; workers share the n images, a graph batch at a time. Creates no primitive and
+ * allocates nothing. With a loss in the graph n must be the graph's batch. One run at a time a plan. */
+DEIT_INTERNAL base_status nn_run(nn_plan *plan, int64_t n, const float *const *inputs, float *const *outputs);
+
+/* ---- oneDNN and its ISA ------------------------------------------------------------------------------------------ */
+
+DEIT_INTERNAL const char *nn_isa_name(void);    /* what oneDNN will use here, e.g. "avx512_core_amx" */
+DEIT_INTERNAL const char *nn_onednn_version(void); /* "3.7.2 (commit)" */
+/* bf16 in hardware (avx512_core_bf16, avx2_vnni_2 or better); oneDNN would emulate it elsewhere, slowly. */
+DEIT_INTERNAL bool nn_has_bf16(void);
+
+/* The GEMM peak: one oneDNN product of size^3 in a precision, timed again and again beside other work. */
+typedef struct nn_peak nn_peak;
+DEIT_INTERNAL base_status nn_peak_new(nn_peak **peak, int64_t size, nn_dtype precision, int threads);
+DEIT_INTERNAL double nn_peak_sample(nn_peak *peak); /* FLOP/s of one product */
+DEIT_INTERNAL void nn_peak_free(nn_peak *peak);
+
+#endif
