@@ -1,12 +1,10 @@
 /* One program for all tests of internals: it includes the amalgamation, so that static functions can be reached. */
+#define DEIT_MAIN
+#define main deit_main
 #include "../../src/deit.c"
+#undef main
 #include "test.h"
 
-#include "test_base.c"
-#include "test_store.c"
-#include "test_image.c"
-#include "test_data.c"
-#include "test_nn.c"
-#include "test_model.c"
+#include "unit_tests.h" /* generated: tests/unit/test_*.c and tests/golden/test_*.c */
 
 int main(int argc, char **argv) { return test_main(argc, argv); }

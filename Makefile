@@ -1,0 +1,163 @@
+# make            build ./deit (installs nothing; says what is missing)
+# make repro      install what is needed, build, print Table 5
+# make test       install what is needed, build, run all tests
+# make help       the other targets
+
+PREFIX ?= /usr/local
+ifeq ($(origin CC),default)
+CC = gcc
+endif
+CFLAGS = -O2
+WARN = -Wall -Wextra
+# LDEXTRA and STATIC= serve to link a shared oneDNN while developing: make ONEDNN=PREFIX STATIC= LDEXTRA=...
+STATIC = -static
+LDEXTRA =
+
+# oneDNN is built once into a cache folder; ONEDNN=PREFIX takes another build (include/, lib/).
+ifdef ONEDNN
+ONEDNN_READY =
+else
+ONEDNN := $(shell src/tools/onednn.sh --prefix)
+ONEDNN_READY = $(ONEDNN)/lib/libdnnl.a
+endif
+
+LIBS = -L$(ONEDNN)/lib -ldnnl -larchive -ljansson -lpng -ljpeg -lnettle -llzma -lzstd -lbz2 -lz -lstdc++ -lm -lpthread
+INCLUDES = -Isrc -Ibuild -I$(ONEDNN)/include
+BASE = -std=gnu11 -fopenmp $(INCLUDES)
+DEFINE_FLAGS = '-DDEIT_FLAGS="$(strip $(1))"'
+
+# What SANITIZE=1 changes: a dynamic build of its own, with checks.
+ifdef SANITIZE
+OUT = build/asan
+TEST_DEIT = build/asan/deit
+TEST_FLAGS = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+else
+OUT = build
+TEST_DEIT = deit
+TEST_FLAGS = -O1 -g
+endif
+
+# *.c and *.h of src, and what is embedded in the program.
+SOURCES = $(shell find src -name '*.[ch]' -o -name '*.inc')
+EMBEDDED = LICENSE NOTICE $(sort $(wildcard repro/* bench/published.tsv weights/manifest.tsv))
+COMMIT := $(shell git describe --always --dirty --abbrev=12 2>/dev/null || echo unknown)
+
+all: check-deps
+	@$(MAKE) --no-print-directory deit
+
+help:
+	@sed -n 's/^# \(make .*\)/\1/p' Makefile
+
+deps:
+	@src/tools/deps.sh
+check-deps:
+	@src/tools/deps.sh --check
+
+# make deps         install what building needs, through apt (root or sudo -n)
+repro: deps
+	@$(MAKE) --no-print-directory deit
+	./deit repro table5
+
+# ---- The program ----
+
+$(ONEDNN_READY):
+	src/tools/onednn.sh
+
+# Rewritten only when the commit or the files changed, so that nothing is compiled for nothing.
+build/version.h: FORCE
+	@mkdir -p build
+	@printf '#ifndef DEIT_COMMIT\n#define DEIT_COMMIT "%s"\n#endif\n#ifndef DEIT_FLAGS\n#define DEIT_FLAGS ""\n#endif\n' \
+	    '$(COMMIT)' >$@.new
+	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+
+build/embed.h: $(EMBEDDED) src/tools/embed.awk Makefile
+	@mkdir -p build
+	@awk -f src/tools/embed.awk $(EMBEDDED) >$@.new && mv $@.new $@
+
+build/deit.c: $(SOURCES) build/version.h build/embed.h src/tools/flatten.awk
+	@awk -v ROOTS='src build' -f src/tools/flatten.awk src/deit.c >$@.new && mv $@.new $@
+
+build/deit.h: src/deit.h
+	@mkdir -p build
+	@cp $< $@
+
+# make amalgamation build/deit.c and build/deit.h, to drop into other programs
+amalgamation: build/deit.c build/deit.h
+
+DEIT_FLAGS = -std=gnu11 $(CFLAGS) -fopenmp $(STATIC)
+deit: build/deit.c build/deit.h $(ONEDNN_READY)
+	$(CC) $(DEIT_FLAGS) $(WARN) -DDEIT_MAIN $(call DEFINE_FLAGS,$(DEIT_FLAGS)) -Ibuild -I$(ONEDNN)/include build/deit.c \
+	    -o $@.new $(LDEXTRA) $(LIBS)
+	@mv $@.new $@
+
+# ---- Daily work: the parts one by one ----
+
+DEV_PARTS = $(shell find src -name '*.c' ! -path src/deit.c)
+DEV_OBJECTS = $(DEV_PARTS:src/%.c=build/dev/%.o)
+# make dev          build the parts one by one into build/dev/deit
+dev: $(if $(wildcard src/cli/main.c),build/dev/deit,$(DEV_OBJECTS))
+build/dev/%.o: src/%.c Makefile | build/version.h build/embed.h $(ONEDNN_READY)
+	@mkdir -p $(@D)
+	@echo '  CC $<'
+	@$(CC) $(BASE) -O2 -g $(WARN) -Werror -DDEIT_MAIN -MMD -c $< -o $@
+build/dev/deit: $(DEV_OBJECTS)
+	$(CC) -fopenmp $(DEV_OBJECTS) -o $@ $(LDEXTRA) $(LIBS)
+-include $(shell find build/dev -name '*.d' 2>/dev/null)
+
+# ---- Tests ----
+
+# make test         install what is needed, build, run all tests; SANITIZE=1: under ASan and UBSan
+test: deps
+	@$(MAKE) --no-print-directory test-programs
+	@DEIT=$(CURDIR)/$(TEST_DEIT) OUT=$(OUT) CC='$(CC)' DROPIN_LIBS='$(LDEXTRA) $(LIBS)' ONEDNN=$(ONEDNN) \
+	    SANITIZE=$(SANITIZE) tests/run.sh
+# make test-golden  the golden tests alone (DEIT_GOLDEN, DEIT_GOLDEN_SALT)
+test-golden: $(OUT)/unit
+	$(OUT)/unit golden_
+# make unit         build the unit tests' program
+unit: $(OUT)/unit
+
+test-programs: $(TEST_DEIT) $(OUT)/unit build/deit.c build/deit.h
+
+UNIT_TESTS = $(sort $(wildcard tests/unit/test_*.c tests/golden/test_*.c))
+build/unit_tests.h: FORCE
+	@mkdir -p build
+	@printf '%s\n' $(UNIT_TESTS:%='#include "../%"') >$@.new
+	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+
+UNIT_SOURCES = $(SOURCES) tests/unit/main.c tests/unit/test.h $(UNIT_TESTS) build/unit_tests.h build/version.h build/embed.h
+$(OUT)/unit: $(UNIT_SOURCES) $(ONEDNN_READY)
+	@mkdir -p $(OUT)
+	$(CC) $(BASE) $(TEST_FLAGS) $(WARN) -Werror tests/unit/main.c -o $@ $(LDEXTRA) $(LIBS)
+build/asan/deit: $(SOURCES) build/version.h build/embed.h $(ONEDNN_READY)
+	@mkdir -p build/asan
+	$(CC) $(BASE) $(TEST_FLAGS) $(WARN) -Werror -DDEIT_MAIN $(call DEFINE_FLAGS,$(TEST_FLAGS)) src/deit.c -o $@ $(LDEXTRA) $(LIBS)
+
+# make bench-check  every speed target; takes minutes and an idle machine
+bench-check: deit
+	tests/bench_check.sh ./deit
+
+# make lint         clang-format, cppcheck, clang-tidy
+lint: build/version.h build/embed.h $(ONEDNN_READY)
+	@src/tools/deps.sh lint
+	@CC='$(CC)' ONEDNN=$(ONEDNN) src/tools/lint.sh
+
+# ---- The rest ----
+
+# make install      PREFIX (default /usr/local), DESTDIR
+install: deit build/deit.c build/deit.h
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/share/man/man1 \
+	    $(DESTDIR)$(PREFIX)/share/deit/weights
+	install -m 755 deit $(DESTDIR)$(PREFIX)/bin/deit
+	install -m 644 build/deit.h $(DESTDIR)$(PREFIX)/include/deit.h
+	install -m 644 build/deit.c LICENSE NOTICE $(DESTDIR)$(PREFIX)/share/deit
+	install -m 644 src/cli/deit.1 $(DESTDIR)$(PREFIX)/share/man/man1/deit.1
+	install -m 644 weights/* $(DESTDIR)$(PREFIX)/share/deit/weights
+
+# make clean        remove what was built here (oneDNN stays in its cache)
+clean:
+	rm -rf build deit deit.new
+
+FORCE:
+.PHONY: all help deps check-deps repro amalgamation dev test test-golden unit test-programs bench-check lint install clean FORCE
+.DELETE_ON_ERROR:
