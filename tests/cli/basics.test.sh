@@ -1,0 +1,20 @@
+name '--version says the commit, oneDNN and how it was compiled'
+check_exit 0 '$DEIT --version'
+check_out '^deit '
+check_out 'oneDNN 3\.[0-9]+'
+check_out '-fopenmp|fsanitize'
+
+name '--licenses has the licence and the notices of what is linked in'
+check_exit 0 '$DEIT --licenses'
+check_out 'Apache License'
+check_out 'oneDNN'
+check_out 'libjpeg-turbo'
+
+name 'the program is static'
+[ "${SANITIZE:-}" ] && skip 'the sanitizers need a dynamic build'
+check_exit 1 'ldd $DEIT'
+check_err 'not a dynamic executable'
+
+name 'output that cannot be written is an error'
+check_exit 1 '$DEIT --licenses >/dev/full'
+check_err '^deit: .*No space left'

@@ -1,0 +1,76 @@
+# For the tests of the command line. A test file is a sequence of named checks:
+#
+#   name 'an unknown model is named, with the nearest one'
+#   check_exit 2 '$DEIT predict --model deit_bse x.jpg'     runs the command; its exit status must be 2
+#   check_err 'deit_base_patch16_224'                       the last command's stderr matches this extended regular expression
+#   check_out '^top-1' / check_no_out 'nan' / check_no_err 'warning'
+#   check 'cmp a.npy b.npy'                                 any shell command that must succeed
+#   skip 'why'                                              leaves the named check here
+#
+# Each file starts in an empty folder of its own, which is removed afterwards. $DEIT is the program, $TREE the source tree.
+# Files larger than a few kilobytes are made by the test, not stored. `$SANITIZE` is set under the sanitizers.
+
+cli_name= cli_state= cli_passed=0 cli_failed=0 cli_skipped=0 cli_why=
+
+cli_close() {
+    case $cli_state in
+    ok) cli_passed=$((cli_passed + 1)) && echo "ok   $cli_file: $cli_name" ;;
+    skip) cli_skipped=$((cli_skipped + 1)) && echo "skip $cli_file: $cli_name: $cli_why" ;;
+    fail) cli_failed=$((cli_failed + 1)) && echo "FAIL $cli_file: $cli_name" ;;
+    esac
+    cli_state=
+}
+name() {
+    cli_close
+    cli_name=$1 cli_state=ok
+}
+skip() {
+    [ "$cli_state" = fail ] || cli_state=skip
+    cli_why=$1
+}
+cli_fail() {
+    cli_state=fail
+    echo "     $1"
+}
+cli_show() { sed -n '1,12s/^/     | /p' "$cli_tmp/out" "$cli_tmp/err"; }
+
+check_exit() {
+    [ "$cli_state" = ok ] || return 0
+    cli_command=$2
+    eval "$2" >"$cli_tmp/out" 2>"$cli_tmp/err" </dev/null
+    cli_status=$?
+    [ $cli_status = "$1" ] && return 0
+    cli_fail "exit status $cli_status, expected $1: $2"
+    cli_show
+}
+check_out() {
+    [ "$cli_state" = ok ] || return 0
+    grep -Eq -- "$1" "$cli_tmp/out" && return 0
+    cli_fail "stdout has no match of: $1   after: $cli_command"
+    cli_show
+}
+check_err() {
+    [ "$cli_state" = ok ] || return 0
+    grep -Eq -- "$1" "$cli_tmp/err" && return 0
+    cli_fail "stderr has no match of: $1   after: $cli_command"
+    cli_show
+}
+check_no_out() {
+    [ "$cli_state" = ok ] || return 0
+    grep -Eq -- "$1" "$cli_tmp/out" || return 0
+    cli_fail "stdout has a match of: $1   after: $cli_command"
+    cli_show
+}
+check_no_err() {
+    [ "$cli_state" = ok ] || return 0
+    grep -Eq -- "$1" "$cli_tmp/err" || return 0
+    cli_fail "stderr has a match of: $1   after: $cli_command"
+    cli_show
+}
+check() {
+    [ "$cli_state" = ok ] || return 0
+    cli_command=$1
+    eval "$1" >"$cli_tmp/out" 2>"$cli_tmp/err" </dev/null && return 0
+    cli_fail "failed: $1"
+    cli_show
+}
