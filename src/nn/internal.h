@@ -1,0 +1,194 @@
+/* What the files of nn share. A graph is an array of nodes in the order they run; node i makes value i. */
+#ifndef DEIT_NN_INTERNAL_H
+#define DEIT_NN_INTERNAL_H
+
+#include "nn/nn.h"
+#include <dnnl.h>
+
+enum { NN_MAX_INPUTS = 4, NN_MAX_PARAMS = 5, NN_MAX_OUTPUTS = 8, NN_MAX_ARGS = 8 };
+
+typedef struct nn_op nn_op;
+typedef struct {
+    const nn_op *op;
+    int n_inputs, input[NN_MAX_INPUTS];
+    int n_params, param[NN_MAX_PARAMS];
+    int ndim;
+    int64_t dim[4];
+    int64_t attr[2];  /* the operator's own: heads, token, patch, ... */
+    float real;       /* the operator's own: eps */
+    nn_dtype dtype;   /* of the stored value */
+    bool gelu;        /* fused: the activation after a linear */
+    bool sum;         /* fused: the last input is added, in place: the value takes its storage over */
+    int64_t saved;    /* f32 numbers kept beside the value for the backward */
+    /* Set by the arena pass. */
+    int alias;        /* the value whose storage this one takes over; -1: its own */
+    int last_use;     /* index of the last node that reads it */
+    size_t bytes, offset, saved_offset; /* in a worker's arena */
+} nn_node;
+
+struct nn_graph {
+    base_arena arena;
+    base_status status;
+    char *message; /* of the first error */
+    int64_t batch;
+    int n_nodes, node_capacity;
+    nn_node *nodes;
+    int n_params, param_capacity;
+    nn_param *params;
+    int n_inputs, inputs[NN_MAX_OUTPUTS], n_outputs, outputs[NN_MAX_OUTPUTS];
+    bool trains;  /* nn_backward was called */
+    double flops; /* of the graph as it was built, before the passes */
+};
+
+/* What a pass needs to know an operator by. */
+typedef enum { NN_KIND_OTHER, NN_KIND_INPUT, NN_KIND_LINEAR, NN_KIND_GELU, NN_KIND_ADD, NN_KIND_ATTENTION, NN_KIND_SELECT, NN_KIND_GRADIENT } nn_kind;
+typedef struct nn_worker nn_worker;
+/* An operator. flops may be NULL (none); backward may be NULL (inputs need no gradient); setup makes what run needs. */
+struct nn_op {
+    const char *name;
+    nn_kind kind;      /* NN_KIND_GRADIENT: its result goes to the parameters' gradients, so it is never dead */
+    bool rowwise;      /* row i of the value depends on row i of the inputs alone: [.., D] -> [.., E] */
+    bool reads_16bit;  /* takes bf16 inputs where the plan's precision is bf16 */
+    bool makes_16bit;  /* its value may be stored as bf16 */
+    double (*flops)(const nn_graph *graph, const nn_node *node);
+    /* Adds the nodes of the gradient; dy is the gradient of the node's value; gradient[i] is set to that of input i. */
+    void (*backward)(nn_graph *graph, int node, nn_value dy, nn_value *gradient);
+    base_status (*setup)(nn_plan *plan, int node);
+    void (*run)(nn_worker *worker, int node);
+};
+
+/* graph.c */
+DEIT_INTERNAL nn_value nn_add_node(nn_graph *graph, const nn_op *op, int n_inputs, const nn_value *input, int ndim, const int64_t *dim);
+DEIT_INTERNAL int nn_add_param(nn_graph *graph, nn_init init, int64_t fan_in, int ndim, const int64_t *dim, const char *format, ...)
+    __attribute__((format(printf, 6, 7)));
+DEIT_INTERNAL nn_value nn_graph_fail(nn_graph *graph, const char *format, ...) __attribute__((format(printf, 2, 3)));
+DEIT_INTERNAL int64_t nn_node_rows(const nn_node *node);  /* product of all dims but the last */
+DEIT_INTERNAL int64_t nn_node_cols(const nn_node *node);  /* the last dim */
+DEIT_INTERNAL int64_t nn_node_count(const nn_node *node); /* elements */
+
+/* op_tokens.c: the first `tokens` tokens of x [B, T, D]. */
+DEIT_INTERNAL nn_value nn_take_tokens(nn_graph *graph, nn_value x, int64_t tokens);
+
+/* passes.c: in this order. */
+DEIT_INTERNAL void nn_pass_dead(nn_graph *graph);
+DEIT_INTERNAL base_status nn_pass_narrow(nn_graph *graph);
+DEIT_INTERNAL void nn_pass_fuse(nn_graph *graph);
+DEIT_INTERNAL void nn_pass_precision(nn_graph *graph, nn_dtype precision);
+DEIT_INTERNAL base_status nn_pass_arena(nn_graph *graph, size_t *bytes);
+
+/* ---- Plans ------------------------------------------------------------------------------------------------------- */
+
+/* A packed copy of a parameter in the layout one kernel asked for; plans of one network share it. */
+typedef struct nn_pack {
+    int param;
+    dnnl_memory_desc_t plain, packed; /* plain: the f32 parameter as the kernel sees it (strides may transpose it) */
+    void *data;
+    size_t bytes;
+    struct nn_pack *next;
+} nn_pack;
+/* The packs of a network and their lifetime: one set for all plans that share it. */
+typedef struct {
+    int references; /* plans that use it */
+    nn_pack *first;
+    base_arena arena;
+} nn_pack_set;
+
+/* Where an argument of a kernel lies when it runs. */
+typedef enum { NN_AT_VALUE, NN_AT_SMALL, NN_AT_PACK, NN_AT_GRADIENT, NN_AT_SCRATCH, NN_AT_CALLER } nn_place;
+typedef struct {
+    int dnnl_arg;
+    nn_place place;
+    int index;     /* NN_AT_VALUE: node; NN_AT_SMALL, NN_AT_GRADIENT: parameter; NN_AT_CALLER: which of nn_kernel_run's pointers */
+    size_t offset; /* bytes from there */
+    const nn_pack *pack; /* NN_AT_PACK */
+} nn_arg;
+/* A oneDNN primitive with its arguments: one set of memory objects a worker and a thread, so that none is shared. */
+typedef struct nn_kernel {
+    dnnl_primitive_t primitive;
+    int n_args, contexts;
+    nn_arg args[NN_MAX_ARGS];
+    dnnl_exec_arg_t *exec; /* [contexts, n_args] */
+    size_t scratch;
+    struct nn_kernel *next; /* the plan's list, for freeing */
+} nn_kernel;
+
+struct nn_worker {
+    nn_plan *plan;
+    int index;
+    uint8_t *arena;      /* values, then for each thread: scratch of the operators, scratch of oneDNN */
+    void **value;        /* [n_nodes]: where each value lies in this run */
+    dnnl_stream_t *stream; /* [threads] */
+};
+
+struct nn_plan {
+    nn_graph *graph;
+    nn_plan_options options;
+    base_arena arena;
+    void **setup;          /* [n_nodes]: what an operator's setup made */
+    nn_kernel *kernels;
+    nn_pack_set *packs;
+    float *small;          /* the parameters that are used as they are (biases, norms, tokens), [small_size] */
+    int64_t *small_offset; /* [n_params], -1: not used as it is */
+    int64_t small_size;
+    size_t value_bytes, arena_bytes;     /* of a worker: its values; and with every thread's scratch */
+    size_t scratch_bytes, kernel_scratch; /* of a thread: the operators' own, then oneDNN's */
+    nn_worker *workers;
+    struct nn_team *team;
+};
+
+/* kernel.c: oneDNN behind a few calls. */
+DEIT_INTERNAL dnnl_engine_t nn_engine(void); /* one CPU engine a process; NULL if oneDNN failed */
+DEIT_INTERNAL base_status nn_onednn_fail(dnnl_status_t status, const char *what);
+/* A matrix product C[m, n] = A[m, k] B[k, n] (+ what attr says); leading strides in elements; transposed: stored as [k, m] or [n, k].
+ * b_any: let oneDNN choose B's layout; `b_packed` then receives it. Threads: of the plan, or 1 with per_thread. */
+typedef struct {
+    int64_t m, n, k;
+    int64_t lda, ldb, ldc;
+    bool a_transposed, b_transposed;
+    dnnl_data_type_t a, b, c;
+    int bias_param;     /* parameter used as bias [n], -1: none */
+    int pack_param;     /* parameter packed as B (b_transposed tells how it is stored), -1: B comes from an argument */
+    bool sum, gelu;     /* post-operations: C += before; GELU */
+    bool add;           /* post-operation: + D[m, n], f32, argument DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1, ldc as C */
+    bool per_thread;    /* made for one thread, run by each thread of the worker on its own pointers */
+} nn_matmul;
+/* Sets kernel->args for bias, B if packed, and scratch; the caller adds the others with nn_kernel_arg in the order A, (B), C, (D). */
+DEIT_INTERNAL base_status nn_matmul_new(nn_kernel **kernel, nn_plan *plan, const nn_matmul *matmul, const nn_arg *a, const nn_arg *b,
+                                        const nn_arg *c, const nn_arg *d);
+DEIT_INTERNAL void nn_kernel_run(const nn_kernel *kernel, nn_worker *worker, int thread, void *const *pointers);
+DEIT_INTERNAL void nn_kernel_free(nn_kernel *kernel);
+DEIT_INTERNAL base_status nn_pack_fill(nn_pack *pack, const float *values);
+DEIT_INTERNAL nn_arg nn_arg_value(int node, size_t offset);
+DEIT_INTERNAL nn_arg nn_arg_caller(int which);
+DEIT_INTERNAL nn_arg nn_arg_gradient(int param);
+DEIT_INTERNAL dnnl_data_type_t nn_dnnl_type(nn_dtype type);
+
+/* plan.c */
+DEIT_INTERNAL void *nn_value_at(const nn_worker *worker, int node);
+DEIT_INTERNAL float *nn_saved_at(const nn_worker *worker, int node);
+DEIT_INTERNAL const float *nn_small_at(const nn_worker *worker, int param);
+DEIT_INTERNAL float *nn_gradient_at(const nn_worker *worker, int param);
+DEIT_INTERNAL void *nn_scratch_at(const nn_worker *worker, int thread);
+DEIT_INTERNAL void nn_want_small(nn_plan *plan, int param);          /* in setup: param will be read with nn_small_at */
+DEIT_INTERNAL void nn_want_scratch(nn_plan *plan, size_t bytes);     /* in setup: bytes of scratch a thread */
+DEIT_INTERNAL void *nn_setup_alloc(nn_plan *plan, int node, size_t bytes); /* zeroed, freed with the plan */
+DEIT_INTERNAL int nn_threads(const nn_worker *worker);
+DEIT_INTERNAL size_t nn_type_size(nn_dtype type);
+
+/* simd.c: loops of our own, picked at run time for the machine. Rows are contiguous unless a stride (in elements) is given. */
+typedef struct {
+    /* y = (x - mean) rstd gamma + beta over each row of cols; y f32 or bf16. */
+    void (*layer_norm)(const float *x, const float *gamma, const float *beta, void *y, nn_dtype y_type, int64_t rows, int64_t cols, float eps);
+    /* In place on s [rows, ld] (cols of it used, ld a multiple of 16): p = softmax(scale s); p may be s (f32) or bf16 with row stride p_ld.
+     * lse (or NULL): [rows] log-sum-exp of scale s. */
+    void (*softmax)(float *s, int64_t ld, void *p, nn_dtype p_type, int64_t p_ld, float *lse, int64_t rows, int64_t cols, float scale);
+    /* y = x Phi(x), count numbers in place of f32 x; y f32 or bf16. */
+    void (*gelu)(const float *x, void *y, nn_dtype y_type, int64_t count);
+    void (*gelu_backward)(const float *x, const float *dy, float *dx, int64_t count);
+    void (*to_bf16)(const float *x, uint16_t *y, int64_t count);
+} nn_simd_table;
+DEIT_INTERNAL const nn_simd_table *nn_simd(void);
+DEIT_INTERNAL int64_t nn_first_not_finite(const float *x, int64_t count); /* index of the first infinity or NaN; -1 */
+DEIT_INTERNAL void nn_sum_rows(const float *x, float *out, int64_t rows, int64_t cols); /* x [rows, cols], columns summed into out [cols] */
+
+#endif

@@ -1,0 +1,277 @@
+/* oneDNN behind a few calls: the engine, matrix products, packed weights, the GEMM peak. */
+#include "nn/internal.h"
+#include <omp.h>
+#include <pthread.h>
+#include <string.h>
+
+static dnnl_engine_t kernel_engine;
+static pthread_once_t kernel_once = PTHREAD_ONCE_INIT;
+static void kernel_start(void) {
+    if (dnnl_engine_create(&kernel_engine, dnnl_cpu, 0)) kernel_engine = NULL;
+}
+DEIT_INTERNAL dnnl_engine_t nn_engine(void) {
+    pthread_once(&kernel_once, kernel_start);
+    return kernel_engine;
+}
+
+DEIT_INTERNAL base_status nn_onednn_fail(dnnl_status_t status, const char *what) {
+    const char *why = status == dnnl_out_of_memory ? "out of memory" : status == dnnl_unimplemented ? "not implemented on this CPU" : "invalid arguments";
+    return base_fail("oneDNN: %s: %s (status %d)", what, why, (int)status);
+}
+
+DEIT_INTERNAL dnnl_data_type_t nn_dnnl_type(nn_dtype type) { return type == NN_BF16 ? dnnl_bf16 : dnnl_f32; }
+
+DEIT_INTERNAL nn_arg nn_arg_value(int node, size_t offset) { return (nn_arg){.place = NN_AT_VALUE, .index = node, .offset = offset}; }
+DEIT_INTERNAL nn_arg nn_arg_caller(int which) { return (nn_arg){.place = NN_AT_CALLER, .index = which}; }
+DEIT_INTERNAL nn_arg nn_arg_gradient(int param) { return (nn_arg){.place = NN_AT_GRADIENT, .index = param}; }
+
+DEIT_INTERNAL void nn_kernel_free(nn_kernel *kernel) {
+    if (!kernel) return;
+    if (kernel->primitive) dnnl_primitive_destroy(kernel->primitive);
+    for (int i = 0; kernel->exec && i < kernel->contexts * kernel->n_args; i++)
+        if (kernel->exec[i].memory) dnnl_memory_destroy(kernel->exec[i].memory);
+    base_free(kernel->exec);
+    base_free(kernel);
+}
+
+/* The pack of a parameter in a layout: an existing one, or a new one without data (nn_plan_new allocates all new ones together). */
+static nn_pack *kernel_pack(nn_plan *plan, int param, const_dnnl_memory_desc_t plain, const_dnnl_memory_desc_t packed) {
+    nn_pack_set *set = plan->packs;
+    for (nn_pack *pack = set->first; pack; pack = pack->next)
+        if (pack->param == param && dnnl_memory_desc_equal(pack->plain, plain) && dnnl_memory_desc_equal(pack->packed, packed)) return pack;
+    nn_pack *pack = base_arena_alloc(&set->arena, sizeof *pack);
+    if (!pack) return NULL;
+    pack->param = param, pack->bytes = dnnl_memory_desc_get_size(packed);
+    if (dnnl_memory_desc_clone(&pack->plain, plain) || dnnl_memory_desc_clone(&pack->packed, packed)) return NULL;
+    pack->next = set->first, set->first = pack;
+    return pack;
+}
+
+/* Fills the layout from the plain parameter; uses the calling thread's OpenMP threads. */
+DEIT_INTERNAL base_status nn_pack_fill(nn_pack *pack, const float *values) {
+    dnnl_primitive_desc_t description = NULL;
+    dnnl_primitive_t reorder = NULL;
+    dnnl_memory_t from = NULL, to = NULL;
+    dnnl_stream_t stream = NULL;
+    dnnl_status_t status = dnnl_reorder_primitive_desc_create(&description, pack->plain, nn_engine(), pack->packed, nn_engine(), NULL);
+    if (!status) status = dnnl_primitive_create(&reorder, description);
+    if (!status) status = dnnl_memory_create(&from, pack->plain, nn_engine(), (void *)values);
+    if (!status) status = dnnl_memory_create(&to, pack->packed, nn_engine(), pack->data);
+    if (!status) status = dnnl_stream_create(&stream, nn_engine(), dnnl_stream_default_flags);
+    dnnl_exec_arg_t args[] = {{DNNL_ARG_FROM, from}, {DNNL_ARG_TO, to}};
+    if (!status) status = dnnl_primitive_execute(reorder, stream, 2, args);
+    if (!status) status = dnnl_stream_wait(stream);
+    if (stream) dnnl_stream_destroy(stream);
+    if (to) dnnl_memory_destroy(to);
+    if (from) dnnl_memory_destroy(from);
+    if (reorder) dnnl_primitive_destroy(reorder);
+    if (description) dnnl_primitive_desc_destroy(description);
+    return status ? nn_onednn_fail(status, "packing a weight") : BASE_OK;
+}
+
+/* Adds an argument; `md` is what the primitive expects there. */
+static base_status kernel_add_arg(nn_kernel *kernel, const_dnnl_memory_desc_t *mds, int dnnl_arg, nn_arg arg, const_dnnl_memory_desc_t md) {
+    if (kernel->n_args == NN_MAX_ARGS) return base_fail("oneDNN: a kernel of more than %d arguments", NN_MAX_ARGS);
+    arg.dnnl_arg = dnnl_arg;
+    mds[kernel->n_args] = md;
+    kernel->args[kernel->n_args++] = arg;
+    return BASE_OK;
+}
+
+/* Memory objects for every context; their pointers are set at each run. */
+static base_status kernel_contexts(nn_kernel *kernel, const_dnnl_memory_desc_t *mds) {
+    kernel->exec = base_calloc((size_t)(kernel->contexts * kernel->n_args), sizeof *kernel->exec);
+    if (!kernel->exec) return BASE_ERROR;
+    for (int i = 0; i < kernel->contexts * kernel->n_args; i++) {
+        kernel->exec[i].arg = kernel->args[i % kernel->n_args].dnnl_arg;
+        dnnl_status_t status = dnnl_memory_create(&kernel->exec[i].memory, mds[i % kernel->n_args], nn_engine(), DNNL_MEMORY_NONE);
+        if (status) return nn_onednn_fail(status, "memory object");
+    }
+    return BASE_OK;
+}
+
+typedef struct {
+    dnnl_memory_desc_t a, b, c, bias, d;
+    dnnl_primitive_attr_t attr;
+    dnnl_post_ops_t post;
+    dnnl_primitive_desc_t primitive;
+} kernel_matmul_descs;
+
+static dnnl_status_t kernel_matrix(dnnl_memory_desc_t *md, int64_t rows, int64_t cols, int64_t ld, bool transposed, dnnl_data_type_t type) {
+    dnnl_dims_t dims = {rows, cols}, strides = {transposed ? 1 : ld, transposed ? ld : 1};
+    return dnnl_memory_desc_create_with_strides(md, 2, dims, type, strides);
+}
+
+static dnnl_status_t kernel_describe(kernel_matmul_descs *d, const nn_matmul *m) {
+    dnnl_status_t status = kernel_matrix(&d->a, m->m, m->k, m->lda, m->a_transposed, m->a);
+    dnnl_dims_t b_dims = {m->k, m->n}, bias_dims = {1, m->n};
+    if (!status && m->pack_param >= 0) status = dnnl_memory_desc_create_with_tag(&d->b, 2, b_dims, m->b, dnnl_format_tag_any);
+    else if (!status) status = kernel_matrix(&d->b, m->k, m->n, m->ldb, m->b_transposed, m->b);
+    if (!status) status = kernel_matrix(&d->c, m->m, m->n, m->ldc, false, m->c);
+    if (!status && m->bias_param >= 0) status = dnnl_memory_desc_create_with_tag(&d->bias, 2, bias_dims, dnnl_f32, dnnl_ab);
+    if (!status && m->add) status = kernel_matrix(&d->d, m->m, m->n, m->n, false, dnnl_f32);
+    if (!status) status = dnnl_primitive_attr_create(&d->attr);
+    if (!status) status = dnnl_primitive_attr_set_scratchpad_mode(d->attr, dnnl_scratchpad_mode_user);
+    if (!status) status = dnnl_post_ops_create(&d->post);
+    if (!status && m->add) status = dnnl_post_ops_append_binary(d->post, dnnl_binary_add, d->d);
+    if (!status && m->gelu) status = dnnl_post_ops_append_eltwise(d->post, dnnl_eltwise_gelu_erf, 0, 0);
+    if (!status && m->sum) status = dnnl_post_ops_append_sum(d->post, 1, 0, dnnl_data_type_undef);
+    if (!status) status = dnnl_primitive_attr_set_post_ops(d->attr, d->post);
+    if (!status) status = dnnl_matmul_primitive_desc_create(&d->primitive, nn_engine(), d->a, d->b, d->bias, d->c, d->attr);
+    return status;
+}
+
+static void kernel_forget(kernel_matmul_descs *d) {
+    dnnl_memory_desc_t all[] = {d->a, d->b, d->c, d->bias, d->d};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (all[i]) dnnl_memory_desc_destroy(all[i]);
+    if (d->post) dnnl_post_ops_destroy(d->post);
+    if (d->attr) dnnl_primitive_attr_destroy(d->attr);
+    if (d->primitive) dnnl_primitive_desc_destroy(d->primitive);
+}
+
+static base_status kernel_matmul_args(nn_kernel *kernel, nn_plan *plan, const nn_matmul *m, const kernel_matmul_descs *d, const nn_arg *a, const nn_arg *b,
+                                      const nn_arg *c, const nn_arg *add) {
+    const_dnnl_memory_desc_t mds[NN_MAX_ARGS];
+    BASE_TRY(kernel_add_arg(kernel, mds, DNNL_ARG_SRC, *a, d->a));
+    const_dnnl_memory_desc_t weights = dnnl_primitive_desc_query_md(d->primitive, dnnl_query_weights_md, 0);
+    if (m->pack_param >= 0) {
+        dnnl_memory_desc_t plain;
+        dnnl_status_t status = kernel_matrix(&plain, m->k, m->n, m->ldb, m->b_transposed, dnnl_f32);
+        if (status) return nn_onednn_fail(status, "weight layout");
+        nn_pack *pack = kernel_pack(plan, m->pack_param, plain, weights);
+        dnnl_memory_desc_destroy(plain);
+        if (!pack) return BASE_ERROR;
+        BASE_TRY(kernel_add_arg(kernel, mds, DNNL_ARG_WEIGHTS, (nn_arg){.place = NN_AT_PACK, .pack = pack}, weights));
+    } else {
+        BASE_TRY(kernel_add_arg(kernel, mds, DNNL_ARG_WEIGHTS, *b, weights));
+    }
+    BASE_TRY(kernel_add_arg(kernel, mds, DNNL_ARG_DST, *c, d->c));
+    if (m->bias_param >= 0) {
+        nn_want_small(plan, m->bias_param);
+        nn_arg bias = {.place = NN_AT_SMALL, .index = m->bias_param};
+        BASE_TRY(kernel_add_arg(kernel, mds, DNNL_ARG_BIAS, bias, d->bias));
+    }
+    if (m->add) BASE_TRY(kernel_add_arg(kernel, mds, DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1, *add, d->d));
+    const_dnnl_memory_desc_t scratch = dnnl_primitive_desc_query_md(d->primitive, dnnl_query_scratchpad_md, 0);
+    kernel->scratch = dnnl_memory_desc_get_size(scratch);
+    if (kernel->scratch) BASE_TRY(kernel_add_arg(kernel, mds, DNNL_ARG_SCRATCHPAD, (nn_arg){.place = NN_AT_SCRATCH}, scratch));
+    return kernel_contexts(kernel, mds);
+}
+
+DEIT_INTERNAL base_status nn_matmul_new(nn_kernel **out, nn_plan *plan, const nn_matmul *m, const nn_arg *a, const nn_arg *b, const nn_arg *c,
+                                        const nn_arg *d) {
+    nn_kernel *kernel = base_calloc(1, sizeof *kernel);
+    if (!kernel) return BASE_ERROR;
+    kernel->next = plan->kernels, plan->kernels = kernel; /* the plan frees it, made or half made */
+    kernel->contexts = plan->options.workers * plan->options.threads;
+    int threads = omp_get_max_threads(); /* oneDNN captures the thread count here */
+    if (m->per_thread) omp_set_num_threads(1);
+    kernel_matmul_descs descs = {0};
+    dnnl_status_t dnnl = kernel_describe(&descs, m);
+    if (!dnnl) dnnl = dnnl_primitive_create(&kernel->primitive, descs.primitive);
+    if (m->per_thread) omp_set_num_threads(threads);
+    base_status status = dnnl ? nn_onednn_fail(dnnl, "matrix product") : kernel_matmul_args(kernel, plan, m, &descs, a, b, c, d);
+    kernel_forget(&descs);
+    *out = kernel;
+    return status;
+}
+
+/* ---- The peak ---------------------------------------------------------------------------------------------------- */
+
+struct nn_peak {
+    int64_t size;
+    int threads;
+    dnnl_primitive_t primitive;
+    dnnl_stream_t stream;
+    dnnl_exec_arg_t args[4];
+    void *data[4];
+    size_t bytes[4];
+};
+
+DEIT_INTERNAL void nn_peak_free(nn_peak *peak) {
+    if (!peak) return;
+    for (int i = 0; i < 4; i++) {
+        if (peak->args[i].memory) dnnl_memory_destroy(peak->args[i].memory);
+        if (peak->data[i]) base_unmap_pages(peak->data[i], peak->bytes[i]);
+    }
+    if (peak->primitive) dnnl_primitive_destroy(peak->primitive);
+    if (peak->stream) dnnl_stream_destroy(peak->stream);
+    base_free(peak);
+}
+
+DEIT_INTERNAL base_status nn_peak_new(nn_peak **out, int64_t size, nn_dtype precision, int threads) {
+    *out = NULL;
+    nn_peak *peak = base_calloc(1, sizeof *peak);
+    if (!peak) return BASE_ERROR;
+    peak->size = size, peak->threads = threads;
+    dnnl_data_type_t type = nn_dnnl_type(precision);
+    nn_matmul m = {.m = size, .n = size, .k = size, .lda = size, .ldb = size, .ldc = size, .a = type, .b = type, .c = type, .bias_param = -1,
+                   .pack_param = 0 /* B in the layout that oneDNN likes best */};
+    int before = omp_get_max_threads();
+    omp_set_num_threads(threads);
+    kernel_matmul_descs descs = {0};
+    dnnl_status_t dnnl = kernel_describe(&descs, &m);
+    if (!dnnl) dnnl = dnnl_primitive_create(&peak->primitive, descs.primitive);
+    if (!dnnl) dnnl = dnnl_stream_create(&peak->stream, nn_engine(), dnnl_stream_default_flags);
+    omp_set_num_threads(before);
+    base_status status = dnnl ? nn_onednn_fail(dnnl, "peak product") : BASE_OK;
+    const int arg[4] = {DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DST, DNNL_ARG_SCRATCHPAD};
+    for (int i = 0; i < 4 && !status; i++) {
+        const_dnnl_memory_desc_t md = i == 0   ? descs.a
+                                      : i == 1 ? dnnl_primitive_desc_query_md(descs.primitive, dnnl_query_weights_md, 0)
+                                      : i == 2 ? descs.c
+                                               : dnnl_primitive_desc_query_md(descs.primitive, dnnl_query_scratchpad_md, 0);
+        peak->bytes[i] = dnnl_memory_desc_get_size(md) + 64;
+        peak->data[i] = base_map_pages(peak->bytes[i]);
+        peak->args[i].arg = arg[i];
+        if (peak->data[i]) memset(peak->data[i], 0x3c, peak->bytes[i]); /* 0.0115 in f32 and bf16: zeros would draw less power */
+        if (!peak->data[i]) status = BASE_ERROR;
+        else if ((dnnl = dnnl_memory_create(&peak->args[i].memory, md, nn_engine(), peak->data[i]))) status = nn_onednn_fail(dnnl, "peak memory");
+    }
+    kernel_forget(&descs);
+    if (status) nn_peak_free(peak);
+    else *out = peak;
+    return status;
+}
+
+DEIT_INTERNAL double nn_peak_sample(nn_peak *peak) {
+    int before = omp_get_max_threads();
+    omp_set_num_threads(peak->threads);
+    double start = base_now();
+    dnnl_primitive_execute(peak->primitive, peak->stream, 4, peak->args);
+    dnnl_stream_wait(peak->stream);
+    double seconds = base_now() - start;
+    omp_set_num_threads(before);
+    return 2.0 * (double)peak->size * (double)peak->size * (double)peak->size / seconds;
+}
+
+DEIT_INTERNAL const char *nn_isa_name(void) {
+    switch (dnnl_get_effective_cpu_isa()) {
+    case dnnl_cpu_isa_sse41: return "sse41";
+    case dnnl_cpu_isa_avx: return "avx";
+    case dnnl_cpu_isa_avx2: return "avx2";
+    case dnnl_cpu_isa_avx2_vnni: return "avx2_vnni";
+    case dnnl_cpu_isa_avx2_vnni_2: return "avx2_vnni_2";
+    case dnnl_cpu_isa_avx512_core: return "avx512_core";
+    case dnnl_cpu_isa_avx512_core_vnni: return "avx512_core_vnni";
+    case dnnl_cpu_isa_avx512_core_bf16: return "avx512_core_bf16";
+    case dnnl_cpu_isa_avx10_1_512: return "avx10_1_512 (avx512_core_fp16)";
+    case dnnl_cpu_isa_avx10_1_512_amx: return "avx10_1_512_amx (avx512_core_amx)";
+    case dnnl_cpu_isa_avx10_1_512_amx_fp16: return "avx10_1_512_amx_fp16 (avx512_core_amx_fp16)";
+    default: return "default";
+    }
+}
+
+DEIT_INTERNAL bool nn_has_bf16(void) {
+    int isa = (int)dnnl_get_effective_cpu_isa();
+    int avx512 = dnnl_cpu_isa_avx512_core_bf16, avx2 = dnnl_cpu_isa_avx2_vnni_2; /* the values are sets of bits */
+    return (isa & avx512) == avx512 || (isa & avx2) == avx2;
+}
+
+DEIT_INTERNAL const char *nn_onednn_version(void) {
+    static char text[64];
+    const dnnl_version_t *version = dnnl_version();
+    snprintf(text, sizeof text, "%d.%d.%d", version->major, version->minor, version->patch);
+    return text;
+}

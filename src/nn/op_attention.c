@@ -1,0 +1,185 @@
+/* Multi-head self-attention: softmax(Q K^T / sqrt(d)) V for every image and head.
+ *
+ * The unit of work is a tile: one image, one head, up to attention_rows queries against all T keys. Its scores [rows, T] are made, normalised
+ * and used while they are in a core's second-level cache (at most ATTENTION_TILE bytes of them), so the T x T matrix of a batch never exists.
+ * Q, K and V are read where the qkv product left them, with strides: nothing is transposed or copied by us. Threads of a worker share tiles. */
+#include "nn/internal.h"
+#include <math.h>
+#include <string.h>
+
+enum { ATTENTION_TILE = 640 << 10 }; /* bytes of f32 scores: all of 197 x 197 (155 KB); 577 tokens take three tiles */
+
+/* attr[0]: heads. */
+typedef struct {
+    int64_t tokens, queries, heads, dim, size; /* size: of a head */
+    int64_t rows, tiles;                       /* of a tile; tiles a head */
+    int64_t scores_ld, bytes_scores;
+    nn_dtype type;                             /* of q, k, v and the softmax's result */
+    nn_kernel *scores[2], *mix[2];             /* for a whole tile, for the last of a head */
+    /* the backward's products, whole heads */
+    nn_kernel *g_scores, *g_probabilities, *g_v, *g_q, *g_k;
+} attention_setup;
+
+static const nn_op attention_op;
+
+DEIT_INTERNAL nn_value nn_attention(nn_graph *graph, nn_value qkv, int64_t heads) {
+    if (qkv < 0) return -1;
+    nn_node from = graph->nodes[qkv];
+    if (from.ndim != 3 || heads < 1 || from.dim[2] % (3 * heads))
+        return nn_graph_fail(graph, "attention: a width of %lld does not divide into %lld heads", (long long)from.dim[2] / 3, (long long)heads);
+    nn_value y = nn_add_node(graph, &attention_op, 1, &qkv, 3, (int64_t[]){from.dim[0], from.dim[1], from.dim[2] / 3});
+    if (y >= 0) graph->nodes[y].attr[0] = heads;
+    return y;
+}
+
+static double attention_flops(const nn_graph *graph, const nn_node *node) {
+    const nn_node *qkv = &graph->nodes[node->input[0]];
+    return 4.0 * (double)nn_node_count(node) * (double)qkv->dim[1];
+}
+
+static void attention_shape(const nn_plan *plan, int forward, const nn_node *qkv, attention_setup *s) {
+    const nn_node *node = &plan->graph->nodes[forward];
+    s->tokens = qkv->dim[1], s->queries = node->dim[1], s->heads = node->attr[0], s->dim = qkv->dim[2] / 3, s->size = s->dim / s->heads;
+    s->scores_ld = (s->tokens + 15) / 16 * 16;
+    s->type = qkv->dtype;
+}
+
+/* S [m, T] = Q [m, d] K^T; O [m, d] = P [m, T] V. Row strides: q, k, v 3 D; o D. */
+static base_status attention_tile_kernels(nn_plan *plan, const attention_setup *s, int64_t m, nn_dtype out, nn_kernel **scores, nn_kernel **mix) {
+    dnnl_data_type_t type = nn_dnnl_type(s->type);
+    nn_arg q = nn_arg_caller(0), k = nn_arg_caller(1), v = nn_arg_caller(2), sc = nn_arg_caller(3), p = nn_arg_caller(4), o = nn_arg_caller(5);
+    nn_matmul first = {.m = m, .n = s->tokens, .k = s->size, .lda = 3 * s->dim, .ldb = 3 * s->dim, .ldc = s->scores_ld, .b_transposed = true, .a = type,
+                       .b = type, .c = dnnl_f32, .bias_param = -1, .pack_param = -1, .per_thread = true};
+    nn_matmul second = {.m = m, .n = s->size, .k = s->tokens, .lda = s->scores_ld, .ldb = 3 * s->dim, .ldc = s->dim, .a = type, .b = type,
+                        .c = nn_dnnl_type(out), .bias_param = -1, .pack_param = -1, .per_thread = true};
+    BASE_TRY(nn_matmul_new(scores, plan, &first, &q, &k, &sc, NULL));
+    return nn_matmul_new(mix, plan, &second, &p, &v, &o, NULL);
+}
+
+static base_status attention_setup_new(nn_plan *plan, int i) {
+    const nn_node *node = &plan->graph->nodes[i];
+    attention_setup *s = nn_setup_alloc(plan, i, sizeof *s);
+    if (!s) return BASE_ERROR;
+    attention_shape(plan, i, &plan->graph->nodes[node->input[0]], s);
+    int64_t most = ATTENTION_TILE / (s->scores_ld * (int64_t)sizeof(float));
+    s->tiles = most < 1 ? s->queries : (s->queries + most - 1) / most;
+    s->rows = (s->queries + s->tiles - 1) / s->tiles;
+    s->tiles = (s->queries + s->rows - 1) / s->rows;
+    s->bytes_scores = s->rows * s->scores_ld * (int64_t)sizeof(float);
+    nn_want_scratch(plan, (size_t)(s->bytes_scores + (s->type == NN_BF16 ? s->bytes_scores / 2 : 0)));
+    BASE_TRY(attention_tile_kernels(plan, s, s->rows, node->dtype, &s->scores[0], &s->mix[0]));
+    int64_t tail = s->queries - s->rows * (s->tiles - 1);
+    if (tail == s->rows) {
+        s->scores[1] = s->scores[0], s->mix[1] = s->mix[0];
+        return BASE_OK;
+    }
+    return attention_tile_kernels(plan, s, tail, node->dtype, &s->scores[1], &s->mix[1]);
+}
+
+static void attention_tile(nn_worker *worker, int i, int thread, int64_t job) {
+    const nn_node *node = &worker->plan->graph->nodes[i];
+    const attention_setup *s = worker->plan->setup[i];
+    int64_t tile = job % s->tiles, head = job / s->tiles % s->heads, image = job / s->tiles / s->heads;
+    bool last = tile == s->tiles - 1;
+    int64_t rows = last ? s->queries - s->rows * tile : s->rows;
+    size_t in = nn_type_size(s->type), out = nn_type_size(node->dtype);
+    uint8_t *k = (uint8_t *)nn_value_at(worker, node->input[0]) + (size_t)(image * s->tokens * 3 * s->dim + s->dim + head * s->size) * in;
+    uint8_t *q = k - (size_t)s->dim * in + (size_t)(tile * s->rows * 3 * s->dim) * in, *v = k + (size_t)s->dim * in;
+    uint8_t *o = (uint8_t *)nn_value_at(worker, i) + (size_t)((image * s->queries + tile * s->rows) * s->dim + head * s->size) * out;
+    float *scores = nn_scratch_at(worker, thread);
+    void *p = s->type == NN_BF16 ? (void *)((uint8_t *)scores + s->bytes_scores) : scores;
+    void *pointers[6] = {q, k, v, scores, p, o};
+    float *lse = node->saved ? nn_saved_at(worker, i) + (image * s->heads + head) * s->tokens + tile * s->rows : NULL;
+    nn_kernel_run(s->scores[last], worker, thread, pointers);
+    nn_simd()->softmax(scores, s->scores_ld, p, s->type, s->scores_ld, lse, rows, s->tokens, 1 / sqrtf((float)s->size));
+    nn_kernel_run(s->mix[last], worker, thread, pointers);
+}
+
+static void attention_run(nn_worker *worker, int i) {
+    const attention_setup *s = worker->plan->setup[i];
+    int64_t jobs = worker->plan->graph->nodes[i].dim[0] * s->heads * s->tiles;
+    int threads = nn_threads(worker);
+#pragma omp parallel for num_threads(threads) if (threads > 1) schedule(static)
+    for (int t = 0; t < threads; t++)
+        for (int64_t job = jobs * t / threads; job < jobs * (t + 1) / threads; job++) attention_tile(worker, i, t, job);
+}
+
+/* ---- Gradient ------------------------------------------------------------------------------------------------------
+ * inputs: qkv [B, T, 3 D], o [B, T, D] (the forward's value, with its log-sum-exp), do [B, T, D] -> dqkv [B, T, 3 D]. For each head:
+ * P = exp(scale Q K^T - lse); dV = P^T dO; dP = dO V^T; dS = scale P (dP - rowsum(dO O)); dQ = dS K; dK = dS^T Q. */
+static base_status attention_gradient_setup(nn_plan *plan, int i) {
+    const nn_node *node = &plan->graph->nodes[i];
+    attention_setup *s = nn_setup_alloc(plan, i, sizeof *s);
+    if (!s) return BASE_ERROR;
+    attention_shape(plan, node->input[1], &plan->graph->nodes[node->input[0]], s);
+    int64_t T = s->tokens, d = s->size, wide = 3 * s->dim, ld = s->scores_ld;
+    s->bytes_scores = T * ld * (int64_t)sizeof(float);
+    nn_want_scratch(plan, (size_t)s->bytes_scores * 2);
+    nn_arg c[8];
+    for (int j = 0; j < 8; j++) c[j] = nn_arg_caller(j); /* q k v, do, P, dP, dq/dk/dv */
+    nn_matmul m = {.a = dnnl_f32, .b = dnnl_f32, .c = dnnl_f32, .bias_param = -1, .pack_param = -1, .per_thread = true};
+    m.m = T, m.n = T, m.k = d, m.lda = wide, m.ldb = wide, m.ldc = ld, m.b_transposed = true;
+    BASE_TRY(nn_matmul_new(&s->g_scores, plan, &m, &c[0], &c[1], &c[4], NULL));
+    m.lda = s->dim;
+    BASE_TRY(nn_matmul_new(&s->g_probabilities, plan, &m, &c[3], &c[2], &c[5], NULL));
+    m.m = T, m.n = d, m.k = T, m.lda = ld, m.ldc = wide, m.b_transposed = false, m.a_transposed = true, m.ldb = s->dim;
+    BASE_TRY(nn_matmul_new(&s->g_v, plan, &m, &c[4], &c[3], &c[6], NULL));
+    m.ldb = wide;
+    BASE_TRY(nn_matmul_new(&s->g_k, plan, &m, &c[5], &c[0], &c[6], NULL));
+    m.a_transposed = false;
+    return nn_matmul_new(&s->g_q, plan, &m, &c[5], &c[1], &c[6], NULL);
+}
+
+/* P and dP become P and dS, in place. o, d_o: [T, d] with row stride D. */
+static void attention_gradient_scores(const attention_setup *s, float *p, float *dp, const float *lse, const float *o, const float *d_o) {
+    float scale = 1 / sqrtf((float)s->size);
+    for (int64_t t = 0; t < s->tokens; t++, p += s->scores_ld, dp += s->scores_ld, o += s->dim, d_o += s->dim) {
+        float dot = 0;
+        for (int64_t j = 0; j < s->size; j++) dot += o[j] * d_o[j];
+        for (int64_t j = 0; j < s->tokens; j++) {
+            p[j] = expf(scale * p[j] - lse[t]);
+            dp[j] = scale * p[j] * (dp[j] - dot);
+        }
+    }
+}
+
+static void attention_gradient_head(nn_worker *worker, int i, int thread, int64_t job) {
+    const nn_node *node = &worker->plan->graph->nodes[i];
+    const attention_setup *s = worker->plan->setup[i];
+    int64_t head = job % s->heads, image = job / s->heads, wide = image * s->tokens * 3 * s->dim + head * s->size;
+    int64_t narrow = image * s->tokens * s->dim + head * s->size;
+    float *q = (float *)nn_value_at(worker, node->input[0]) + wide, *k = q + s->dim, *v = k + s->dim;
+    float *o = (float *)nn_value_at(worker, node->input[1]) + narrow, *d_o = (float *)nn_value_at(worker, node->input[2]) + narrow;
+    float *dq = (float *)nn_value_at(worker, i) + wide, *dk = dq + s->dim, *dv = dk + s->dim;
+    float *p = nn_scratch_at(worker, thread), *dp = p + s->tokens * s->scores_ld;
+    const float *lse = nn_saved_at(worker, node->input[1]) + job * s->tokens;
+    void *pointers[7] = {q, k, v, d_o, p, dp, dq};
+    nn_kernel_run(s->g_scores, worker, thread, pointers);
+    nn_kernel_run(s->g_probabilities, worker, thread, pointers);
+    attention_gradient_scores(s, p, dp, lse, o, d_o);
+    nn_kernel_run(s->g_q, worker, thread, pointers);
+    pointers[6] = dk;
+    nn_kernel_run(s->g_k, worker, thread, pointers);
+    pointers[6] = dv;
+    nn_kernel_run(s->g_v, worker, thread, pointers);
+}
+
+static void attention_gradient_run(nn_worker *worker, int i) {
+    const attention_setup *s = worker->plan->setup[i];
+    int64_t jobs = worker->plan->graph->nodes[i].dim[0] * s->heads;
+    int threads = nn_threads(worker);
+#pragma omp parallel for num_threads(threads) if (threads > 1) schedule(static)
+    for (int t = 0; t < threads; t++)
+        for (int64_t job = jobs * t / threads; job < jobs * (t + 1) / threads; job++) attention_gradient_head(worker, i, t, job);
+}
+static const nn_op attention_gradient_op = {.name = "attention gradient", .setup = attention_gradient_setup, .run = attention_gradient_run};
+
+static void attention_backward(nn_graph *graph, int i, nn_value dy, nn_value *gradient) {
+    nn_node forward = graph->nodes[i], qkv = graph->nodes[forward.input[0]];
+    graph->nodes[i].saved = forward.dim[0] * forward.attr[0] * forward.dim[1]; /* log-sum-exp [B, heads, T] */
+    nn_value inputs[3] = {forward.input[0], i, dy};
+    gradient[0] = nn_add_node(graph, &attention_gradient_op, 3, inputs, qkv.ndim, qkv.dim);
+}
+
+static const nn_op attention_op = {.name = "attention", .kind = NN_KIND_ATTENTION, .reads_16bit = true, .makes_16bit = true, .flops = attention_flops,
+                                   .backward = attention_backward, .setup = attention_setup_new, .run = attention_run};
