@@ -12,12 +12,13 @@ WARN = -Wall -Wextra
 # LDEXTRA and STATIC= serve to link a shared oneDNN while developing: make ONEDNN=PREFIX STATIC= LDEXTRA=...
 STATIC = -static
 LDEXTRA =
+GC = -Wl,--gc-sections
 
 # oneDNN is built once into a cache folder; ONEDNN=PREFIX takes another build (include/, lib/).
 ifdef ONEDNN
 ONEDNN_READY =
 else
-ONEDNN := $(shell src/tools/onednn.sh --prefix)
+ONEDNN := $(shell CXX='$(CXX)' src/tools/onednn.sh --prefix 2>/dev/null)
 ONEDNN_READY = $(ONEDNN)/lib/libdnnl.a
 endif
 
@@ -61,7 +62,7 @@ repro: deps
 # ---- The program ----
 
 $(ONEDNN_READY):
-	src/tools/onednn.sh
+	@CXX='$(CXX)' src/tools/onednn.sh
 
 # Rewritten only when the commit or the files changed, so that nothing is compiled for nothing.
 build/version.h: FORCE
@@ -87,7 +88,7 @@ amalgamation: build/deit.c build/deit.h
 DEIT_FLAGS = -std=gnu11 $(CFLAGS) -fopenmp $(STATIC)
 deit: build/deit.c build/deit.h $(ONEDNN_READY)
 	$(CC) $(DEIT_FLAGS) $(WARN) -DDEIT_MAIN $(call DEFINE_FLAGS,$(DEIT_FLAGS)) -Ibuild -I$(ONEDNN)/include build/deit.c \
-	    -o $@.new $(LDEXTRA) $(LIBS)
+	    -o $@.new $(GC) $(LDEXTRA) $(LIBS)
 	@mv $@.new $@
 
 # ---- Daily work: the parts one by one ----

@@ -11,8 +11,8 @@ if [ "${1:-}" = --check ]; then
     shift
 fi
 case ${1:-build} in
-build) packages='gcc g++ make git cmake curl ca-certificates xz-utils libarchive-dev libbz2-dev libjansson-dev libjpeg-dev
-    liblzma-dev libpng-dev libzstd-dev nettle-dev zlib1g-dev' ;;
+build) packages='gcc g++ make git curl ca-certificates xz-utils libarchive-dev libbz2-dev libjansson-dev libjpeg-dev liblzma-dev
+    libpng-dev libzstd-dev nettle-dev zlib1g-dev' ;;
 lint) packages='clang-format clang-tidy cppcheck' ;;
 *)
     echo "deps.sh: unknown set '$1': build or lint" >&2
@@ -25,7 +25,7 @@ if ! command -v dpkg-query >/dev/null; then
     for header in archive.h bzlib.h jansson.h jpeglib.h lzma.h png.h zstd.h nettle/sha2.h zlib.h; do
         printf '#include <stdio.h>\n#include <%s>\n' "$header" | cc -E - >/dev/null 2>&1 && continue
         echo "deit: <$header> was not found. Install the development files (static libraries too) of: libarchive, bzip2," >&2
-        echo "jansson, libjpeg-turbo, xz, libpng, zstd, nettle, zlib; and a C++ compiler and cmake. Then run make again." >&2
+        echo "jansson, libjpeg-turbo, xz, libpng, zstd, nettle, zlib; and a C++ compiler. Then run make again." >&2
         exit 1
     done
     exit 0
