@@ -9,6 +9,7 @@ CC = gcc
 endif
 CFLAGS = -O2
 WARN = -Wall -Wextra
+WERROR = -Werror
 # LDEXTRA and STATIC= serve to link a shared oneDNN while developing: make ONEDNN=PREFIX STATIC= LDEXTRA=...
 STATIC = -static
 LDEXTRA =
@@ -100,7 +101,7 @@ dev: $(if $(wildcard src/cli/main.c),build/dev/deit,$(DEV_OBJECTS))
 build/dev/%.o: src/%.c Makefile | build/version.h build/embed.h $(ONEDNN_READY)
 	@mkdir -p $(@D)
 	@echo '  CC $<'
-	@$(CC) $(BASE) -O2 -g $(WARN) -Werror -DDEIT_MAIN -MMD -c $< -o $@
+	@$(CC) $(BASE) -O2 -g $(WARN) $(WERROR) -DDEIT_MAIN -MMD -c $< -o $@
 build/dev/deit: $(DEV_OBJECTS)
 	$(CC) -fopenmp $(DEV_OBJECTS) -o $@ $(LDEXTRA) $(LIBS)
 -include $(shell find build/dev -name '*.d' 2>/dev/null)
@@ -129,10 +130,10 @@ build/unit_tests.h: FORCE
 UNIT_SOURCES = $(SOURCES) tests/unit/main.c tests/unit/test.h $(UNIT_TESTS) build/unit_tests.h build/version.h build/embed.h
 $(OUT)/unit: $(UNIT_SOURCES) $(ONEDNN_READY)
 	@mkdir -p $(OUT)
-	$(CC) $(BASE) $(TEST_FLAGS) $(WARN) -Werror tests/unit/main.c -o $@ $(LDEXTRA) $(LIBS)
+	$(CC) $(BASE) $(TEST_FLAGS) $(WARN) $(WERROR) tests/unit/main.c -o $@ $(LDEXTRA) $(LIBS)
 build/asan/deit: $(SOURCES) build/version.h build/embed.h $(ONEDNN_READY)
 	@mkdir -p build/asan
-	$(CC) $(BASE) $(TEST_FLAGS) $(WARN) -Werror -DDEIT_MAIN $(call DEFINE_FLAGS,$(TEST_FLAGS)) src/deit.c -o $@ $(LDEXTRA) $(LIBS)
+	$(CC) $(BASE) $(TEST_FLAGS) $(WARN) $(WERROR) -DDEIT_MAIN $(call DEFINE_FLAGS,$(TEST_FLAGS)) src/deit.c -o $@ $(LDEXTRA) $(LIBS)
 
 # make bench-check  every speed target; takes minutes and an idle machine
 bench-check: deit

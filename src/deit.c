@@ -6,10 +6,36 @@
 #define DEIT_AMALGAMATION
 #endif
 
-#include "base/status.c"
-#include "base/memory.c"
 #include "base/file.c"
 #include "base/hash.c"
 #include "base/log.c"
 #include "base/machine.c"
+#include "base/memory.c"
 #include "base/random.c"
+#include "base/status.c"
+
+#include "store/convert.c"
+#include "store/npy.c"
+#include "store/pickle.c"
+#include "store/safetensors.c"
+#include "store/store.c"
+#include "store/zip.c"
+
+#include "nn/autodiff.c"
+#include "nn/graph.c"
+#include "nn/kernel.c"
+#include "nn/op_attention.c"
+#include "nn/op_eltwise.c"
+#include "nn/op_linear.c"
+#include "nn/op_loss.c"
+#include "nn/op_norm.c"
+#include "nn/op_tokens.c"
+#include "nn/params.c"
+#include "nn/passes.c"
+#include "nn/plan.c"
+#include "nn/simd.c"
+
+#include "model/grid.c"
+#include "model/net.c"
+#include "model/registry.c"
+#include "model/vit.c"
