@@ -78,7 +78,8 @@ typedef struct {
 } nn_params;
 DEIT_INTERNAL base_status nn_params_new(nn_params **params, const nn_graph *graph, bool with_gradients);
 DEIT_INTERNAL void nn_params_free(nn_params *params);
-/* Initial values by each parameter's rule; depends only on seed and the parameters' order. */
+/* Initial values of one parameter by its rule, and of all; they depend only on seed and the parameter's index. */
+DEIT_INTERNAL void nn_param_init(const nn_param *param, int index, uint64_t seed, float *out);
 DEIT_INTERNAL void nn_params_init(nn_params *params, uint64_t seed);
 
 /* Where a plan takes weights from: read fills out[count] with parameter `index` (the graph's order). */

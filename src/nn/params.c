@@ -49,19 +49,19 @@ static float params_truncated_normal(base_random *random) {
     }
 }
 
+DEIT_INTERNAL void nn_param_init(const nn_param *param, int index, uint64_t seed, float *out) {
+    base_random random = base_random_stream(seed, 0, (uint64_t)index, PARAMS_RANDOM_INIT);
+    double bound = param->fan_in > 0 ? 1 / sqrt((double)param->fan_in) : 0;
+    for (int64_t j = 0; j < param->count; j++) switch (param->init) {
+        case NN_INIT_ZERO: out[j] = 0; break;
+        case NN_INIT_ONE: out[j] = 1; break;
+        case NN_INIT_NORMAL: out[j] = params_truncated_normal(&random); break;
+        case NN_INIT_UNIFORM_FAN_IN: out[j] = (float)(bound * (2 * base_random_uniform(&random) - 1)); break;
+        }
+}
+
 DEIT_INTERNAL void nn_params_init(nn_params *params, uint64_t seed) {
-    for (int i = 0; i < params->count; i++) {
-        const nn_param *param = &params->params[i];
-        float *value = params->values + param->offset;
-        base_random random = base_random_stream(seed, 0, (uint64_t)i, PARAMS_RANDOM_INIT);
-        double bound = param->fan_in > 0 ? 1 / sqrt((double)param->fan_in) : 0;
-        for (int64_t j = 0; j < param->count; j++) switch (param->init) {
-            case NN_INIT_ZERO: value[j] = 0; break;
-            case NN_INIT_ONE: value[j] = 1; break;
-            case NN_INIT_NORMAL: value[j] = params_truncated_normal(&random); break;
-            case NN_INIT_UNIFORM_FAN_IN: value[j] = (float)(bound * (2 * base_random_uniform(&random) - 1)); break;
-            }
-    }
+    for (int i = 0; i < params->count; i++) nn_param_init(&params->params[i], i, seed, params->values + params->params[i].offset);
 }
 
 static base_status params_read(void *user, int index, const nn_param *param, float *out) {

@@ -4,8 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-/* The inlined helpers pass vectors by value; no call with them remains for the ABI to matter. */
-#pragma GCC diagnostic push
+/* The inlined helpers pass vectors by value; no call with them remains for the ABI to matter. (Not popped: GCC warns at the unit's end.) */
 #pragma GCC diagnostic ignored "-Wpsabi"
 
 typedef float simd_f32 __attribute__((vector_size(64), aligned(4), may_alias));
@@ -211,7 +210,6 @@ SIMD_SET(avx512, __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,
 #endif
 #undef SIMD_SET
 #undef SIMD_INLINE
-#pragma GCC diagnostic pop
 
 /* Follows oneDNN's choice, so that ONEDNN_MAX_CPU_ISA limits these loops too. */
 DEIT_INTERNAL const nn_simd_table *nn_simd(void) {

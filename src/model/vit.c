@@ -1,0 +1,67 @@
+/* ViT and DeiT, as timm's VisionTransformer and VisionTransformerDistilled: pre-norm blocks, exact GELU, layer norm eps 1e-6. */
+#include "model/internal.h"
+
+static nn_value vit_block(const model_config *config, nn_graph *g, nn_value x, int i) {
+    nn_value y = nn_layer_norm(g, x, 1e-6f, "blocks.%d.norm1", i);
+    y = nn_linear(g, y, 3 * config->dim, "blocks.%d.attn.qkv", i);
+    y = nn_attention(g, y, config->heads);
+    y = nn_linear(g, y, config->dim, "blocks.%d.attn.proj", i);
+    x = nn_add(g, x, y);
+    y = nn_layer_norm(g, x, 1e-6f, "blocks.%d.norm2", i);
+    y = nn_linear(g, y, 4 * config->dim, "blocks.%d.mlp.fc1", i);
+    y = nn_gelu(g, y);
+    y = nn_linear(g, y, config->dim, "blocks.%d.mlp.fc2", i);
+    return nn_add(g, x, y);
+}
+
+/* x: [B, 3, S, S] -> tokens [B, 1 (+ 1) + (S / patch)^2, dim] -> blocks -> heads on the first tokens */
+static int vit_build(const model_config *config, nn_graph *g, nn_value x, nn_value logits[MODEL_MAX_HEADS]) {
+    x = nn_tokens(g, x, config->patch, config->dim, config->distilled ? 2 : 1);
+    for (int i = 0; i < config->depth; i++) x = vit_block(config, g, x, i);
+    x = nn_layer_norm(g, x, 1e-6f, "norm");
+    logits[0] = nn_linear(g, nn_select_token(g, x, 0), config->classes, "head");
+    if (!config->distilled) return 1;
+    logits[1] = nn_linear(g, nn_select_token(g, x, 1), config->classes, "head_dist");
+    return 2;
+}
+
+static base_status vit_check(const model_config *c) {
+    if (c->patch < 1 || c->dim < 1 || c->depth < 1 || c->heads < 1 || c->classes < 1 || c->image < 1)
+        return base_fail_as(BASE_USAGE, "%s: image, patch, dim, depth, heads and classes must be at least 1", c->name);
+    if (c->dim > 1 << 16 || c->depth > 1000 || c->classes > 1 << 24 || c->image > 1 << 14)
+        return base_fail_as(BASE_USAGE, "%s: dim up to 65536, depth up to 1000, image up to 16384, classes up to 16777216", c->name);
+    if (c->image % c->patch) return base_fail_as(BASE_USAGE, "%s: an image of %d does not divide into patches of %d; choose a multiple", c->name, c->image, c->patch);
+    if (c->dim % c->heads) return base_fail_as(BASE_USAGE, "%s: a dim of %d does not divide into %d heads", c->name, c->dim, c->heads);
+    return BASE_OK;
+}
+
+static const model_family vit_family = {"vit", vit_build, vit_check};
+
+#define VIT_IMAGENET {0.485f, 0.456f, 0.406f}, {0.229f, 0.224f, 0.225f}
+#define VIT_HALF {0.5f, 0.5f, 0.5f}, {0.5f, 0.5f, 0.5f}
+#define VIT(name, image, patch, dim, depth, heads, distilled, crop, mean_std) \
+    {name, &vit_family, image, 1000, patch, dim, depth, heads, distilled, crop, MODEL_BICUBIC, mean_std}
+static const model_config vit_configs[] = {
+    VIT("deit_tiny_patch16_224", 224, 16, 192, 12, 3, false, 0.875, VIT_IMAGENET),
+    VIT("deit_small_patch16_224", 224, 16, 384, 12, 6, false, 0.875, VIT_IMAGENET),
+    VIT("deit_base_patch16_224", 224, 16, 768, 12, 12, false, 0.875, VIT_IMAGENET),
+    VIT("deit_base_patch16_384", 384, 16, 768, 12, 12, false, 0.875, VIT_IMAGENET),
+    VIT("deit_tiny_distilled_patch16_224", 224, 16, 192, 12, 3, true, 0.875, VIT_IMAGENET),
+    VIT("deit_small_distilled_patch16_224", 224, 16, 384, 12, 6, true, 0.875, VIT_IMAGENET),
+    VIT("deit_base_distilled_patch16_224", 224, 16, 768, 12, 12, true, 0.875, VIT_IMAGENET),
+    VIT("deit_base_distilled_patch16_384", 384, 16, 768, 12, 12, true, 0.875, VIT_IMAGENET),
+    VIT("vit_base_patch16_384", 384, 16, 768, 12, 12, false, 1.0, VIT_HALF),
+    VIT("vit_base_patch32_384", 384, 32, 768, 12, 12, false, 1.0, VIT_HALF),
+    VIT("vit_large_patch16_384", 384, 16, 1024, 24, 16, false, 1.0, VIT_HALF),
+    VIT("vit_large_patch32_384", 384, 32, 1024, 24, 16, false, 1.0, VIT_HALF),
+};
+DEIT_INTERNAL const model_config *model_vit_configs(int *count) {
+    *count = (int)(sizeof vit_configs / sizeof *vit_configs);
+    return vit_configs;
+}
+DEIT_INTERNAL model_config model_vit(void) {
+    return (model_config)VIT("vit", 224, 16, 192, 12, 3, false, 0.875, VIT_IMAGENET);
+}
+#undef VIT
+#undef VIT_IMAGENET
+#undef VIT_HALF
