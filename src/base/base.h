@@ -1,8 +1,10 @@
-/* base: what every layer stands on - status and messages, memory, files, hashes, random numbers, log and progress, time, the machine. */
+/* base: what every layer stands on - status and messages, memory, files, hashes, random numbers, log and progress,
+ * time, the machine. */
 #ifndef DEIT_BASE_H
 #define DEIT_BASE_H
 
-/* sched_getaffinity, O_CLOEXEC, madvise and the like: must come before the first system header, so base.h is included first. */
+/* sched_getaffinity, O_CLOEXEC, madvise and the like: must come before the first system header, so base.h is included
+ * first. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
@@ -17,7 +19,8 @@
 #error "deit needs IEEE arithmetic: compile without -ffast-math"
 #endif
 
-/* Marks what a layer's header offers to higher layers. In the amalgamation (DEIT_AMALGAMATION) all of it is local to the one unit. */
+/* Marks what a layer's header offers to higher layers. In the amalgamation (DEIT_AMALGAMATION) all of it is local to
+ * the one unit. */
 #ifdef DEIT_AMALGAMATION
 #define DEIT_INTERNAL static __attribute__((unused))
 #else
@@ -34,11 +37,21 @@ typedef enum {
     BASE_CANCELLED = 4, /* the cancel flag was set */
 } base_status;
 
-/* Records a message for this thread (printf rules, at most 4 KiB) and returns BASE_ERROR, or `status` with base_fail_as. */
-DEIT_INTERNAL base_status base_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
-DEIT_INTERNAL base_status base_fail_as(base_status status, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* Puts "text: " before this thread's message, for a caller that knows the file or the step; returns `status` unchanged. */
-DEIT_INTERNAL base_status base_fail_in(base_status status, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Records a message for this thread (printf rules, at most 4 KiB) and returns BASE_ERROR, or `status` with
+ * base_fail_as. */
+DEIT_INTERNAL base_status base_fail_as(base_status status, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+/* A macro, so that the compiler sees that the outcome is never BASE_OK, and does not warn of variables it thinks unset.
+ */
+#define base_fail(...)                                                                                                 \
+    __extension__({                                                                                                    \
+        base_fail_as(BASE_ERROR, __VA_ARGS__);                                                                         \
+        BASE_ERROR;                                                                                                    \
+    })
+/* Puts "text: " before this thread's message, for a caller that knows the file or the step; returns `status` unchanged.
+ */
+DEIT_INTERNAL base_status base_fail_in(base_status status, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 /* This thread's last message; "" if none. Valid until the thread's next failure. */
 DEIT_INTERNAL const char *base_message(void);
 /* Runs an expression that returns base_status; returns from the calling function with it unless it is BASE_OK. */
@@ -50,14 +63,16 @@ DEIT_INTERNAL const char *base_message(void);
 
 /* ---- Memory ------------------------------------------------------------------------------------------------------ */
 
-/* Like malloc, calloc, realloc, strdup, but: aligned to 64 bytes, counted, and able to fail on purpose. On failure they return NULL and
- * have recorded a message that names the size: `if (!p) return BASE_ERROR;`. Free with base_free (NULL allowed). */
+/* Like malloc, calloc, realloc, strdup, but: aligned to 64 bytes, counted, and able to fail on purpose. On failure they
+ * return NULL and have recorded a message that names the size: `if (!p) return BASE_ERROR;`. Free with base_free (NULL
+ * allowed). */
 DEIT_INTERNAL void *base_malloc(size_t bytes);
 DEIT_INTERNAL void *base_calloc(size_t count, size_t bytes);
 DEIT_INTERNAL void *base_realloc(void *old, size_t bytes);
 DEIT_INTERNAL char *base_strdup(const char *text);
 DEIT_INTERNAL void base_free(void *memory);
-/* Large buffers: mapped straight from the system, zeroed, on huge pages where there are some. base_unmap_pages frees them. */
+/* Large buffers: mapped straight from the system, zeroed, on huge pages where there are some. base_unmap_pages frees
+ * them. */
 DEIT_INTERNAL void *base_map_pages(size_t bytes);
 DEIT_INTERNAL void base_unmap_pages(void *memory, size_t bytes);
 /* Makes the n-th allocation from now on (1: the next) and all after it fail; 0 switches that off. For tests. */
@@ -65,7 +80,8 @@ DEIT_INTERNAL void base_fault_after(long n);
 /* Bytes now held by base_malloc and base_map_pages together; for tests of leaks and of steady memory. */
 DEIT_INTERNAL size_t base_memory_held(void);
 
-/* An arena: many small allocations that are freed together. Zero-initialise to begin; allocations are zeroed, aligned to 16. */
+/* An arena: many small allocations that are freed together. Zero-initialise to begin; allocations are zeroed, aligned
+ * to 16. */
 typedef struct base_arena {
     struct base_arena_block *block;
 } base_arena;
@@ -73,7 +89,8 @@ DEIT_INTERNAL void *base_arena_alloc(base_arena *arena, size_t bytes);
 DEIT_INTERNAL char *base_arena_printf(base_arena *arena, const char *format, ...) __attribute__((format(printf, 2, 3)));
 DEIT_INTERNAL void base_arena_free(base_arena *arena);
 
-/* A text that grows. Zero-initialise to begin. If memory ends, `failed` stays set and the text is cut: check it once at the end. */
+/* A text that grows. Zero-initialise to begin. If memory ends, `failed` stays set and the text is cut: check it once at
+ * the end. */
 typedef struct {
     char *data; /* NUL-terminated once anything was added; NULL before */
     size_t size, capacity;
@@ -85,7 +102,8 @@ DEIT_INTERNAL void base_text_free(base_text *text);
 
 /* ---- Files ------------------------------------------------------------------------------------------------------- */
 
-/* Reads a whole file. *data is base_malloc'd with a NUL after its end. limit: more bytes than that is an error (0: none). */
+/* Reads a whole file. *data is base_malloc'd with a NUL after its end. limit: more bytes than that is an error (0:
+ * none). */
 DEIT_INTERNAL base_status base_read_file(const char *path, size_t limit, char **data, size_t *size);
 
 /* A file mapped read-only. A zero-byte file gives data = NULL, size = 0. */
@@ -96,9 +114,10 @@ typedef struct {
 DEIT_INTERNAL base_status base_map_file(base_mapping *mapping, const char *path);
 DEIT_INTERNAL void base_unmap_file(base_mapping *mapping);
 
-/* An output written beside its final name and renamed when complete, so that a full disk or a stop never leaves half a file. A path that
- * exists and is not a regular file (/dev/full, a pipe) is written in place; "-" is standard output. After open, exactly one of commit
- * (flush, fsync, rename) or abort (remove) must follow; a failed write or commit has already cleaned up after abort is called. */
+/* An output written beside its final name and renamed when complete, so that a full disk or a stop never leaves half a
+ * file. A path that exists and is not a regular file (/dev/full, a pipe) is written in place; "-" is standard output.
+ * After open, exactly one of commit (flush, fsync, rename) or abort (remove) must follow; a failed write or commit has
+ * already cleaned up after abort is called. */
 typedef struct base_output base_output;
 DEIT_INTERNAL base_status base_output_open(base_output **output, const char *path);
 DEIT_INTERNAL base_status base_output_write(base_output *output, const void *data, size_t size);
@@ -113,7 +132,8 @@ DEIT_INTERNAL bool base_path_exists(const char *path);
 DEIT_INTERNAL bool base_path_is_folder(const char *path);
 /* mkdir -p. */
 DEIT_INTERNAL base_status base_make_folders(const char *path);
-/* Folder for things worth keeping between runs: $XDG_CACHE_HOME/deit or ~/.cache/deit (not created); base_malloc'd, NULL without a home. */
+/* Folder for things worth keeping between runs: $XDG_CACHE_HOME/deit or ~/.cache/deit (not created); base_malloc'd,
+ * NULL without a home. */
 DEIT_INTERNAL char *base_cache_folder(void);
 
 /* ---- Hashes ------------------------------------------------------------------------------------------------------ */
@@ -123,16 +143,18 @@ DEIT_INTERNAL uint64_t base_fnv1a64(const void *data, size_t size);
 DEIT_INTERNAL void base_sha256(const void *data, size_t size, char hex[65]);
 DEIT_INTERNAL base_status base_sha256_file(const char *path, char hex[65]);
 
-/* ---- Random numbers: a function of a key and a counter, no state to lose ------------------------------------------ */
+/* ---- Random numbers: a function of a key and a counter, no state to lose ------------------------------------------
+ */
 
-/* A stream of numbers that depends only on these four. Purposes are small constants, one a use, so that streams never meet. */
+/* A stream of numbers that depends only on these four. Purposes are small constants, one a use, so that streams never
+ * meet. */
 typedef struct {
     uint64_t key[2], counter;
 } base_random;
 DEIT_INTERNAL base_random base_random_stream(uint64_t seed, uint64_t epoch, uint64_t sample, uint32_t purpose);
 DEIT_INTERNAL uint64_t base_random_u64(base_random *random);
-DEIT_INTERNAL double base_random_uniform(base_random *random); /* [0, 1), 53 bits */
-DEIT_INTERNAL double base_random_normal(base_random *random);  /* N(0, 1) */
+DEIT_INTERNAL double base_random_uniform(base_random *random);             /* [0, 1), 53 bits */
+DEIT_INTERNAL double base_random_normal(base_random *random);              /* N(0, 1) */
 DEIT_INTERNAL uint64_t base_random_below(base_random *random, uint64_t n); /* 0 .. n - 1, unbiased */
 /* splitmix64's finaliser of h + i * 0x9E3779B97F4A7C15. */
 DEIT_INTERNAL uint64_t base_splitmix64(uint64_t h, uint64_t i);
@@ -140,18 +162,20 @@ DEIT_INTERNAL uint64_t base_splitmix64(uint64_t h, uint64_t i);
 /* ---- Log, progress, cancelling ----------------------------------------------------------------------------------- */
 
 typedef enum { BASE_LOG_INFO, BASE_LOG_WARNING } base_log_level;
-/* Where a long call sends its lines and its progress, and how it is stopped. Any member may be NULL. A NULL base_context * is allowed
- * everywhere. Calls come from one thread at a time. */
+/* Where a long call sends its lines and its progress, and how it is stopped. Any member may be NULL. A NULL
+ * base_context * is allowed everywhere. Calls come from one thread at a time. */
 typedef struct {
     void (*log)(void *user, base_log_level level, const char *line);
-    /* what: a short name of the phase; done of total (total 0: unknown), in `unit`s ("images"); note: more to show, or NULL. */
+    /* what: a short name of the phase; done of total (total 0: unknown), in `unit`s ("images"); note: more to show, or
+     * NULL. */
     void (*progress)(void *user, const char *what, double done, double total, const char *unit, const char *note);
     void *user;
     const volatile int *cancel; /* non-zero: stop soon, return BASE_CANCELLED */
 } base_context;
 DEIT_INTERNAL void base_log(const base_context *context, base_log_level level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-DEIT_INTERNAL void base_progress(const base_context *context, const char *what, double done, double total, const char *unit, const char *note);
+DEIT_INTERNAL void base_progress(const base_context *context, const char *what, double done, double total,
+                                 const char *unit, const char *note);
 DEIT_INTERNAL bool base_cancelled(const base_context *context);
 
 /* ---- Time and the machine ---------------------------------------------------------------------------------------- */
@@ -159,14 +183,14 @@ DEIT_INTERNAL bool base_cancelled(const base_context *context);
 DEIT_INTERNAL double base_now(void); /* seconds, monotonic */
 
 typedef struct {
-    char cpu[128];            /* the processor's name as the system gives it */
-    int cores;                /* processors this process may run on: affinity, then the cgroup's quota rounded up */
-    int online;               /* processors online in the machine */
-    double quota;             /* the cgroup's CPU quota in processors; 0: none */
-    uint64_t memory_total;    /* bytes in the machine */
-    uint64_t memory_limit;    /* bytes the cgroup allows; 0: none */
-    uint64_t memory_free;     /* bytes that can be had now: MemAvailable, and what the cgroup has left */
-    size_t l1d, l2, l3;       /* bytes of cache a core sees; 0 where unknown */
+    char cpu[128];         /* the processor's name as the system gives it */
+    int cores;             /* processors this process may run on: affinity, then the cgroup's quota rounded up */
+    int online;            /* processors online in the machine */
+    double quota;          /* the cgroup's CPU quota in processors; 0: none */
+    uint64_t memory_total; /* bytes in the machine */
+    uint64_t memory_limit; /* bytes the cgroup allows; 0: none */
+    uint64_t memory_free;  /* bytes that can be had now: MemAvailable, and what the cgroup has left */
+    size_t l1d, l2, l3;    /* bytes of cache a core sees; 0 where unknown */
 } base_machine;
 DEIT_INTERNAL void base_machine_read(base_machine *machine);
 
@@ -177,7 +201,8 @@ typedef struct {
 } base_spread;
 DEIT_INTERNAL base_spread base_spread_of(double *v, int n);
 
-/* The nearest of n names to `word` by edit distance, for "did you mean"; NULL if none is near (distance > 2 and > a third of its length). */
+/* The nearest of n names to `word` by edit distance, for "did you mean"; NULL if none is near (distance > 2 and > a
+ * third of its length). */
 DEIT_INTERNAL const char *base_nearest(const char *word, const char *const *names, int n);
 
 #endif

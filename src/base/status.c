@@ -20,14 +20,6 @@ static void status_record(const char *format, va_list arguments) {
     status_mark_cut(length);
 }
 
-DEIT_INTERNAL base_status base_fail(const char *format, ...) {
-    va_list arguments;
-    va_start(arguments, format);
-    status_record(format, arguments);
-    va_end(arguments);
-    return BASE_ERROR;
-}
-
 DEIT_INTERNAL base_status base_fail_as(base_status status, const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
