@@ -19,6 +19,7 @@
 #include "store/pickle.c"
 #include "store/safetensors.c"
 #include "store/store.c"
+#include "store/torch.c"
 #include "store/zip.c"
 
 #include "nn/autodiff.c"
@@ -35,7 +36,9 @@
 #include "nn/plan.c"
 #include "nn/simd.c"
 
+#include "model/flax.c"
 #include "model/grid.c"
 #include "model/net.c"
 #include "model/registry.c"
 #include "model/vit.c"
+#include "model/weights.c"
