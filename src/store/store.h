@@ -1,0 +1,152 @@
+/* store: files that hold tensors (safetensors, torch .pth in both its formats, npy, npz) and files that hold files
+ * (tar, zip).
+ *
+ * What is read may come from anywhere: every length, offset and name is checked before it is used; nothing in a file is
+ * ever executed; memory stays within a multiple of the file's size. */
+#ifndef DEIT_STORE_H
+#define DEIT_STORE_H
+
+#include "base/base.h"
+
+/* ---- Tensors ----------------------------------------------------------------------------------------------------- */
+
+typedef enum {
+    STORE_F32,
+    STORE_F16,
+    STORE_BF16,
+    STORE_F64,
+    STORE_I64,
+    STORE_I32,
+    STORE_I16,
+    STORE_I8,
+    STORE_U8,
+    STORE_BOOL,
+    STORE_DTYPES
+} store_dtype;
+
+enum { STORE_MAX_DIMS = 8 };
+
+/* A tensor as it lies in its container. Belongs to its store and lives as long. */
+typedef struct {
+    const char *name; /* as in the file, without "module." before it */
+    store_dtype dtype;
+    int ndim; /* 0: a scalar, one element */
+    int64_t dim[STORE_MAX_DIMS];
+    int64_t stride[STORE_MAX_DIMS]; /* in elements, as torch's; Fortran order and transposed views have others than C
+                                       order */
+    bool contiguous;                /* the strides are C order's */
+    size_t count;                   /* elements: the product of dim */
+    size_t bytes;                   /* count times the size of an element; fits memory */
+    const void *data; /* the first element, perhaps not aligned; NULL where `packed`, and where count is 0 */
+    const uint8_t
+        *packed; /* deflated in an npz: `packed_size` bytes that unfold to `skip` bytes of header and the data */
+    size_t packed_size, skip;
+    const char *file; /* for messages */
+} store_tensor;
+
+/* An open container. It maps the file, so opening costs little however large the file; it does not change after
+ * opening: any number of threads may use it together. */
+typedef struct store store;
+
+/* Opens by content, not by the name's ending. Of a torch file it takes the dict under "model", else "state_dict", else
+ * "model_ema", else the outermost; dicts in dicts become names joined by '.'. */
+DEIT_INTERNAL base_status store_open(store **out, const char *path);
+/* The same, of a torch file taking the dict under the key `part`; an error that lists the keys if it has none. NULL: as
+ * store_open. */
+DEIT_INTERNAL base_status store_open_part(store **out, const char *path, const char *part);
+/* The same from memory, which must stay until store_close; `name` stands for the file in messages. */
+DEIT_INTERNAL base_status store_open_memory(store **out, const void *data, size_t size, const char *name);
+DEIT_INTERNAL void store_close(store *s); /* NULL allowed */
+
+DEIT_INTERNAL const char *store_format(const store *s); /* "safetensors", "torch zip", "torch stream", "npz", "npy" */
+DEIT_INTERNAL const char *store_file(const store *s);   /* the path or name it was opened by */
+/* Of a torch file: the key under which the tensors stood ("model"), "" for the outermost dict; NULL for other formats.
+ */
+DEIT_INTERNAL const char *store_part(const store *s);
+DEIT_INTERNAL size_t store_count(const store *s);
+DEIT_INTERNAL const store_tensor *store_at(const store *s, size_t i);           /* in the file's order */
+DEIT_INTERNAL const store_tensor *store_find(const store *s, const char *name); /* NULL if absent or unreadable */
+/* As store_find, but says why not: absent; or made by calling something, which is never done. */
+DEIT_INTERNAL base_status store_want(const store *s, const char *name, const store_tensor **tensor);
+/* A string of safetensors' __metadata__; NULL if absent. store_metadata_at: the i-th pair, false past the end. */
+DEIT_INTERNAL const char *store_metadata(const store *s, const char *key);
+DEIT_INTERNAL bool store_metadata_at(const store *s, size_t i, const char **key, const char **value);
+
+/* Copies the elements in C order, as they are (tensor->bytes) or as f32 (4 * tensor->count; integers too, bool as 0 and
+ * 1). Allocates only for deflated tensors. Threads may read at once. */
+DEIT_INTERNAL base_status store_read_raw(const store_tensor *tensor, void *out);
+DEIT_INTERNAL base_status store_read_f32(const store_tensor *tensor, float *out);
+/* The elements where they lie, if they are aligned f32 in C order; else NULL: then store_read_f32 is needed. */
+DEIT_INTERNAL const float *store_f32(const store_tensor *tensor);
+/* "[3, 224, 224]" into text; returns text. */
+DEIT_INTERNAL char *store_shape_text(const store_tensor *tensor, char text[192]);
+
+DEIT_INTERNAL size_t store_dtype_size(store_dtype dtype);
+DEIT_INTERNAL const char *store_dtype_name(store_dtype dtype); /* safetensors' names: "F32", "BF16" */
+
+/* To the nearest, ties to even; NaN stays NaN, too large becomes infinity. */
+DEIT_INTERNAL uint16_t store_f32_to_bf16(float value);
+DEIT_INTERNAL uint16_t store_f32_to_f16(float value);
+DEIT_INTERNAL float store_bf16_to_f32(uint16_t bits);
+DEIT_INTERNAL float store_f16_to_f32(uint16_t bits);
+
+/* ---- Writing tensors --------------------------------------------------------------------------------------------- */
+
+/* Describes the caller's own C-order array, for writing. ndim 0 to 8. Nothing is copied. */
+DEIT_INTERNAL store_tensor store_tensor_of(const char *name, store_dtype dtype, int ndim, const int64_t *dim,
+                                           const void *data);
+/* Writes a safetensors file (through base_output: whole or not at all), also from tensors of another store. as: the
+ * types to write, NULL: as they are; anything can be written as F32, F16 or BF16. metadata: key, value, key, value,
+ * ..., NULL; or NULL. */
+DEIT_INTERNAL base_status store_write_safetensors(const char *path, const store_tensor *tensors, const store_dtype *as,
+                                                  size_t n, const char *const *metadata);
+/* Writes an npy file of f32 in C order. */
+DEIT_INTERNAL base_status store_write_npy(const char *path, const float *data, int ndim, const int64_t *dim);
+
+/* ---- Archives ---------------------------------------------------------------------------------------------------- */
+
+typedef enum {
+    STORE_ARCHIVE_NONE,   /* not an archive */
+    STORE_ARCHIVE_RANDOM, /* tar or zip: store_archive_open */
+    STORE_ARCHIVE_STREAM, /* compressed (gz, bz2, xz, zst), perhaps a tar: store_stream_open */
+} store_archive_kind;
+/* By the file's first bytes. */
+DEIT_INTERNAL base_status store_archive_sniff(const char *path, store_archive_kind *kind);
+
+/* A file inside an archive: regular files only; hard links stand for what they link to. */
+typedef struct {
+    const char *name; /* without "./" before it */
+    uint64_t size;
+    uint64_t offset;   /* tar: of its bytes in the file; zip: of its local header */
+    uint64_t packed;   /* zip: bytes it takes in the file; tar: the same as size */
+    uint32_t crc;      /* zip */
+    uint16_t deflated; /* zip */
+} store_entry;
+
+typedef struct store_archive store_archive;
+/* Indexes a tar (ustar, pax, GNU) or zip by its headers alone. After that it does not change: any number of threads may
+ * read at once. context: progress ("index", bytes) and cancelling; may be NULL. */
+DEIT_INTERNAL base_status store_archive_open(store_archive **out, const char *path, const base_context *context);
+/* Indexes a tar that is itself an entry of a tar (ILSVRC2012_img_train.tar). The outer archive may be closed before. */
+DEIT_INTERNAL base_status store_archive_open_inside(store_archive **out, const store_archive *outer,
+                                                    const store_entry *entry);
+DEIT_INTERNAL void store_archive_close(store_archive *archive); /* NULL allowed */
+DEIT_INTERNAL size_t store_archive_count(const store_archive *archive);
+DEIT_INTERNAL const store_entry *store_archive_at(const store_archive *archive, size_t i); /* in the archive's order */
+DEIT_INTERNAL const store_entry *store_archive_find(const store_archive *archive, const char *name);
+/* Reads a whole entry: entry->size bytes. A zip's checksum is checked. */
+DEIT_INTERNAL base_status store_archive_read(const store_archive *archive, const store_entry *entry, void *buffer);
+
+/* A tar, compressed or not, read in sequence. For one thread at a time. */
+typedef struct store_stream store_stream;
+DEIT_INTERNAL base_status store_stream_open(store_stream **out, const char *path);
+/* Goes to the next regular file; *name = NULL at the end. The name is valid until the next call. */
+DEIT_INTERNAL base_status store_stream_next(store_stream *stream, const char **name);
+/* Reads the present file: once, or never, for each. *data belongs to the stream and is valid until the next call. At
+ * most 1 GiB. */
+DEIT_INTERNAL base_status store_stream_data(store_stream *stream, const uint8_t **data, size_t *size);
+/* Bytes of the (compressed) file behind us, and in all. */
+DEIT_INTERNAL void store_stream_position(const store_stream *stream, uint64_t *done, uint64_t *total);
+DEIT_INTERNAL void store_stream_close(store_stream *stream); /* NULL allowed */
+
+#endif

@@ -1,0 +1,125 @@
+/* stream: a tar read from front to back, decompressed on the way by libarchive. */
+#include "store/internal.h"
+
+#include <archive.h>
+#include <archive_entry.h>
+#include <string.h>
+#include <sys/stat.h>
+
+enum { STREAM_PIECE = 1 << 20, STREAM_LARGEST = 1 << 30, STREAM_BLOCK = 512 };
+
+struct store_stream {
+    struct archive *reader;
+    char *path, *name;
+    uint64_t total, end; // bytes of the file; where the present entry ends, decompressed
+    base_text data;
+    bool taken; // the present entry's data
+};
+
+static base_status stream_fail(const store_stream *s, const char *what) {
+    const char *why = archive_error_string(s->reader);
+    return base_fail("%s: %s: %s; if it is cut short, download it again", s->path, what, why ? why : "unknown error");
+}
+
+static base_status stream_start(store_stream *s, const char *path) {
+    struct stat about;
+    if (!(s->path = base_strdup(path))) return BASE_ERROR;
+    if (!(s->reader = archive_read_new())) return base_fail("%s: cannot set libarchive up: out of memory", path);
+    // The formats one by one: those of "all" bring libraries this program does not carry.
+    if (archive_read_support_format_tar(s->reader) != ARCHIVE_OK ||
+        archive_read_support_filter_gzip(s->reader) != ARCHIVE_OK ||
+        archive_read_support_filter_bzip2(s->reader) != ARCHIVE_OK ||
+        archive_read_support_filter_xz(s->reader) != ARCHIVE_OK ||
+        archive_read_support_filter_zstd(s->reader) != ARCHIVE_OK)
+        return stream_fail(s, "cannot set libarchive up");
+    if (base_path_is_folder(path)) return base_fail("%s: is a folder, a tar was expected", path);
+    if (archive_read_open_filename(s->reader, path, STREAM_PIECE) != ARCHIVE_OK)
+        return stream_fail(s, "cannot read it as a tar");
+    s->total = stat(path, &about) ? 0 : (uint64_t)about.st_size;
+    return BASE_OK;
+}
+
+DEIT_INTERNAL base_status store_stream_open(store_stream **out, const char *path) {
+    *out = NULL;
+    store_stream *s = base_calloc(1, sizeof *s);
+    if (!s) return BASE_ERROR;
+    base_status status = stream_start(s, path);
+    if (status)
+        store_stream_close(s);
+    else
+        *out = s;
+    return status;
+}
+
+/* A tar ends in a block of zeros, which libarchive has read past if it is there. */
+static base_status stream_check_end(const store_stream *s) {
+    uint64_t end = (s->end + STREAM_BLOCK - 1) / STREAM_BLOCK * STREAM_BLOCK;
+    if ((uint64_t)archive_filter_bytes(s->reader, 0) >= end + STREAM_BLOCK) return BASE_OK;
+    return base_fail("%s: no end mark: the tar is cut short; download it again", s->path);
+}
+
+DEIT_INTERNAL base_status store_stream_next(store_stream *s, const char **name) {
+    struct archive_entry *entry;
+    *name = NULL;
+    base_free(s->name);
+    s->name = NULL;
+    for (;;) {
+        int word = archive_read_next_header(s->reader, &entry);
+        if (word == ARCHIVE_EOF) return stream_check_end(s);
+        if (word != ARCHIVE_OK && word != ARCHIVE_WARN) return stream_fail(s, "cannot read the tar");
+        uint64_t size = archive_entry_size_is_set(entry) ? (uint64_t)archive_entry_size(entry) : 0;
+        s->end = (uint64_t)archive_filter_bytes(s->reader, 0) + size;
+        const char *target = archive_entry_hardlink(entry);
+        if (target && size == 0)
+            return base_fail(
+                "%s: an entry is a hard link to %s, which cannot be read in sequence; pack the tar again with "
+                "--hard-dereference",
+                s->path, target);
+        if (archive_entry_filetype(entry) == AE_IFREG) break;
+    }
+    const char *path = archive_entry_pathname(entry);
+    if (!path) path = archive_entry_pathname_utf8(entry);
+    if (!path) return base_fail("%s: an entry has no readable name", s->path);
+    while (path[0] == '.' && path[1] == '/') path += 2 + strspn(path + 2, "/");
+    if (!(s->name = base_strdup(path))) return BASE_ERROR;
+    s->taken = false;
+    *name = s->name;
+    return BASE_OK;
+}
+
+/* The size in the header is a claim: the buffer grows with the data that really comes. */
+DEIT_INTERNAL base_status store_stream_data(store_stream *s, const uint8_t **data, size_t *size) {
+    *data = NULL, *size = 0;
+    if (!s->name || s->taken) return base_fail("%s: no file to read", s->path);
+    s->taken = true;
+    s->data.size = 0;
+    for (;;) {
+        const void *piece;
+        size_t n;
+        la_int64_t offset;
+        int word = archive_read_data_block(s->reader, &piece, &n, &offset);
+        if (word == ARCHIVE_EOF) break;
+        if (word != ARCHIVE_OK && word != ARCHIVE_WARN) return stream_fail(s, s->name);
+        if ((uint64_t)offset != s->data.size)
+            return base_fail("%s: %s is stored as a sparse file; pack it again", s->path, s->name);
+        if (n > STREAM_LARGEST - s->data.size) return base_fail("%s: %s is larger than 1 GiB", s->path, s->name);
+        base_text_add(&s->data, piece, n);
+        if (s->data.failed) return BASE_ERROR;
+    }
+    *data = (const uint8_t *)s->data.data, *size = s->data.size;
+    return BASE_OK;
+}
+
+DEIT_INTERNAL void store_stream_position(const store_stream *s, uint64_t *done, uint64_t *total) {
+    *done = (uint64_t)archive_filter_bytes(s->reader, -1);
+    *total = s->total;
+}
+
+DEIT_INTERNAL void store_stream_close(store_stream *s) {
+    if (!s) return;
+    if (s->reader) archive_read_free(s->reader);
+    base_free(s->path);
+    base_free(s->name);
+    base_text_free(&s->data);
+    base_free(s);
+}
