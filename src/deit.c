@@ -14,11 +14,13 @@
 #include "base/random.c"
 #include "base/status.c"
 
+#include "store/archive.c"
 #include "store/convert.c"
 #include "store/npy.c"
 #include "store/pickle.c"
 #include "store/safetensors.c"
 #include "store/store.c"
+#include "store/stream.c"
 #include "store/torch.c"
 #include "store/zip.c"
 
