@@ -119,7 +119,7 @@ test-golden: $(OUT)/unit
 # make unit         build the unit tests' program
 unit: $(OUT)/unit
 
-test-programs: $(TEST_DEIT) $(OUT)/unit build/deit.c build/deit.h
+test-programs: $(TEST_DEIT) $(OUT)/unit $(OUT)/fuzz build/deit.c build/deit.h
 
 UNIT_TESTS = $(sort $(wildcard tests/unit/test_*.c tests/golden/test_*.c))
 build/unit_tests.h: FORCE
@@ -131,6 +131,9 @@ UNIT_SOURCES = $(SOURCES) tests/unit/main.c tests/unit/test.h $(UNIT_TESTS) buil
 $(OUT)/unit: $(UNIT_SOURCES) $(ONEDNN_READY)
 	@mkdir -p $(OUT)
 	$(CC) $(BASE) $(TEST_FLAGS) $(WARN) $(WERROR) tests/unit/main.c -o $@ $(LDEXTRA) $(LIBS)
+$(OUT)/fuzz: $(SOURCES) $(wildcard tests/fuzz/*.[ch]) build/version.h build/embed.h $(ONEDNN_READY)
+	@mkdir -p $(OUT)
+	$(CC) $(BASE) $(TEST_FLAGS) $(WARN) $(WERROR) tests/fuzz/main.c -o $@ $(LDEXTRA) $(LIBS)
 build/asan/deit: $(SOURCES) build/version.h build/embed.h $(ONEDNN_READY)
 	@mkdir -p build/asan
 	$(CC) $(BASE) $(TEST_FLAGS) $(WARN) $(WERROR) -DDEIT_MAIN $(call DEFINE_FLAGS,$(TEST_FLAGS)) src/deit.c -o $@ $(LDEXTRA) $(LIBS)

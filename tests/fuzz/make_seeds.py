@@ -1,0 +1,22 @@
+"""Makes tests/fuzz/seeds/store: one small good file of every kind. Needs PyTorch and NumPy; run from the tree's top. The files are committed."""
+import argparse, json, os, struct
+import numpy as np
+import torch
+
+folder = "tests/fuzz/seeds/store"
+os.makedirs(folder, exist_ok=True)
+torch.manual_seed(0)
+tensors = {"blocks.0.weight": torch.randn(3, 4), "blocks.0.bias": torch.randn(3).half(), "count": torch.tensor(7),
+           "turned": torch.randn(2, 5).t(), "bf16": torch.randn(2, 2).bfloat16()}
+checkpoint = {"model": tensors, "epoch": 3, "args": argparse.Namespace(lr=0.1, name="x"), "scale": [1.5, (2, None, True)]}
+torch.save(checkpoint, f"{folder}/zip.pth")
+torch.save(checkpoint, f"{folder}/stream.pth", _use_new_zipfile_serialization=False)
+np.save(f"{folder}/f32.npy", np.arange(12, dtype=np.float32).reshape(3, 4))
+np.save(f"{folder}/fortran.npy", np.asfortranarray(np.arange(6, dtype=np.float64).reshape(2, 3)))
+arrays = {"a/kernel": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.arange(4, dtype=np.int64)}
+np.savez(f"{folder}/stored.npz", **arrays)
+np.savez_compressed(f"{folder}/deflated.npz", **arrays)
+header = json.dumps({"__metadata__": {"format": "pt"}, "a": {"dtype": "F32", "shape": [2, 2], "data_offsets": [0, 16]},
+                     "b": {"dtype": "BF16", "shape": [3], "data_offsets": [16, 22]}}).encode()
+with open(f"{folder}/two.safetensors", "wb") as file:
+    file.write(struct.pack("<Q", len(header)) + header + bytes(range(22)))
