@@ -11,16 +11,15 @@ clang-format --dry-run -Werror $sources || failed=1
 
 # clang comes without omp.h: gcc's does, alone.
 mkdir -p build/omp
-cp "$("$CC" -print-file-name=include/omp.h)" build/omp
+sed 's/__malloc__ ([^)]*)/__malloc__/' "$("$CC" -print-file-name=include/omp.h)" >build/omp/omp.h
 flags="-std=gnu11 -DDEIT_MAIN -Isrc -Ibuild -Ibuild/omp -I$ONEDNN/include -Wno-unknown-pragmas"
 jobs=$(nproc 2>/dev/null || echo 2)
 if [ "$parts" ]; then
     cppcheck --quiet --error-exitcode=1 --inline-suppr --std=c11 --language=c -j "$jobs" --library=posix,gnu \
-        --enable=warning,performance,portability --suppress=missingIncludeSystem -DDEIT_MAIN -Isrc -Ibuild $parts || failed=1
+        --enable=warning,performance,portability --suppress=missingIncludeSystem --suppress=invalidFunctionArg -DDEIT_MAIN -Isrc -Ibuild $parts || failed=1
     # Its count of suppressed warnings goes to stderr even when all is well: shown only on failure.
     echo "$parts" | xargs -n 1 -P "$jobs" sh -c '
-        case $1 in src/base/status.c) ;; *) hints="-include src/tools/lint.h" ;; esac
-        said=$(clang-tidy --quiet "$1" -- $0 ${hints:-} 2>&1) || { echo "$said"; exit 1; }' "$flags" || failed=1
+        said=$(clang-tidy --quiet "$1" -- $0 2>&1) || { echo "$said"; exit 1; }' "$flags" || failed=1
 fi
 [ $failed = 0 ] && echo "lint: clean"
 exit $failed
