@@ -89,7 +89,7 @@ DEIT_INTERNAL base_status store_tensor_measure(store_tensor *t, bool strided) {
 DEIT_INTERNAL store_tensor store_tensor_of(const char *name, store_dtype dtype, int ndim, const int64_t *dim,
                                            const void *data) {
     store_tensor t = {.name = name, .dtype = dtype, .ndim = ndim, .data = data, .file = "memory"};
-    memcpy(t.dim, dim, (size_t)ndim * sizeof *dim);
+    for (int i = 0; i < ndim; i++) t.dim[i] = dim[i];
     if (store_tensor_measure(&t, false)) t.count = t.bytes = 0;
     return t;
 }
