@@ -93,7 +93,7 @@ typedef struct {
     double gflop;          /* an image */
 } model_net;
 
-/* Plans the network and packs the weights. */
+/* Plans the network and packs the weights; weights NULL: noise, for measuring speed. */
 DEIT_INTERNAL base_status model_net_new(model_net **net, const model_config *config, model_weights *weights, const model_options *options);
 DEIT_INTERNAL void model_net_free(model_net *net);
 /* images: [n, 3, image, image], normalised -> logits: [n, classes]. Any n. One call at a time a net. */

@@ -34,7 +34,7 @@ DEIT_INTERNAL base_status model_net_new(model_net **out, const model_config *con
         nn_plan_options plan = {.precision = options->precision, .workers = net->workers, .threads = net->threads, .share = options->share};
         status = nn_plan_new(&net->plan, graph, &plan);
     }
-    if (!status) status = nn_plan_refresh(net->plan, model_weights_source(weights));
+    if (!status) status = nn_plan_refresh(net->plan, weights ? model_weights_source(weights) : nn_noise_source());
     if (status) model_net_free(net);
     else *out = net;
     return status;

@@ -88,6 +88,7 @@ typedef struct {
     void *user;
 } nn_source;
 DEIT_INTERNAL nn_source nn_params_source(nn_params *params);
+DEIT_INTERNAL nn_source nn_noise_source(void); /* small random numbers, cheap to make: for measuring speed */
 
 /* ---- Plans ------------------------------------------------------------------------------------------------------- */
 

@@ -1,0 +1,183 @@
+/* Golden logits: networks with weights computed from their tensors' names (tests/golden/make_golden.py of the reference says how), against
+ * logits that PyTorch computed in float64. Also the tensor lists. DEIT_GOLDEN: another folder of the same shape; DEIT_GOLDEN_SALT: its salt. */
+
+/* ---- Probe weights ------------------------------------------------------------------------------------------------- */
+
+static const char *probe_folder(void) { return getenv("DEIT_GOLDEN") ? getenv("DEIT_GOLDEN") : "tests/golden"; }
+static const char *probe_salt(void) { return getenv("DEIT_GOLDEN_SALT") ? getenv("DEIT_GOLDEN_SALT") : ""; }
+
+static void probe_fill(const char *name, float *out, int64_t count, double scale, double offset) {
+    char key[512];
+    snprintf(key, sizeof key, "%s%s", name, probe_salt());
+    uint64_t h = base_fnv1a64(key, strlen(key));
+    for (int64_t i = 0; i < count; i++) {
+        uint64_t z = base_splitmix64(h, (uint64_t)i + 1);
+        out[i] = (float)(((double)(z >> 40) / 8388608.0 - 1.0) * scale + offset);
+    }
+}
+
+/* The rules of make_golden.py for transformers. */
+static base_status probe_read(void *user, int index, const nn_param *param, float *out) {
+    (void)user, (void)index;
+    const char *leaf = strrchr(param->name, '.') ? strrchr(param->name, '.') + 1 : param->name;
+    if (!strcmp(leaf, "weight") && param->ndim == 1) probe_fill(param->name, out, param->count, 0.1, 1);
+    else if (!strcmp(leaf, "bias")) probe_fill(param->name, out, param->count, 0.1, 0);
+    else if (!strcmp(leaf, "cls_token") || !strcmp(leaf, "dist_token") || !strcmp(leaf, "pos_embed")) probe_fill(param->name, out, param->count, 0.2, 0);
+    else probe_fill(param->name, out, param->count, sqrt(3.0 / (double)(param->count / param->dim[0])), 0);
+    return BASE_OK;
+}
+static const nn_source probe_source = {probe_read, NULL};
+
+static float *probe_images(int n, int size) {
+    float *x = malloc(sizeof(float) * (size_t)n * 3 * (size_t)size * (size_t)size);
+    probe_fill("input", x, (int64_t)n * 3 * size * size, 2, 0);
+    return x;
+}
+
+/* One line of a golden table: name, then numbers. */
+typedef struct {
+    char name[96], model[96], head[16];
+    int size;
+    double parameters, max_logit, torch_error, difference, margin;
+} golden_row;
+
+static float *golden_logits(const char *folder, const char *name, int classes) {
+    char path[512];
+    snprintf(path, sizeof path, "%s/%s/%s.logits.f32", probe_folder(), folder, name);
+    char *data;
+    size_t size;
+    if (base_read_file(path, 0, &data, &size)) return NULL;
+    if (size != sizeof(float) * 2 * (size_t)classes) TEST_FAIL("%s: %zu bytes", path, size);
+    return (float *)(void *)data;
+}
+
+static bool golden_find(const char *name, golden_row *row) {
+    char path[512], line[512];
+    snprintf(path, sizeof path, "%s/forward/golden.tsv", probe_folder());
+    FILE *file = fopen(path, "r");
+    if (!file) return false;
+    bool found = false;
+    while (!found && fgets(line, sizeof line, file))
+        found = sscanf(line, "%95s %d %lf %lf %lf %lf %lf", row->name, &row->size, &row->parameters, &row->max_logit, &row->torch_error, &row->difference,
+                       &row->margin) == 7 && !strcmp(row->name, name);
+    fclose(file);
+    return found;
+}
+
+/* ---- Running -------------------------------------------------------------------------------------------------------- */
+
+static model_net *golden_net(const model_config *config, const model_options *options) {
+    model_net *net = NULL;
+    if (model_net_new(&net, config, NULL, options)) TEST_FAIL("%s", base_message());
+    else if (nn_plan_refresh(net->plan, probe_source)) TEST_FAIL("%s", base_message());
+    return net;
+}
+
+/* Largest |y - golden|; images 0 .. n - 1 are the two golden ones in turn. */
+static double golden_error(const float *y, const float *golden, int n, int classes) {
+    double worst = 0;
+    for (int i = 0; i < n; i++)
+        for (int k = 0; k < classes; k++) {
+            double e = fabs((double)y[i * classes + k] - golden[(i & 1) * classes + k]);
+            worst = e > worst || isnan(e) ? e : worst;
+        }
+    return worst;
+}
+
+static int golden_best(const float *y, int classes) {
+    int best = 0;
+    for (int k = 1; k < classes; k++)
+        if (y[k] > y[best]) best = k;
+    return best;
+}
+
+static void golden_check(const model_config *config, const golden_row *row, const float *golden, const model_options *options, int n) {
+    int size = config->image, classes = config->classes;
+    model_net *net = golden_net(config, options);
+    if (!net) return;
+    size_t item = (size_t)3 * (size_t)size * (size_t)size;
+    float *two = probe_images(2, size), *x = malloc(sizeof(float) * item * (size_t)n), *y = malloc(sizeof(float) * (size_t)(n * classes));
+    for (int i = 0; i < n; i++) memcpy(x + (size_t)i * item, two + (size_t)(i & 1) * item, item * sizeof(float));
+    CHECK_OK(model_net_run(net, n, x, y));
+    double error = golden_error(y, golden, n, classes), bound = 2 * row->torch_error + 1e-6 * row->max_logit;
+    if (options->precision == NN_BF16) bound = 0.05 * row->difference;
+    if (!(error <= bound))
+        TEST_FAIL("%s %s batch %d micro %lld G %d T %d: error %.3g, at most %.3g allowed", config->name, options->precision ? "bf16" : "f32", n,
+                  (long long)net->micro_batch, net->workers, net->threads, error, bound);
+    else if (getenv("DEIT_TEST_VERBOSE")) printf("  %-34s %s n %d G %d T %d error %.3g = %.0f%% of bound\n", config->name, options->precision ? "bf16" : "f32", n, net->workers, net->threads, error, 100 * error / bound);
+    for (int i = 0; i < n && row->margin > 0.1 * row->difference; i++)
+        CHECK_EQ_INT(golden_best(y + i * classes, classes), golden_best(golden + (i & 1) * classes, classes));
+    free(two), free(x), free(y);
+    model_net_free(net);
+}
+
+/* Every schedule, a few batches and thread counts for the small networks; the ends of them for the large. */
+static void golden_forward(const char *name) {
+    golden_row row;
+    model_config config;
+    CHECK_OK(model_find(name, &config));
+    if (!golden_find(name, &row)) SKIP("not in golden.tsv");
+    CHECK_EQ_INT(row.size, config.image);
+    float *golden = golden_logits("forward", name, 1000);
+    if (!golden) SKIP("no golden logits");
+    bool large = config.dim > 384;
+    for (int precision = NN_F32; precision <= NN_BF16; precision++) {
+        if (precision == NN_BF16 && !nn_has_bf16()) continue;
+        model_options o = {.precision = (nn_dtype)precision, .batch = 2, .threads = 2};
+        golden_check(&config, &row, golden, &o, 2);
+        o.schedule = MODEL_LATENCY;
+        golden_check(&config, &row, golden, &o, large ? 1 : 3);
+        if (large) continue;
+        o.threads = 1, o.batch = 5;
+        golden_check(&config, &row, golden, &o, 5);
+        o.threads = 3, o.batch = 4, o.schedule = MODEL_THROUGHPUT;
+        golden_check(&config, &row, golden, &o, 7);
+    }
+    base_free(golden);
+}
+#define GOLDEN(name) \
+    TEST(golden_forward_##name) { golden_forward(#name); }
+GOLDEN(deit_tiny_patch16_224)
+GOLDEN(deit_small_patch16_224)
+GOLDEN(deit_base_patch16_224)
+GOLDEN(deit_base_patch16_384)
+GOLDEN(deit_tiny_distilled_patch16_224)
+GOLDEN(deit_small_distilled_patch16_224)
+GOLDEN(deit_base_distilled_patch16_224)
+GOLDEN(deit_base_distilled_patch16_384)
+GOLDEN(vit_base_patch16_384)
+GOLDEN(vit_base_patch32_384)
+GOLDEN(vit_large_patch16_384)
+GOLDEN(vit_large_patch32_384)
+#undef GOLDEN
+
+/* Names, shapes and order of timm's state_dict. */
+static void golden_tensors(const char *name) {
+    char path[512], line[512], tensor[256], shape[128];
+    snprintf(path, sizeof path, "%s/forward/%s.tensors.tsv", probe_folder(), name);
+    FILE *file = fopen(path, "r");
+    if (!file) SKIP("no tensor list");
+    model_config config;
+    nn_graph *graph;
+    CHECK_OK(model_find(name, &config));
+    CHECK_OK(model_graph(&graph, &config, 1, MODEL_HEAD_MEAN));
+    int listed = 0;
+    while (fgets(line, sizeof line, file) && sscanf(line, "%255s %127s", tensor, shape) == 2) {
+        char ours[128] = "";
+        const nn_param *param = listed < nn_param_count(graph) ? nn_param_at(graph, listed) : NULL;
+        for (int i = 0, at = 0; param && i < param->ndim; i++) at += snprintf(ours + at, sizeof ours - (size_t)at, i ? "x%lld" : "%lld", (long long)param->dim[i]);
+        if (!param || strcmp(param->name, tensor) || strcmp(ours, shape)) TEST_FAIL("%s: tensor %d is %s %s, timm's is %s %s", name, listed, param ? param->name : "none", ours, tensor, shape);
+        listed++;
+    }
+    CHECK_EQ_INT(listed, nn_param_count(graph));
+    golden_row row;
+    int64_t parameters;
+    double gflop;
+    CHECK_OK(model_size(&config, &parameters, &gflop));
+    if (golden_find(name, &row)) CHECK_EQ_INT(parameters, (int64_t)row.parameters);
+    fclose(file);
+    nn_graph_free(graph);
+}
+TEST(golden_tensor_lists) {
+    for (int i = 0; i < model_count(); i++) golden_tensors(model_at(i)->name);
+}
