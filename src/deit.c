@@ -44,3 +44,16 @@
 #include "model/registry.c"
 #include "model/vit.c"
 #include "model/weights.c"
+
+#ifdef DEIT_MAIN
+#include "repro/manifest.c"
+
+#include "cli/args.c"
+#include "cli/completion.c"
+#include "cli/doctor.c"
+#include "cli/fetch.c"
+#include "cli/forward.c"
+#include "cli/network.c"
+#include "cli/terminal.c"
+#include "cli/main.c"
+#endif

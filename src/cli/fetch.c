@@ -1,0 +1,329 @@
+/* deit weights: what weights there are, what is in a file, conversion, checking, fetching. */
+#include "cli/internal.h"
+#include "repro/manifest.h"
+
+#include <errno.h>
+#include <math.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static struct {
+    const char *folder, *mirror;
+    int as;
+} fetch_given;
+
+/* ---- The folder
+ * -------------------------------------------------------------------------------------------------------- */
+
+static char *fetch_folder(void) {
+    return fetch_given.folder ? base_strdup(fetch_given.folder) : cli_weights_folder();
+}
+
+static const repro_weights *fetch_for_file(const char *file) {
+    const repro_weights *row;
+    for (int i = 0; (row = repro_weights_at(i)); i++)
+        if (!strcmp(row->file, file)) return row;
+    return NULL;
+}
+
+/* ---- list
+ * -------------------------------------------------------------------------------------------------------------- */
+
+static void fetch_list_line(const char *name, const model_config *config, const repro_weights *row,
+                            const char *folder) {
+    char size[32] = "-", image[16] = "-", top1[16] = "-";
+    int64_t parameters;
+    double gflop;
+    if (config && !model_size(config, &parameters, &gflop)) {
+        snprintf(size, sizeof size, "%.1fM", (double)parameters * 1e-6);
+        snprintf(image, sizeof image, "%d", config->image);
+    }
+    if (row && row->top1 >= 0) snprintf(top1, sizeof top1, "%g", row->top1);
+    char *path = row ? base_path_join(folder, row->file) : NULL;
+    bool here = path && base_path_exists(path);
+    base_free(path);
+    printf("%-34s %8s %6s %8s  %-4s  %s\n", name, size, image, top1, here ? "yes" : "no", row ? row->file : "-");
+}
+
+static base_status fetch_list(void) {
+    char *folder = fetch_folder();
+    if (!folder) return BASE_ERROR;
+    printf("%-34s %8s %6s %8s  %-4s  %s\n", "NAME", "PARAMS", "IMAGE", "TOP-1", "HERE", "FILE");
+    for (int i = 0; i < model_count(); i++)
+        fetch_list_line(model_at(i)->name, model_at(i), repro_weights_find(model_at(i)->name), folder);
+    const repro_weights *row;
+    model_config config;
+    for (int i = 0; (row = repro_weights_at(i)); i++)
+        if (model_find(row->name, &config))
+            fetch_list_line(row->name, model_find(row->architecture, &config) ? NULL : &config, row, folder);
+    printf("\nTOP-1: as the authors measured it on ImageNet. HERE: in %s ('deit weights fetch NAME' gets it).\n",
+           folder);
+    base_free(folder);
+    return BASE_OK;
+}
+
+/* ---- inspect
+ * ----------------------------------------------------------------------------------------------------------- */
+
+static size_t fetch_not_finite(const float *values, size_t count) {
+    size_t bad = 0;
+    for (size_t i = 0; i < count; i++) bad += !isfinite(values[i]);
+    return bad;
+}
+
+static base_status fetch_inspect_tensor(const store *s, const store_tensor *tensor) {
+    char shape[192];
+    printf("%-52s %-5s %s", tensor->name, store_dtype_name(tensor->dtype), store_shape_text(tensor, shape));
+    bool real = tensor->dtype == STORE_F32 || tensor->dtype == STORE_F16 || tensor->dtype == STORE_BF16 ||
+                tensor->dtype == STORE_F64;
+    if (real && tensor->count) {
+        BASE_TRY(store_want(s, tensor->name, &tensor));
+        const float *values = store_f32(tensor);
+        float *copy = values ? NULL : base_malloc(tensor->count * sizeof *copy);
+        if (!values && !copy) return BASE_ERROR;
+        base_status status = copy ? store_read_f32(tensor, copy) : BASE_OK;
+        size_t bad = status ? 0 : fetch_not_finite(values ? values : copy, tensor->count);
+        base_free(copy);
+        if (status) return status;
+        if (bad) printf("  %zu not finite", bad);
+    }
+    printf("\n");
+    return BASE_OK;
+}
+
+static base_status fetch_inspect(const char *path) {
+    store *s;
+    char digest[65];
+    BASE_TRY(store_open_part(&s, path, NULL));
+    base_status status = base_sha256_file(path, digest);
+    const char *part = store_part(s), *key, *value;
+    double elements = 0;
+    for (size_t i = 0; i < store_count(s); i++) elements += (double)store_at(s, i)->count;
+    if (!status) {
+        printf("%s: %s%s%s%s, %zu tensors, %.0f elements\nsha256 %s\n", path, store_format(s),
+               part && *part ? ", under '" : "", part ? part : "", part && *part ? "'" : "", store_count(s), elements,
+               digest);
+        const char *name = strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
+        const repro_weights *row = fetch_for_file(name);
+        if (row)
+            printf("by its name the manifest's %s; checksum %s\n", row->name,
+                   !*row->sha256                      ? "unknown"
+                   : repro_weights_match(row, digest) ? "right"
+                                                      : "WRONG");
+        for (size_t i = 0; store_metadata_at(s, i, &key, &value); i++) printf("%s: %s\n", key, value);
+        printf("\n");
+    }
+    for (size_t i = 0; i < store_count(s) && !status; i++) status = fetch_inspect_tensor(s, store_at(s, i));
+    store_close(s);
+    return status;
+}
+
+/* ---- convert
+ * ----------------------------------------------------------------------------------------------------------- */
+
+static base_status fetch_convert(const char *in, const char *out) {
+    static const store_dtype types[] = {STORE_F32, STORE_F16, STORE_BF16};
+    model_config config;
+    model_weights *weights;
+    BASE_TRY(cli_network(NULL, &config));
+    BASE_TRY(cli_weights_open(&weights, &config, in));
+    base_status status = model_weights_write(weights, out, types[fetch_given.as]);
+    model_weights_close(weights);
+    return status;
+}
+
+/* ---- verify
+ * ------------------------------------------------------------------------------------------------------------ */
+
+static base_status fetch_verify_file(const repro_weights *row, const char *path, int *found, int *bad) {
+    char digest[65];
+    if (!base_path_exists(path)) return BASE_OK;
+    ++*found;
+    BASE_TRY(base_sha256_file(path, digest));
+    bool right = repro_weights_match(row, digest);
+    if (!*row->sha256)
+        printf("?    %s: no checksum known; sha256 %s\n", row->file, digest);
+    else if (right)
+        printf("ok   %s\n", row->file);
+    else
+        printf("BAD  %s: expected sha256 %s..., found %s\n", row->file, row->sha256, digest);
+    fflush(stdout);
+    *bad += !right;
+    return BASE_OK;
+}
+
+static base_status fetch_verify(const char *folder) {
+    const repro_weights *row;
+    int found = 0, bad = 0;
+    for (int i = 0; (row = repro_weights_at(i)); i++) {
+        if (base_cancelled(cli_context())) return BASE_CANCELLED;
+        char *path = base_path_join(folder, row->file);
+        base_status status = path ? fetch_verify_file(row, path, &found, &bad) : BASE_ERROR;
+        base_free(path);
+        if (status) return status;
+    }
+    if (!found) return base_fail("%s: holds none of the manifest's files", folder);
+    if (bad) return base_fail("%s: %d of %d files are damaged: delete them and fetch them again", folder, bad, found);
+    return BASE_OK;
+}
+
+/* ---- fetch
+ * ------------------------------------------------------------------------------------------------------------- */
+
+enum { FETCH_CURL_RANGE = 33, FETCH_CURL_RESUME = 36 }; // curl's exit codes where it cannot go on with a part
+
+/* Runs curl; *code: its exit code. */
+static base_status fetch_curl(const char *url, const char *part, int *code) {
+    extern char **environ;
+    const char *show = isatty(STDERR_FILENO) ? "--progress-bar" : "--no-progress-meter";
+    const char *const words[] = {"curl", "--fail",   "--location", "--show-error", show, "--continue-at",
+                                 "-",    "--output", part,         "--",           url,  NULL};
+    pid_t child;
+    int wait = 0, error = posix_spawnp(&child, "curl", NULL, NULL, (char *const *)words, environ);
+    if (error == ENOENT)
+        return base_fail("the program curl is not installed: install it, or download %s yourself", url);
+    if (error) return base_fail("curl: %s", strerror(error));
+    while (waitpid(child, &wait, 0) < 0)
+        if (errno != EINTR) return base_fail("curl: %s", strerror(errno));
+    if (base_cancelled(cli_context())) return BASE_CANCELLED;
+    *code = WIFEXITED(wait) ? WEXITSTATUS(wait) : 128 + WTERMSIG(wait);
+    return BASE_OK;
+}
+
+static base_status fetch_download(const char *url, const char *part) {
+    int code;
+    BASE_TRY(fetch_curl(url, part, &code));
+    if (code == FETCH_CURL_RANGE || code == FETCH_CURL_RESUME) {
+        unlink(part);
+        BASE_TRY(fetch_curl(url, part, &code));
+    }
+    return code ? base_fail("%s: curl failed with exit code %d; run again to go on where it stopped", url, code)
+                : BASE_OK;
+}
+
+/* Whether the file is what the manifest says, or, where that knows no checksum, holds tensors at all. */
+static base_status fetch_check(const repro_weights *row, const char *path) {
+    char digest[65];
+    store *s;
+    BASE_TRY(base_sha256_file(path, digest));
+    if (!repro_weights_match(row, digest))
+        return base_fail("%s: expected sha256 %s..., found %s", row->file, row->sha256, digest);
+    if (*row->sha256) return BASE_OK;
+    BASE_TRY(store_open(&s, path));
+    store_close(s);
+    printf("%s: no checksum known; sha256 %s\n", row->file, digest);
+    return BASE_OK;
+}
+
+static base_status fetch_fetch_to(const repro_weights *row, const char *path, const char *part) {
+    if (base_path_exists(path)) {
+        BASE_TRY(fetch_check(row, path));
+        printf("%s is there already\n", path);
+        return BASE_OK;
+    }
+    char *url = fetch_given.mirror ? base_path_join(fetch_given.mirror, row->file) : base_strdup(row->url);
+    if (!url) return BASE_ERROR;
+    // A part that was complete when the last run stopped would make the server refuse to go on after its end.
+    base_status status =
+        base_path_exists(part) && *row->sha256 && !fetch_check(row, part) ? BASE_OK : fetch_download(url, part);
+    base_free(url);
+    if (status) return status;
+    status = fetch_check(row, part);
+    if (status) {
+        unlink(part);
+        return status;
+    }
+    if (rename(part, path)) return base_fail("%s: %s", path, strerror(errno));
+    printf("%s\n", path);
+    return BASE_OK;
+}
+
+static base_status fetch_fetch(const char *name) {
+    const repro_weights *row = repro_weights_find(name);
+    if (!row) {
+        const char *names[96];
+        int n = 0;
+        for (const repro_weights *each; n < 96 && (each = repro_weights_at(n)); n++) names[n] = each->name;
+        const char *near = base_nearest(name, names, n);
+        if (near) return base_fail_as(BASE_USAGE, "no public weights named '%s'; did you mean '%s'?", name, near);
+        return base_fail_as(BASE_USAGE, "no public weights named '%s'; 'deit weights list' shows the names", name);
+    }
+    char *folder = fetch_folder(), *path = NULL;
+    if (!folder) return BASE_ERROR;
+    base_status status = base_make_folders(folder);
+    if (!status && !(path = base_path_join(folder, row->file))) status = BASE_ERROR;
+    base_text part = {0};
+    if (!status) base_text_printf(&part, "%s.part", path);
+    if (!status) status = part.failed ? base_fail("out of memory") : fetch_fetch_to(row, path, part.data);
+    base_text_free(&part);
+    base_free(path);
+    base_free(folder);
+    return status;
+}
+
+/* ---- The command
+ * --------------------------------------------------------------------------------------------------------- */
+
+static base_status fetch_wants(int n, char **arguments, int least, int most, const char *what) {
+    if (n - 1 >= least && n - 1 <= most) return BASE_OK;
+    return base_fail_as(BASE_USAGE, "weights %s: expected %s", arguments[0], what);
+}
+
+static base_status fetch_run(int n, char **arguments) {
+    const char *action = arguments[0];
+    if (!strcmp(action, "list")) {
+        BASE_TRY(fetch_wants(n, arguments, 0, 0, "nothing more"));
+        return fetch_list();
+    }
+    if (!strcmp(action, "inspect")) {
+        BASE_TRY(fetch_wants(n, arguments, 1, 1, "one file"));
+        return fetch_inspect(arguments[1]);
+    }
+    if (!strcmp(action, "convert")) {
+        BASE_TRY(fetch_wants(n, arguments, 2, 2, "the file to read and the file to write"));
+        return fetch_convert(arguments[1], arguments[2]);
+    }
+    if (!strcmp(action, "fetch")) {
+        BASE_TRY(fetch_wants(n, arguments, 1, 1, "one name"));
+        return fetch_fetch(arguments[1]);
+    }
+    BASE_TRY(fetch_wants(n, arguments, 0, 1, "at most one folder"));
+    char *folder = n > 1 ? base_strdup(arguments[1]) : fetch_folder();
+    base_status status = folder ? fetch_verify(folder) : BASE_ERROR;
+    base_free(folder);
+    return status;
+}
+
+DEIT_INTERNAL const cli_command *cli_weights(void) {
+    static const char *const words[] = {"list", "inspect", "convert", "verify", "fetch", NULL};
+    static const char *const types[] = {"f32", "f16", "bf16", NULL};
+    static const cli_flag flags[] = {
+        {"as", CLI_CHOICE, &fetch_given.as, .help = "convert: numbers of the file to write", .choices = types},
+        {"weights-dir", CLI_FOLDER, &fetch_given.folder,
+         .help = "the weights folder; without it DEIT_WEIGHTS or ~/.cache/deit/weights"},
+        {"mirror", CLI_TEXT, &fetch_given.mirror, .help = "fetch: a URL to get the file under, instead of its authors'",
+         .word = "URL"},
+        {0},
+    };
+    static const cli_command command = {
+        .name = "weights",
+        .summary = "list, inspect, convert, verify and fetch weights",
+        .arguments = "list|inspect|convert|verify|fetch",
+        .about = "  list            the networks, their public weights and which of them are here\n"
+                 "  inspect FILE    the tensors of a file\n"
+                 "  convert IN OUT  weights for --model as safetensors with timm's names\n"
+                 "  verify [DIR]    checksums of the files in the weights folder\n"
+                 "  fetch NAME      downloads with curl, goes on where it stopped, checks the checksum",
+        .words = words,
+        .least = 1,
+        .most = 3,
+        .groups = CLI_NETWORK | CLI_WEIGHTS,
+        .flags = flags,
+        .run = fetch_run};
+    return &command;
+}

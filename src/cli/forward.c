@@ -1,0 +1,82 @@
+/* deit forward: logits of images that are already arrays. */
+#include "cli/internal.h"
+
+#include <string.h>
+
+static struct { const char *input, *output; } forward_given;
+
+/* The images of an npy file: [n, 3, image, image]. *values points into the file's mapping, or to *copy, which the
+ * caller frees. */
+static base_status forward_images(const store *input, const model_config *config, int64_t *n, const float **values,
+                                  float **copy) {
+    const char *file = store_file(input);
+    if (store_count(input) != 1) return base_fail("%s: expected one array, found %zu", file, store_count(input));
+    const store_tensor *tensor = store_at(input, 0);
+    char shape[192];
+    store_shape_text(tensor, shape);
+    bool fits =
+        tensor->ndim == 4 && tensor->dim[1] == 3 && tensor->dim[2] == config->image && tensor->dim[3] == config->image;
+    if (!fits)
+        return base_fail("%s: expected shape [N, 3, %d, %d] for %s, found %s", file, config->image, config->image,
+                         config->name, shape);
+    if (tensor->dtype != STORE_F32)
+        return base_fail("%s: expected F32, found %s", file, store_dtype_name(tensor->dtype));
+    if (tensor->dim[0] < 1) return base_fail("%s: there are no images in %s", file, shape);
+    *n = tensor->dim[0];
+    *values = store_f32(tensor);
+    if (*values) return BASE_OK;
+    *copy = base_malloc(tensor->count * sizeof **copy);
+    *values = *copy;
+    return *copy ? store_read_f32(tensor, *copy) : BASE_ERROR;
+}
+
+static base_status forward_logits(const model_config *config, int64_t n, const float *images, float *logits) {
+    model_net *net;
+    BASE_TRY(cli_net(&net, NULL, n));
+    base_status status = BASE_OK;
+    int64_t image = 3LL * config->image * config->image, step = net->options.batch;
+    for (int64_t done = 0; done < n && !status; done += step) {
+        int64_t now = n - done < step ? n - done : step;
+        status = model_net_run(net, now, images + done * image, logits + done * config->classes);
+        base_progress(cli_context(), "forward", (double)(done + now), (double)n, "images", NULL);
+        if (!status && base_cancelled(cli_context())) status = BASE_CANCELLED;
+    }
+    model_net_free(net);
+    return status;
+}
+
+static base_status forward_run(int count, char **arguments) {
+    (void)count, (void)arguments;
+    if (!forward_given.input) return base_fail_as(BASE_USAGE, "forward: expected --input FILE.npy");
+    if (!forward_given.output) return base_fail_as(BASE_USAGE, "forward: expected --output FILE.npy");
+    model_config config;
+    BASE_TRY(cli_network(NULL, &config));
+    store *input;
+    BASE_TRY(store_open(&input, forward_given.input));
+    int64_t n = 0;
+    const float *images = NULL;
+    float *copy = NULL, *logits = NULL;
+    base_status status = forward_images(input, &config, &n, &images, &copy);
+    if (!status && !(logits = base_malloc((size_t)n * (size_t)config.classes * sizeof *logits))) status = BASE_ERROR;
+    if (!status) status = forward_logits(&config, n, images, logits);
+    if (!status) status = store_write_npy(forward_given.output, logits, 2, (int64_t[]){n, config.classes});
+    base_free(logits);
+    base_free(copy);
+    store_close(input);
+    return status;
+}
+
+DEIT_INTERNAL const cli_command *cli_forward(void) {
+    static const cli_flag flags[] = {
+        {"input", CLI_FILE, &forward_given.input, .help = "images, normalised: npy, f32, [N, 3, H, W]"},
+        {"output", CLI_FILE, &forward_given.output, .help = "logits: npy, f32, [N, classes]"},
+        {0},
+    };
+    static const cli_command command = {.name = "forward",
+                                        .summary = "logits of images given as an array",
+                                        .arguments = "",
+                                        .groups = CLI_NETWORK | CLI_WEIGHTS | CLI_RUNNING | CLI_HEAD,
+                                        .flags = flags,
+                                        .run = forward_run};
+    return &command;
+}
