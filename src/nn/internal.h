@@ -179,9 +179,11 @@ DEIT_INTERNAL size_t nn_type_size(nn_dtype type);
 typedef struct {
     /* y = (x - mean) rstd gamma + beta over each row of cols; y f32 or bf16. */
     void (*layer_norm)(const float *x, const float *gamma, const float *beta, void *y, nn_dtype y_type, int64_t rows, int64_t cols, float eps);
-    /* In place on s [rows, ld] (cols of it used, ld a multiple of 16): p = softmax(scale s); p may be s (f32) or bf16 with row stride p_ld.
-     * lse (or NULL): [rows] log-sum-exp of scale s. */
-    void (*softmax)(float *s, int64_t ld, void *p, nn_dtype p_type, int64_t p_ld, float *lse, int64_t rows, int64_t cols, float scale);
+    /* p = e^(scale s - the row's maximum), s: [rows, ld], cols of it used, ld a multiple of 16; p: f32 (it may be s) or bf16 with row stride p_ld,
+     * 15 numbers of room after the last row. inverse: [rows] 1 / sum of the row of p. lse (or NULL): [rows] log-sum-exp of scale s. */
+    void (*softmax)(float *s, int64_t ld, void *p, nn_dtype p_type, int64_t p_ld, float *lse, float *inverse, int64_t rows, int64_t cols, float scale);
+    /* y [r] = x[r] factor[r] over rows of cols; y f32 (it may be x) or bf16. */
+    void (*scale_rows)(const float *x, int64_t x_ld, const float *factor, void *y, nn_dtype y_type, int64_t y_ld, int64_t rows, int64_t cols);
     /* y = x Phi(x), count numbers in place of f32 x; y f32 or bf16. */
     void (*gelu)(const float *x, void *y, nn_dtype y_type, int64_t count);
     void (*gelu_backward)(const float *x, const float *dy, float *dx, int64_t count);

@@ -83,10 +83,11 @@ DEIT_INTERNAL base_status nn_pass_narrow(nn_graph *graph) {
 
 /* ---- Fuse --------------------------------------------------------------------------------------------------------- */
 
-static int passes_uses(const nn_graph *graph, int value) {
+/* How often a value is read behind node `after`. */
+static int passes_uses(const nn_graph *graph, int value, int after) {
     int uses = 0;
     for (int i = 0; i < graph->n_outputs; i++) uses += graph->outputs[i] == value;
-    for (int i = value + 1; i < graph->n_nodes; i++)
+    for (int i = after + 1; i < graph->n_nodes; i++)
         for (int j = 0; j < graph->nodes[i].n_inputs; j++) uses += graph->nodes[i].input[j] == value;
     return uses;
 }
@@ -106,7 +107,7 @@ static bool passes_fuse_one(nn_graph *graph, int i) {
     nn_node *node = &graph->nodes[i];
     if (node->op->kind == NN_KIND_GELU) {
         nn_node *linear = &graph->nodes[node->input[0]];
-        if (linear->op->kind != NN_KIND_LINEAR || linear->gelu || linear->sum || passes_uses(graph, node->input[0]) > 1) return false;
+        if (linear->op->kind != NN_KIND_LINEAR || linear->gelu || linear->sum || passes_uses(graph, node->input[0], node->input[0]) > 1) return false;
         linear->gelu = true;
         passes_replace(graph, i, node->input[0]);
         return true;
@@ -116,7 +117,7 @@ static bool passes_fuse_one(nn_graph *graph, int i) {
         int l = node->input[side], r = node->input[1 - side];
         nn_node *linear = &graph->nodes[l];
         if (l == r || linear->op->kind != NN_KIND_LINEAR || linear->gelu || linear->sum || linear->n_inputs != 1) continue;
-        if (passes_uses(graph, l) > 1 || passes_uses(graph, r) > 1 || r > l || graph->nodes[r].op->kind == NN_KIND_INPUT) continue;
+        if (passes_uses(graph, l, l) > 1 || passes_uses(graph, r, l) > 1 || r > l || graph->nodes[r].op->kind == NN_KIND_INPUT) continue;
         linear->input[linear->n_inputs++] = r;
         linear->sum = true, linear->alias = r;
         passes_replace(graph, i, l);

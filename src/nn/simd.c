@@ -15,19 +15,38 @@ typedef uint16_t simd_u16 __attribute__((vector_size(32), aligned(2), may_alias)
 
 SIMD_INLINE simd_f32 simd_all(float x) { return x - (simd_f32){0}; }
 SIMD_INLINE simd_f32 simd_pick(simd_i32 mask, simd_f32 a, simd_f32 b) { return (simd_f32)(((simd_i32)a & mask) | ((simd_i32)b & ~mask)); }
+/* Halves folded onto each other: lanes i and i ^ 8, 4, 2, 1. */
+#define SIMD_FOLD(x, a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p) __builtin_shufflevector(x, x, a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p)
+#define SIMD_FOLDS(x, join)                                                                  \
+    x = join(x, SIMD_FOLD(x, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7));         \
+    x = join(x, SIMD_FOLD(x, 4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11));         \
+    x = join(x, SIMD_FOLD(x, 2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13));         \
+    x = join(x, SIMD_FOLD(x, 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14));
+SIMD_INLINE simd_f32 simd_plus(simd_f32 a, simd_f32 b) { return a + b; }
+SIMD_INLINE simd_f32 simd_larger(simd_f32 a, simd_f32 b) { return simd_pick(a > b, a, b); }
 SIMD_INLINE float simd_sum(simd_f32 x) {
-    float part[16];
-    memcpy(part, &x, sizeof part);
-    for (int w = 8; w; w /= 2)
-        for (int i = 0; i < w; i++) part[i] += part[i + w];
-    return part[0];
+    SIMD_FOLDS(x, simd_plus)
+    return x[0];
 }
 SIMD_INLINE float simd_max(simd_f32 x) {
-    float part[16];
-    memcpy(part, &x, sizeof part);
-    for (int w = 8; w; w /= 2)
-        for (int i = 0; i < w; i++) part[i] = part[i] > part[i + w] ? part[i] : part[i + w];
-    return part[0];
+    SIMD_FOLDS(x, simd_larger)
+    return x[0];
+}
+#undef SIMD_FOLDS
+#undef SIMD_FOLD
+
+/* 2^x for x in [-126, 0] (below, 2^-126): x = n + f, |f| <= 1/2, and 2^f by its Taylor polynomial, relative error 1e-8 before rounding. */
+SIMD_INLINE simd_f32 simd_exp2(simd_f32 x) {
+    x = simd_larger(x, simd_all(-126.0f));
+    simd_f32 shifted = x + 12582912.0f, f = x - (shifted - 12582912.0f); /* 1.5 * 2^23: the sum rounds to a whole number */
+    simd_f32 p = 1.525273380e-5f * f + 1.540353039e-4f;
+    p = p * f + 1.333355815e-3f;
+    p = p * f + 9.618129108e-3f;
+    p = p * f + 5.550410866e-2f;
+    p = p * f + 2.402265070e-1f;
+    p = p * f + 6.931471806e-1f;
+    p = p * f + 1.0f;
+    return (simd_f32)((simd_i32)p + (((simd_i32)shifted - 0x4b400000) << 23));
 }
 
 /* e^x to about one unit in the last place for x in [-87, 88]; 0 ... FLT_MIN below. x = n ln 2 + r, |r| <= ln 2 / 2. */
@@ -82,6 +101,11 @@ SIMD_INLINE void simd_store(void *y, nn_dtype type, int64_t at, simd_f32 x) {
     if (type == NN_F32) *(simd_f32 *)((float *)y + at) = x;
     else *(simd_u16 *)((uint16_t *)y + at) = simd_bf16(x);
 }
+/* For numbers in [0, 1]: half away from zero, three operations instead of nine. */
+SIMD_INLINE void simd_store_probability(void *y, nn_dtype type, int64_t at, simd_f32 x) {
+    if (type == NN_F32) *(simd_f32 *)((float *)y + at) = x;
+    else *(simd_u16 *)((uint16_t *)y + at) = __builtin_convertvector(((simd_u32)x + 0x8000) >> 16, simd_u16);
+}
 /* `n` numbers (1 to 15) at the end of a row, through a vector. */
 SIMD_INLINE simd_f32 simd_load_tail(const float *x, int64_t n, float fill) {
     float part[16];
@@ -125,26 +149,40 @@ SIMD_INLINE void simd_layer_norm_body(const float *x, const float *gamma, const 
     }
 }
 
-/* Three walks over a row that stays in the first-level cache: the maximum; exponentials and their sum; the scaling. */
-SIMD_INLINE void simd_softmax_body(float *s, int64_t ld, void *p, nn_dtype type, int64_t p_ld, float *lse, int64_t rows, int64_t cols, float scale) {
-    int64_t padded = (cols + 15) / 16 * 16;
+/* Two walks over a row that stays in the first-level cache: the maximum; the exponentials, as 2^(s scale log2 e - maximum), and their sum. Dividing
+ * by the sum is left for the product's result, which is shorter. A row's last vector may write up to 15 numbers past its end: the next row
+ * overwrites them. */
+SIMD_INLINE void simd_softmax_body(float *s, int64_t ld, void *p, nn_dtype type, int64_t p_ld, float *lse, float *inverse, int64_t rows, int64_t cols,
+                                   float scale) {
+    int64_t padded = (cols + 15) / 16 * 16, whole = cols / 16 * 16;
+    float scale2 = scale * 1.44269504f;
     for (int64_t r = 0; r < rows; r++, s += ld) {
         for (int64_t j = cols; j < padded; j++) s[j] = -INFINITY;
         simd_f32 top = *(simd_f32 *)s, sum = {0};
-        for (int64_t j = 16; j < padded; j += 16) {
-            simd_f32 v = *(simd_f32 *)(s + j);
-            top = simd_pick(v > top, v, top);
-        }
-        float most = simd_max(top) * scale;
-        for (int64_t j = 0; j < padded; j += 16) {
-            simd_f32 v = *(simd_f32 *)(s + j), e = simd_exp(v * scale - most);
-            if (j + 16 > cols) e = simd_pick(v == -INFINITY, simd_all(0), e);
-            *(simd_f32 *)(s + j) = e;
+        for (int64_t j = 16; j < padded; j += 16) top = simd_larger(*(simd_f32 *)(s + j), top);
+        float most = simd_max(top) * scale2;
+        for (int64_t j = 0; j < whole; j += 16) {
+            simd_f32 e = simd_exp2(*(simd_f32 *)(s + j) * scale2 - most);
+            simd_store_probability(p, type, r * p_ld + j, e);
             sum += e;
         }
-        float total = simd_sum(sum), inverse = 1 / total;
-        if (lse) lse[r] = most + logf(total);
-        for (int64_t j = 0; j < padded; j += 16) simd_store(p, type, r * p_ld + j, *(simd_f32 *)(s + j) * inverse);
+        if (whole < padded) {
+            simd_f32 v = *(simd_f32 *)(s + whole), e = simd_pick(v == -INFINITY, simd_all(0), simd_exp2(v * scale2 - most));
+            simd_store_probability(p, type, r * p_ld + whole, e);
+            sum += e;
+        }
+        float total = simd_sum(sum);
+        inverse[r] = 1 / total;
+        if (lse) lse[r] = most * 0.693147181f + logf(total);
+    }
+}
+
+/* y = x times a factor of its own for each row. */
+SIMD_INLINE void simd_scale_rows_body(const float *x, int64_t x_ld, const float *factor, void *y, nn_dtype type, int64_t y_ld, int64_t rows, int64_t cols) {
+    int64_t whole = cols / 16 * 16;
+    for (int64_t r = 0; r < rows; r++, x += x_ld) {
+        for (int64_t j = 0; j < whole; j += 16) simd_store(y, type, r * y_ld + j, *(const simd_f32 *)(x + j) * factor[r]);
+        if (cols > whole) simd_store_tail(y, type, r * y_ld + whole, simd_load_tail(x + whole, cols - whole, 0) * factor[r], cols - whole);
     }
 }
 
@@ -187,10 +225,15 @@ SIMD_INLINE void simd_to_bf16_body(const float *x, uint16_t *y, int64_t count) {
         if (type == NN_F32) simd_layer_norm_body(x, gamma, beta, y, NN_F32, rows, cols, eps);                                             \
         else simd_layer_norm_body(x, gamma, beta, y, NN_BF16, rows, cols, eps);                                                           \
     }                                                                                                                                     \
-    attribute static void simd_softmax_##isa(float *s, int64_t ld, void *p, nn_dtype type, int64_t p_ld, float *lse, int64_t rows,        \
-                                             int64_t cols, float scale) {                                                                 \
-        if (type == NN_F32) simd_softmax_body(s, ld, p, NN_F32, p_ld, lse, rows, cols, scale);                                            \
-        else simd_softmax_body(s, ld, p, NN_BF16, p_ld, lse, rows, cols, scale);                                                          \
+    attribute static void simd_softmax_##isa(float *s, int64_t ld, void *p, nn_dtype type, int64_t p_ld, float *lse, float *inverse,      \
+                                             int64_t rows, int64_t cols, float scale) {                                                   \
+        if (type == NN_F32) simd_softmax_body(s, ld, p, NN_F32, p_ld, lse, inverse, rows, cols, scale);                                   \
+        else simd_softmax_body(s, ld, p, NN_BF16, p_ld, lse, inverse, rows, cols, scale);                                                 \
+    }                                                                                                                                     \
+    attribute static void simd_scale_rows_##isa(const float *x, int64_t x_ld, const float *factor, void *y, nn_dtype type, int64_t y_ld,  \
+                                                int64_t rows, int64_t cols) {                                                             \
+        if (type == NN_F32) simd_scale_rows_body(x, x_ld, factor, y, NN_F32, y_ld, rows, cols);                                           \
+        else simd_scale_rows_body(x, x_ld, factor, y, NN_BF16, y_ld, rows, cols);                                                         \
     }                                                                                                                                     \
     attribute static void simd_gelu_##isa(const float *x, void *y, nn_dtype type, int64_t count) {                                        \
         if (type == NN_F32) simd_gelu_body(x, y, NN_F32, count);                                                                          \
@@ -200,7 +243,7 @@ SIMD_INLINE void simd_to_bf16_body(const float *x, uint16_t *y, int64_t count) {
         simd_gelu_backward_body(x, dy, dx, count);                                                                                        \
     }                                                                                                                                     \
     attribute static void simd_to_bf16_##isa(const float *x, uint16_t *y, int64_t count) { simd_to_bf16_body(x, y, count); }              \
-    static const nn_simd_table simd_table_##isa = {simd_layer_norm_##isa, simd_softmax_##isa, simd_gelu_##isa, simd_gelu_backward_##isa,  \
+    static const nn_simd_table simd_table_##isa = {simd_layer_norm_##isa, simd_softmax_##isa, simd_scale_rows_##isa, simd_gelu_##isa, simd_gelu_backward_##isa,  \
                                                    simd_to_bf16_##isa};
 
 SIMD_SET(base, )
