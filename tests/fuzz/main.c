@@ -1,30 +1,18 @@
 /* The parsers under smoke fuzzing; see fuzz.h. It includes the table of contents, as the unit tests do. */
 #include "../../src/deit.c"
 #include "fuzz.h"
-
-/* Opens a container and reads what it offers (not what it claims to be huge). */
-static base_status fuzz_store(const uint8_t *data, size_t size) {
-    store *s = NULL;
-    base_status status = store_open_memory(&s, data, size, "fuzz");
-    if (status) return status;
-    for (size_t i = 0; i < store_count(s); i++) {
-        const store_tensor *tensor = store_at(s, i);
-        char shape[192];
-        store_shape_text(tensor, shape);
-        if (tensor->count > 1 << 22) continue;
-        float *out = base_malloc(4 * tensor->count + 1);
-        if (!out) break;
-        base_status read = store_read_f32(tensor, out);
-        base_free(out);
-        if (read && !*base_message()) status = read;
-    }
-    store_close(s);
-    return status;
-}
+#include "fuzz_store.c"
 
 int main(int argc, char **argv) {
     static const fuzz_target targets[] = {
         {"store", fuzz_store, "tests/fuzz/seeds/store", ""},
+        {"store_official", fuzz_store, "tests/golden/store", "official"},
+        {"store_views", fuzz_store, "tests/golden/store", "views"},
+        {"store_kinds", fuzz_store, "tests/golden/store", "kinds"},
+        {"archive_tar", fuzz_archive, "tests/golden/store", "r.tar"},
+        {"archive_gnu", fuzz_archive, "tests/golden/store", "gnu.tar"},
+        {"archive_zip", fuzz_archive, "tests/golden/store", ".zip"},
+        {"stream", fuzz_stream, "tests/golden/store", ".tar."},
     };
     return fuzz_main(targets, (int)(sizeof targets / sizeof *targets), argc, argv);
 }
