@@ -39,8 +39,7 @@ DEIT_INTERNAL const char *cli_flag_word(const cli_flag *flag, char text[128]) {
     return text;
 }
 
-/* ---- Parsing -------------------------------------------------------------------------------------------------------
- */
+/* ---- Parsing ----------------------------------------------------------------------------------------------------- */
 
 static base_status args_unknown(const cli_command *command, const char *name) {
     const char *names[ARGS_MOST];
@@ -168,8 +167,7 @@ DEIT_INTERNAL base_status cli_parse(const cli_command *command, int argc, char *
     return args_check_count(command, *n, argv);
 }
 
-/* ---- Help
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- Help -------------------------------------------------------------------------------------------------------- */
 
 /* The default as text; "" where there is none worth telling. */
 static const char *args_default(const cli_flag *flag, char text[64]) {

@@ -108,8 +108,7 @@ DEIT_INTERNAL base_status cli_net(model_net **net, char **path, int64_t batch);
 /* --weights-dir's default: $DEIT_WEIGHTS or the cache folder's weights; base_malloc'd. */
 DEIT_INTERNAL char *cli_weights_folder(void);
 
-/* ---- The terminal
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- The terminal ------------------------------------------------------------------------------------------------ */
 
 /* Log lines and progress on stderr; cancelled by Ctrl-C (a second one ends the program at once). */
 DEIT_INTERNAL const base_context *cli_context(void);

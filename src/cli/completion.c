@@ -18,8 +18,7 @@ static void completion_values(const cli_flag *flag) {
     for (int i = 0; flag->kind == CLI_CHOICE && flag->choices[i]; i++) printf("%s%s", i ? " " : "", flag->choices[i]);
 }
 
-/* ---- bash
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- bash -------------------------------------------------------------------------------------------------------- */
 
 static void completion_bash_command(const cli_command *command) {
     const cli_flag *flag;
@@ -62,8 +61,7 @@ static void completion_bash(void) {
            "complete -o filenames -F _deit deit\n");
 }
 
-/* ---- zsh
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- zsh --------------------------------------------------------------------------------------------------------- */
 
 /* Help as the inside of [...] between single quotes. */
 static void completion_zsh_text(const char *text) {
@@ -116,8 +114,7 @@ static void completion_zsh(void) {
     printf("    esac\n}\ncompdef _deit deit\n");
 }
 
-/* ---- fish
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- fish -------------------------------------------------------------------------------------------------------- */
 
 static void completion_fish_text(const char *text) {
     printf("'");

@@ -16,9 +16,9 @@ static struct {
     const char *folder, *mirror;
     int as;
 } fetch_given;
+static const store_dtype fetch_types[] = {STORE_F32, STORE_F16, STORE_BF16}; // in the order of --as
 
-/* ---- The folder
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- The folder -------------------------------------------------------------------------------------------------- */
 
 static char *fetch_folder(void) {
     return fetch_given.folder ? base_strdup(fetch_given.folder) : cli_weights_folder();
@@ -31,8 +31,7 @@ static const repro_weights *fetch_for_file(const char *file) {
     return NULL;
 }
 
-/* ---- list
- * -------------------------------------------------------------------------------------------------------------- */
+/* ---- list -------------------------------------------------------------------------------------------------------- */
 
 static void fetch_list_line(const char *name, const model_config *config, const repro_weights *row,
                             const char *folder) {
@@ -67,8 +66,7 @@ static base_status fetch_list(void) {
     return BASE_OK;
 }
 
-/* ---- inspect
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- inspect ----------------------------------------------------------------------------------------------------- */
 
 static size_t fetch_not_finite(const float *values, size_t count) {
     size_t bad = 0;
@@ -123,22 +121,31 @@ static base_status fetch_inspect(const char *path) {
     return status;
 }
 
-/* ---- convert
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- convert ----------------------------------------------------------------------------------------------------- */
 
 static base_status fetch_convert(const char *in, const char *out) {
-    static const store_dtype types[] = {STORE_F32, STORE_F16, STORE_BF16};
     model_config config;
     model_weights *weights;
     BASE_TRY(cli_network(NULL, &config));
     BASE_TRY(cli_weights_open(&weights, &config, in));
-    base_status status = model_weights_write(weights, out, types[fetch_given.as]);
+    base_status status = model_weights_write(weights, out, fetch_types[fetch_given.as]);
     model_weights_close(weights);
     return status;
 }
 
-/* ---- verify
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- init -------------------------------------------------------------------------------------------------------- */
+
+static base_status fetch_init(const char *out) {
+    model_config config;
+    model_weights *weights;
+    BASE_TRY(cli_network(NULL, &config));
+    BASE_TRY(cli_weights_open(&weights, &config, NULL));
+    base_status status = model_weights_write(weights, out, fetch_types[fetch_given.as]);
+    model_weights_close(weights);
+    return status;
+}
+
+/* ---- verify ------------------------------------------------------------------------------------------------------ */
 
 static base_status fetch_verify_file(const repro_weights *row, const char *path, int *found, int *bad) {
     char digest[65];
@@ -172,8 +179,7 @@ static base_status fetch_verify(const char *folder) {
     return BASE_OK;
 }
 
-/* ---- fetch
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- fetch ------------------------------------------------------------------------------------------------------- */
 
 enum { FETCH_CURL_RANGE = 33, FETCH_CURL_RESUME = 36 }; // curl's exit codes where it cannot go on with a part
 
@@ -266,8 +272,7 @@ static base_status fetch_fetch(const char *name) {
     return status;
 }
 
-/* ---- The command
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- The command ------------------------------------------------------------------------------------------------- */
 
 static base_status fetch_wants(int n, char **arguments, int least, int most, const char *what) {
     if (n - 1 >= least && n - 1 <= most) return BASE_OK;
@@ -288,6 +293,10 @@ static base_status fetch_run(int n, char **arguments) {
         BASE_TRY(fetch_wants(n, arguments, 2, 2, "the file to read and the file to write"));
         return fetch_convert(arguments[1], arguments[2]);
     }
+    if (!strcmp(action, "init")) {
+        BASE_TRY(fetch_wants(n, arguments, 1, 1, "the file to write"));
+        return fetch_init(arguments[1]);
+    }
     if (!strcmp(action, "fetch")) {
         BASE_TRY(fetch_wants(n, arguments, 1, 1, "one name"));
         return fetch_fetch(arguments[1]);
@@ -300,10 +309,10 @@ static base_status fetch_run(int n, char **arguments) {
 }
 
 DEIT_INTERNAL const cli_command *cli_weights(void) {
-    static const char *const words[] = {"list", "inspect", "convert", "verify", "fetch", NULL};
+    static const char *const words[] = {"list", "inspect", "convert", "init", "verify", "fetch", NULL};
     static const char *const types[] = {"f32", "f16", "bf16", NULL};
     static const cli_flag flags[] = {
-        {"as", CLI_CHOICE, &fetch_given.as, .help = "convert: numbers of the file to write", .choices = types},
+        {"as", CLI_CHOICE, &fetch_given.as, .help = "convert, init: numbers of the file to write", .choices = types},
         {"weights-dir", CLI_FOLDER, &fetch_given.folder,
          .help = "the weights folder; without it DEIT_WEIGHTS or ~/.cache/deit/weights"},
         {"mirror", CLI_TEXT, &fetch_given.mirror, .help = "fetch: a URL to get the file under, instead of its authors'",
@@ -312,11 +321,12 @@ DEIT_INTERNAL const cli_command *cli_weights(void) {
     };
     static const cli_command command = {
         .name = "weights",
-        .summary = "list, inspect, convert, verify and fetch weights",
-        .arguments = "list|inspect|convert|verify|fetch",
+        .summary = "list, inspect, convert, make, verify and fetch weights",
+        .arguments = "list|inspect|convert|init|verify|fetch",
         .about = "  list            the networks, their public weights and which of them are here\n"
                  "  inspect FILE    the tensors of a file\n"
                  "  convert IN OUT  weights for --model as safetensors with timm's names\n"
+                 "  init OUT        initial values for --model, as training begins with, from --seed\n"
                  "  verify [DIR]    checksums of the files in the weights folder\n"
                  "  fetch NAME      downloads with curl, goes on where it stopped, checks the checksum",
         .words = words,

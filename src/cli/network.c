@@ -58,8 +58,7 @@ DEIT_INTERNAL const cli_flag *cli_group_flags(unsigned group) {
     return group == CLI_NETWORK ? network : group == CLI_WEIGHTS ? weights : group == CLI_RUNNING ? running : head;
 }
 
-/* ---- The network ---------------------------------------------------------------------------------------------------
- */
+/* ---- The network ------------------------------------------------------------------------------------------------- */
 
 /* Flags that describe a vit, given for a network that has a name of its own. */
 static base_status network_named(const model_config *config) {
@@ -105,8 +104,7 @@ DEIT_INTERNAL base_status cli_network(const char *model, model_config *config) {
     return status ? base_fail_as(BASE_USAGE, "%s", base_message()) : BASE_OK;
 }
 
-/* ---- Weights
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- Weights ----------------------------------------------------------------------------------------------------- */
 
 DEIT_INTERNAL char *cli_weights_folder(void) {
     const char *folder = getenv("DEIT_WEIGHTS");
@@ -145,8 +143,7 @@ DEIT_INTERNAL base_status cli_weights_open(model_weights **weights, const model_
     return model_weights_open(weights, config, path, &options, cli_context());
 }
 
-/* ---- Running
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- Running ----------------------------------------------------------------------------------------------------- */
 
 DEIT_INTERNAL base_status cli_options(model_options *options) {
     *options = (model_options){.precision = network_given.precision ? NN_BF16 : NN_F32,

@@ -1,0 +1,105 @@
+# deit weights, doctor, completion, help and the man page.
+
+vit='--model vit --image 32 --patch 8 --dim 32 --depth 1 --heads 2 --classes 10'
+
+name 'list shows every network'
+check_exit 0 'DEIT_WEIGHTS=$PWD/none $DEIT weights list'
+check_out '^deit_base_distilled_patch16_384 +87\.6M +384 +85\.224 +no +deit_base_distilled_patch16_384-d0272ac0\.pth'
+check_out '^vit_large_patch32_384 '
+
+name 'convert writes nothing when it fails'
+check_exit 0 "\$DEIT weights init w.safetensors $vit"
+check_exit 1 '$DEIT weights convert w.safetensors out.safetensors --model deit_tiny_patch16_224'
+check_err 'does not fit deit_tiny_patch16_224'
+check '! test -e out.safetensors'
+check_exit 1 "\$DEIT weights convert w.safetensors /dev/full $vit"
+check_err '/dev/full: .*No space left'
+check_exit 1 "\$DEIT weights convert w.safetensors none/out.safetensors $vit"
+
+name 'convert to f32 keeps every bit'
+check_exit 0 "\$DEIT weights convert w.safetensors again.safetensors $vit"
+check 'cmp w.safetensors again.safetensors'
+
+name 'files without tensors are refused'
+check ': >empty.safetensors && head -c 3000 "$TREE/LICENSE" >text.pth'
+check_exit 1 '$DEIT weights inspect empty.safetensors'
+check_err '^deit: empty\.safetensors: '
+check_exit 1 '$DEIT weights inspect text.pth'
+check_err '^deit: text\.pth: '
+check_exit 1 '$DEIT weights inspect .'
+check_exit 1 '$DEIT weights inspect none.pth'
+
+name 'fetch checks the checksum and leaves nothing wrong behind'
+check 'mkdir mirror && cp w.safetensors mirror/deit_tiny_patch16_224-a1311bcf.pth'
+if ! command -v curl >/dev/null; then skip 'no curl'; fi
+check_exit 1 '$DEIT weights fetch deit_tiny_patch16_224 --mirror "file://$PWD/mirror" --weights-dir here'
+check_err 'expected sha256 a1311bcf\.\.\., found [0-9a-f]{64}'
+check '[ -z "$(ls here)" ]'
+
+name 'fetch goes on where it stopped, and does not fetch again'
+if ! command -v curl >/dev/null; then skip 'no curl'; fi
+check 'cp w.safetensors mirror/ViT-B_32.npz && head -c 1000 w.safetensors >here/ViT-B_32.npz.part'
+check_exit 0 '$DEIT weights fetch vit_base_patch32_384 --mirror "file://$PWD/mirror" --weights-dir here'
+check 'cmp w.safetensors here/ViT-B_32.npz && [ "$(ls here)" = ViT-B_32.npz ]'
+check_exit 0 '$DEIT weights fetch vit_base_patch32_384 --mirror file:///none --weights-dir here'
+check_out 'is there already'
+check_exit 0 'DEIT_WEIGHTS=here $DEIT weights list'
+check_out '^vit_base_patch32_384 .* yes +ViT-B_32\.npz'
+
+name 'fetch of what is not there'
+if ! command -v curl >/dev/null; then skip 'no curl'; fi
+check_exit 1 '$DEIT weights fetch deit_small_patch16_224 --mirror "file://$PWD/mirror" --weights-dir here'
+check_err 'curl failed'
+check '[ "$(ls here)" = ViT-B_32.npz ]'
+check_exit 1 'PATH=/nowhere $DEIT weights fetch deit_small_patch16_224 --mirror "file://$PWD/mirror" --weights-dir here'
+check_err 'curl is not installed'
+check_exit 2 '$DEIT weights fetch deit_smal_patch16_224'
+check_err "did you mean 'deit_small_patch16_224'"
+
+name 'verify names the damaged file'
+check 'mkdir -p some none && cp w.safetensors some/deit_tiny_patch16_224-a1311bcf.pth'
+check_exit 1 '$DEIT weights verify some'
+check_out '^BAD +deit_tiny_patch16_224-a1311bcf\.pth: expected sha256 a1311bcf'
+check_exit 1 '$DEIT weights verify none'
+check_err "holds none of the manifest's files"
+
+name 'doctor shows the machine'
+check_exit 0 'DEIT_DATA=$PWD $DEIT doctor'
+check_out '^CPU +[^ ]'
+check_out '^oneDNN +3\.[0-9]+.*uses '
+check_out '^cores +[0-9]+ of [0-9]+'
+check_out '^memory +.*free'
+check_out 'libjpeg-turbo [0-9].*libpng.*Jansson'
+check_out '^data +/'
+
+name 'every command has help, and the man page has every flag'
+commands=$($DEIT --help | sed -n '/^Commands/,/^$/s/^  \([a-z]*\) .*/\1/p')
+check '[ "$(echo $commands | wc -w)" -ge 6 ]'
+for command in $commands; do
+    check_exit 0 "\$DEIT $command --help"
+    check_out "^Usage: deit $command"
+    check_exit 0 "\$DEIT help $command"
+    check "grep -q '^.B[IR]* *\"*deit $command' \"\$TREE/src/cli/deit.1\""
+    for flag in $($DEIT $command --help | sed -n 's/^  --\([a-z0-9-]*\).*/\1/p'); do
+        check "sed 's/\\\\\\\\//g' \"\$TREE/src/cli/deit.1\" | grep -q -- '--$flag'"
+    done
+done
+
+name 'completion knows the commands, flags and models'
+for shell in bash zsh fish; do
+    check_exit 0 "\$DEIT completion $shell"
+    check_out 'weights'
+    check_out 'deit_base_distilled_patch16_384'
+done
+check_exit 0 '$DEIT completion bash | bash -n'
+check_exit 2 '$DEIT completion tcsh'
+check_err 'expected bash\|zsh\|fish'
+
+name 'unknown commands'
+check_exit 2 '$DEIT'
+check_exit 2 '$DEIT weigths'
+check_err "did you mean 'weights'"
+check_exit 2 '$DEIT weights'
+check_exit 2 '$DEIT weights inspect'
+check_exit 2 '$DEIT weights inspect a b'
+check_exit 2 '$DEIT doctor now'
