@@ -36,6 +36,7 @@ DEIT_INTERNAL void eval_top(const float *logits, int classes, int k, eval_class 
 
 /* ---- Throughput --------------------------------------------------------------------------------------------------- */
 
+enum { EVAL_SPEED_SAMPLES = 200 }; /* the most a case gets */
 typedef struct {
     const model_config *config;
     nn_dtype precision;
@@ -53,11 +54,16 @@ typedef struct {
     int64_t batch, micro_batch;
     double ms_per_image;
     size_t memory;           /* bytes of weights and activations */
+    /* Each sample in the order taken, images_per_s.n of them: images/s, percent of peak, the GFLOP/s of the product beside it. */
+    double sample[EVAL_SPEED_SAMPLES], sample_percent[EVAL_SPEED_SAMPLES], sample_peak[EVAL_SPEED_SAMPLES];
 } eval_speed;
+
+/* Fills the spreads and medians from the samples and images_per_s.n. */
+DEIT_INTERNAL void eval_speed_summarise(eval_speed *result);
 
 /* Measures the cases of one precision and thread count in turn, round by round, each pass paired with the peak product, so that drift hits all
  * alike. Each case gets at least `samples` passes (after one to warm up) and as many more as fit `seconds` in all (0: no more). Weights are
- * initial values. results: [n]. done (or NULL) is told of each finished round. */
+ * initial values. results: [n]. */
 DEIT_INTERNAL base_status eval_speed_measure(const eval_speed_case *cases, int n, int samples, double seconds, eval_speed *results,
                                              const base_context *context);
 
