@@ -115,7 +115,7 @@ build/dev/deit: $(DEV_OBJECTS)
 # make test         install what is needed, build, run all tests; SANITIZE=1: under ASan and UBSan
 test: deps
 	@$(MAKE) --no-print-directory test-programs
-	@DEIT=$(CURDIR)/$(TEST_DEIT) OUT=$(OUT) CC='$(CC)' DROPIN_LIBS='$(LDEXTRA) $(LIBS)' ONEDNN=$(ONEDNN) \
+	@DEIT=$(CURDIR)/$(TEST_DEIT) OUT=$(OUT) CC='$(CC)' CXX='$(CXX)' DROPIN_LIBS='$(LDEXTRA) $(LIBS)' ONEDNN=$(ONEDNN) \
 	    SANITIZE=$(SANITIZE) tests/run.sh
 # make test-golden  the golden tests alone (DEIT_GOLDEN, DEIT_GOLDEN_SALT)
 test-golden: $(OUT)/unit

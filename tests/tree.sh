@@ -20,7 +20,7 @@ report 'every part is listed in src/deit.c' "$(for part in $parts; do
 done)"
 
 report 'a layer includes only layers below it' "$(find src -name '*.[ch]' -path 'src/*/*' | sort | awk '
-    BEGIN { n = split("base store image data nn model eval train repro cli", layer, " "); for (i = 1; i <= n; i++) level[layer[i]] = i }
+    BEGIN { n = split("base store image data nn model eval train api repro cli", layer, " "); for (i = 1; i <= n; i++) level[layer[i]] = i }
     {
         split($0, path, "/")
         while ((getline line <$0) > 0)
