@@ -94,7 +94,7 @@ static base_status pickle_mark(pickle_machine *m) {
 static base_status pickle_pop_mark(pickle_machine *m, store_value ***items, size_t *n) {
     if (!m->mark_count) return pickle_damaged(m, "no mark on the stack");
     size_t from = m->marks[--m->mark_count];
-    *items = m->stack ? m->stack + from : NULL, *n = m->depth - from;
+    *items = m->stack + from, *n = m->depth - from;
     m->depth = from;
     return BASE_OK;
 }
@@ -210,7 +210,7 @@ static base_status pickle_push_marked(pickle_machine *m, store_value_kind kind) 
 static base_status pickle_push_tuple(pickle_machine *m, size_t n) {
     if (m->depth - pickle_floor(m) < n) return pickle_damaged(m, "nothing left on the stack");
     m->depth -= n;
-    return pickle_push_items(m, STORE_VALUE_TUPLE, m->stack ? m->stack + m->depth : NULL, n);
+    return pickle_push_items(m, STORE_VALUE_TUPLE, m->stack + m->depth, n);
 }
 
 /* What is added to an inert value is dropped: its class would have said what that means. */
@@ -478,7 +478,9 @@ DEIT_INTERNAL base_status store_unpickle(base_arena *arena, const uint8_t *data,
     store_value *none = store_value_new(arena, STORE_VALUE_NONE);
     if (!none) return BASE_ERROR;
     pickle_machine m = {.arena = arena, .data = data, .size = size, .file = file, .none = none, .storages = storages};
-    base_status status = pickle_run(&m, root);
+    // A stack from the start, so that nothing need ask whether there is one.
+    bool room = pickle_grow((void **)&m.stack, &m.depth_capacity, 1, sizeof *m.stack);
+    base_status status = room ? pickle_run(&m, root) : BASE_ERROR;
     base_free(m.stack);
     base_free(m.marks);
     base_free(m.memo);

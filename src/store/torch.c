@@ -395,7 +395,7 @@ static base_status torch_place(const store *s, store_storage **sorted, size_t n,
 }
 
 static base_status torch_place_all(const store *s, store_storage *storages, const store_value *keys, size_t at) {
-    size_t n = 0, size;
+    size_t n = 0, size = 0;
     for (store_storage *each = storages; each; each = each->next) n++;
     store_storage **sorted = base_malloc((n + 1) * sizeof *sorted);
     if (!sorted) return BASE_ERROR;

@@ -171,10 +171,8 @@ DEIT_INTERNAL base_status store_inflate(const uint8_t *packed, size_t packed_siz
     }
     bool good = done == skip;
     if (good && size) {
-        if (word == Z_OK)
-            word = zip_inflate_some(&z, &packed, &packed_size, out, size, &got);
-        else
-            got = 0;
+        got = 0;
+        if (word == Z_OK) zip_inflate_some(&z, &packed, &packed_size, out, size, &got);
         good = got == size;
     }
     inflateEnd(&z);
