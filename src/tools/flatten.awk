@@ -2,8 +2,8 @@
 # each time it is asked for). Local includes are searched for in the folders of ROOTS (separated by spaces), the
 # public header deit.h stays an include. Usage: awk -v ROOTS='src build' -f flatten.awk src/deit.c
 #
-# A header that is met first inside #if would be missing on the other branch, so that is refused: includes stand
-# outside of conditions, except for a header's own guard and the table of contents' DEIT_MAIN.
+# A header that is met first inside #if would be missing on the other branch, so that is refused: includes (but for
+# .inc files) stand outside of conditions, except for a header's own guard and the table of contents' DEIT_MAIN.
 
 function die(text) {
     print "flatten: " text >"/dev/stderr"
@@ -43,7 +43,7 @@ function emit(path, top,    line, name, found, depth, allowed, rule) {
         }
         found = find(name)
         if (found == "") die(path ": \"" name "\" is in none of: " ROOTS)
-        if (depth > allowed && !top) die(path ": \"" name "\" is included inside a condition; move it out")
+        if (depth > allowed && !top && found !~ /\.inc$/) die(path ": \"" name "\" is included inside a condition; move it out")
         if (found ~ /\.inc$/ || !seen[found]++) emit(found, 0)
     }
     close(path)
