@@ -181,6 +181,7 @@ TEST(base_output_failures) {
     CHECK_FAIL_HAS(base_output_write(output, "x", 1), "No space left");
     CHECK_FAIL_HAS(base_output_commit(output), "No space left");
     CHECK_FAIL_HAS(base_write_file("/nonexistent/x", "x", 1), "/nonexistent/x: cannot write there: No such file");
+    CHECK_FAIL_HAS(base_write_file("/proc/deit_test", "x", 1), "/proc/deit_test: cannot write there"); // nor may root
     CHECK_FAIL_HAS(base_write_file("/tmp", "x", 1), "is a folder");
     CHECK_EQ_INT(base_memory_held(), held);
     if (geteuid() == 0) return; // root may write anywhere
