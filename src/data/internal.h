@@ -1,0 +1,36 @@
+/* What the files of data share. */
+#ifndef DEIT_DATA_INTERNAL_H
+#define DEIT_DATA_INTERNAL_H
+
+#include "data/data.h"
+
+typedef enum { DATA_FOLDER, DATA_ARCHIVE, DATA_STREAM } data_kind;
+typedef struct {
+    const char *name; /* path inside the folder or archive */
+    const char *key;  /* the same without leading folders: class/file, or file */
+    const store_entry *entry; /* DATA_ARCHIVE */
+    int label;
+    int64_t rank;     /* DATA_STREAM: its place in the archive */
+} data_item;
+
+struct data_set {
+    data_kind kind;
+    char *path;
+    store_archive *archive;
+    base_arena arena;
+    data_item *items;
+    int64_t count, capacity;
+    int classes;
+    const char **empty; /* class folders without images, DATA_FOLDER */
+    int n_empty;
+};
+
+/* listing.c: fills items (names only). */
+DEIT_INTERNAL base_status data_list(data_set *set, const base_context *context);
+/* labels.c: chooses the split, strips leading folders, gives every item its label. */
+DEIT_INTERNAL base_status data_assign(data_set *set, const data_options *options);
+DEIT_INTERNAL bool data_is_image(const char *name);
+/* Reads item's bytes (not of a stream) into a buffer that grows. */
+DEIT_INTERNAL base_status data_read(const data_set *set, int64_t item, uint8_t **buffer, size_t *capacity, size_t *size);
+
+#endif

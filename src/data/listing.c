@@ -1,0 +1,105 @@
+/* What files a set has: a walk through a folder, an archive's index, or one pass through a compressed archive. */
+#include "data/internal.h"
+#include <dirent.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+
+DEIT_INTERNAL bool data_is_image(const char *name) {
+    static const char *const endings[] = {".jpg", ".jpeg", ".png"};
+    const char *base = strrchr(name, '/') ? strrchr(name, '/') + 1 : name, *dot = strrchr(base, '.');
+    if (!dot || base[0] == '.') return false; /* "._x.jpg" is what some archivers leave beside x.jpg */
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++)
+        if (!strcasecmp(dot, endings[i])) return true;
+    return false;
+}
+
+static base_status listing_add(data_set *set, const char *name, const store_entry *entry, int64_t rank) {
+    if (set->count == set->capacity) {
+        int64_t wanted = set->capacity ? 2 * set->capacity : 1024;
+        data_item *grown = base_realloc(set->items, (size_t)wanted * sizeof *grown);
+        if (!grown) return BASE_ERROR;
+        set->items = grown, set->capacity = wanted;
+    }
+    char *copy = base_arena_printf(&set->arena, "%s", name);
+    if (!copy) return BASE_ERROR;
+    set->items[set->count++] = (data_item){.name = copy, .key = copy, .entry = entry, .rank = rank, .label = -1};
+    return BASE_OK;
+}
+
+static int listing_by_name(const struct dirent **a, const struct dirent **b) { return strcmp((*a)->d_name, (*b)->d_name); }
+static int listing_not_hidden(const struct dirent *entry) { return entry->d_name[0] != '.'; }
+
+static base_status listing_note_empty(data_set *set, const char *name) {
+    enum { LISTING_EMPTY = 8 }; /* enough for a message */
+    if (!set->empty && !(set->empty = base_arena_alloc(&set->arena, LISTING_EMPTY * sizeof *set->empty))) return BASE_ERROR;
+    if (set->n_empty < LISTING_EMPTY && !(set->empty[set->n_empty++] = base_arena_printf(&set->arena, "%s", name))) return BASE_ERROR;
+    return BASE_OK;
+}
+
+/* inside: path below the set's folder, "" for itself. A folder with neither files nor folders that hold images is noted as empty. */
+static base_status listing_walk(data_set *set, const char *inside, int depth, const base_context *context) {
+    enum { LISTING_DEPTH = 16 };
+    char *path = *inside ? base_path_join(set->path, inside) : base_strdup(set->path);
+    if (!path) return BASE_ERROR;
+    struct dirent **names = NULL;
+    int n = depth > LISTING_DEPTH ? 0 : scandir(path, &names, listing_not_hidden, listing_by_name);
+    base_status status = n < 0 ? base_fail("%s: %s", path, strerror(errno)) : BASE_OK;
+    int64_t before = set->count;
+    int folders = 0;
+    for (int i = 0; i < n; i++) {
+        char *below = *inside ? base_path_join(inside, names[i]->d_name) : base_strdup(names[i]->d_name);
+        char *full = below ? base_path_join(set->path, below) : NULL;
+        struct stat info;
+        if (!full) status = BASE_ERROR;
+        else if (!status && !stat(full, &info)) {
+            if (S_ISDIR(info.st_mode)) folders++, status = listing_walk(set, below, depth + 1, context);
+            else if (S_ISREG(info.st_mode) && data_is_image(below)) status = listing_add(set, below, NULL, 0);
+        }
+        if (!status && base_cancelled(context)) status = base_fail_as(BASE_CANCELLED, "stopped while listing %s", set->path);
+        base_free(full), base_free(below), free(names[i]);
+    }
+    free(names);
+    base_free(path);
+    if (!status && *inside && !folders && set->count == before) status = listing_note_empty(set, inside);
+    return status;
+}
+
+static base_status listing_stream(data_set *set, const base_context *context) {
+    store_stream *stream;
+    BASE_TRY(store_stream_open(&stream, set->path));
+    base_log(context, BASE_LOG_INFO, "%s: listing a compressed archive; a .tar or .zip opens at once", set->path);
+    base_status status = BASE_OK;
+    for (int64_t rank = 0; !status; rank++) {
+        const char *name;
+        uint64_t done, total;
+        status = store_stream_next(stream, &name);
+        if (status || !name) break;
+        if (data_is_image(name)) status = listing_add(set, name, NULL, rank);
+        store_stream_position(stream, &done, &total);
+        if (rank % 256 == 0) base_progress(context, "list", (double)done, (double)total, "bytes", NULL);
+        if (!status && base_cancelled(context)) status = base_fail_as(BASE_CANCELLED, "stopped while listing %s", set->path);
+    }
+    store_stream_close(stream);
+    return status;
+}
+
+DEIT_INTERNAL base_status data_list(data_set *set, const base_context *context) {
+    if (base_path_is_folder(set->path)) {
+        set->kind = DATA_FOLDER;
+        return listing_walk(set, "", 0, context);
+    }
+    store_archive_kind kind;
+    BASE_TRY(store_archive_sniff(set->path, &kind));
+    if (kind == STORE_ARCHIVE_NONE) return base_fail("%s: neither a folder nor a tar or zip archive; give a folder of class folders, or an archive of one", set->path);
+    set->kind = kind == STORE_ARCHIVE_RANDOM ? DATA_ARCHIVE : DATA_STREAM;
+    if (set->kind == DATA_STREAM) return listing_stream(set, context);
+    BASE_TRY(store_archive_open(&set->archive, set->path, context));
+    for (size_t i = 0; i < store_archive_count(set->archive); i++) {
+        const store_entry *entry = store_archive_at(set->archive, i);
+        if (data_is_image(entry->name)) BASE_TRY(listing_add(set, entry->name, entry, (int64_t)i));
+    }
+    return BASE_OK;
+}
