@@ -1,5 +1,6 @@
-/* Smoke fuzzing: good files, broken in many ways, go through every parser of files that come from elsewhere. Whatever they hold, a
- * parser may not crash, hang, keep memory, or fail without a message. Cases are numbered, so that each can be run again. */
+/* Smoke fuzzing: good files, broken in many ways, go through every parser of files that come from elsewhere. Whatever
+ * they hold, a parser may not crash, hang, keep memory, or fail without a message. Cases are numbered, so that each can
+ * be run again. */
 #ifndef DEIT_FUZZ_H
 #define DEIT_FUZZ_H
 
@@ -10,7 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* A parser under test. run: whatever the bytes are, calls the parser, uses what it returned, frees it; its status is returned. */
+/* A parser under test. run: whatever the bytes are, calls the parser, uses what it returned, frees it; its status is
+ * returned. */
 typedef struct {
     const char *name;
     base_status (*run)(const uint8_t *data, size_t size);
@@ -30,13 +32,16 @@ static void fuzz_signal(int number) {
     raise(number);
 }
 
-/* One change: a bit, a byte, a number, a cut, a block moved or repeated, a run of one byte. Returns the new size, at most 2 * size + 8. */
+/* One change: a bit, a byte, a number, a cut, a block moved or repeated, a run of one byte. Returns the new size, at
+ * most 2 * size + 8. */
 static size_t fuzz_change(base_random *random, uint8_t *data, size_t size) {
-    static const uint64_t extremes[] = {0, 1, 0x7f, 0x80, 0xff, 0x7fff, 0xffff, 0x7fffffff, 0x80000000, 0xffffffff, INT64_MAX, UINT64_MAX};
+    static const uint64_t extremes[] = {0,      1,          0x7f,       0x80,       0xff,      0x7fff,
+                                        0xffff, 0x7fffffff, 0x80000000, 0xffffffff, INT64_MAX, UINT64_MAX};
     if (size < 16) return size;
     size_t at = base_random_below(random, size - 8);
     /* Headers decide most: half of the changes go to the first kilobyte or the last. */
-    if (size > 2048 && base_random_below(random, 2)) at = base_random_below(random, 1024) + (base_random_below(random, 2) ? size - 1032 : 0);
+    if (size > 2048 && base_random_below(random, 2))
+        at = base_random_below(random, 1024) + (base_random_below(random, 2) ? size - 1032 : 0);
     size_t length = 1 + base_random_below(random, size - at < 64 ? size - at : 64);
     switch (base_random_below(random, 8)) {
     case 0: data[at] ^= (uint8_t)(1 << base_random_below(random, 8)); break;
@@ -50,14 +55,14 @@ static size_t fuzz_change(base_random *random, uint8_t *data, size_t size) {
     case 4: memset(data + at, (int)base_random_below(random, 256), length); break;
     case 5: memmove(data + at, data + base_random_below(random, size - length), length); break;
     case 6: memmove(data + at, data + at + length, size - at - length); return size - length;
-    default:
-        memmove(data + at + length, data + at, size - at);
-        return size + length;
+    default: memmove(data + at + length, data + at, size - at); return size + length;
     }
     return size;
 }
 
-static int fuzz_by_name(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
+static int fuzz_by_name(const void *a, const void *b) {
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
 
 /* Runs cases first .. last - 1 of one seed (case 0: unchanged), stopping at `until`; returns how many failed. */
 static int fuzz_seed(const fuzz_target *target, const char *path, long first, long last, double until, long *cases) {
@@ -72,7 +77,8 @@ static int fuzz_seed(const fuzz_target *target, const char *path, long first, lo
         memcpy(data, seed, size);
         for (uint64_t n = i ? 1 + base_random_below(&random, 4) : 0; n; n--) now = fuzz_change(&random, data, now);
         snprintf(fuzz_case, sizeof fuzz_case, "%s %s %ld", target->name, path, i);
-        uint8_t *exact = malloc(now ? now : 1); /* its own block, so that a sanitizer sees the first byte read past it */
+        uint8_t *exact =
+            malloc(now ? now : 1); /* its own block, so that a sanitizer sees the first byte read past it */
         if (!exact) break;
         memcpy(exact, data, now);
         size_t held = base_memory_held();
@@ -80,10 +86,10 @@ static int fuzz_seed(const fuzz_target *target, const char *path, long first, lo
         base_status status = target->run(exact, now);
         alarm(0);
         free(exact);
-        const char *wrong = base_memory_held() != held       ? "memory was kept"
-                            : status && !*base_message()     ? "failed without a message"
-                            : status && i == 0               ? base_message()
-                                                             : NULL;
+        const char *wrong = base_memory_held() != held   ? "memory was kept"
+                            : status && !*base_message() ? "failed without a message"
+                            : status && i == 0           ? base_message()
+                                                         : NULL;
         if (wrong) bad++, printf("FAIL %s: %s\n", fuzz_case, wrong);
     }
     free(data);
@@ -97,7 +103,8 @@ static int fuzz_run(const fuzz_target *target, double seconds, long *cases, int 
     int n = 0, bad = 0;
     DIR *folder = opendir(target->seeds);
     for (struct dirent *entry; folder && n < 1000 && (entry = readdir(folder));)
-        if (entry->d_name[0] != '.' && strstr(entry->d_name, target->match)) names[n++] = base_path_join(target->seeds, entry->d_name);
+        if (entry->d_name[0] != '.' && strstr(entry->d_name, target->match))
+            names[n++] = base_path_join(target->seeds, entry->d_name);
     if (folder) closedir(folder);
     qsort(names, (size_t)n, sizeof *names, fuzz_by_name);
     for (int i = 0; i < n; i++) {
@@ -118,11 +125,16 @@ static int fuzz_main(const fuzz_target *targets, int n, int argc, char **argv) {
         long cases = 0;
         int seeds = 1, bad;
         if (argc > 1 && strcmp(argv[1], targets[i].name)) continue;
-        if (argc > 3) bad = fuzz_seed(&targets[i], argv[2], atol(argv[3]), atol(argv[3]) + 1, base_now() + 60, &cases);
-        else bad = fuzz_run(&targets[i], seconds, &cases, &seeds);
-        if (bad) failed++;
-        else if (!seeds) skipped++, printf("skip fuzz_%s: no seeds in %s\n", targets[i].name, targets[i].seeds);
-        else passed++, printf("ok   fuzz_%s: %ld cases of %d seeds\n", targets[i].name, cases, seeds);
+        if (argc > 3)
+            bad = fuzz_seed(&targets[i], argv[2], atol(argv[3]), atol(argv[3]) + 1, base_now() + 60, &cases);
+        else
+            bad = fuzz_run(&targets[i], seconds, &cases, &seeds);
+        if (bad)
+            failed++;
+        else if (!seeds)
+            skipped++, printf("skip fuzz_%s: no seeds in %s\n", targets[i].name, targets[i].seeds);
+        else
+            passed++, printf("ok   fuzz_%s: %ld cases of %d seeds\n", targets[i].name, cases, seeds);
         fflush(stdout);
     }
     printf("%d passed, %d failed, %d skipped\n", passed, failed, skipped);

@@ -7,4 +7,6 @@
 
 #include "unit_tests.h" /* generated: tests/unit/test_*.c and tests/golden/test_*.c */
 
-int main(int argc, char **argv) { return test_main(argc, argv); }
+int main(int argc, char **argv) {
+    return test_main(argc, argv);
+}
