@@ -23,6 +23,8 @@
 
 #include "model/model.h"
 
+#include <jansson.h>
+
 /* ---- Flags ------------------------------------------------------------------------------------------------------- */
 
 typedef enum {
@@ -98,6 +100,8 @@ DEIT_INTERNAL base_status cli_weights_path(const model_config *config, char **pa
 DEIT_INTERNAL base_status cli_weights_open(model_weights **weights, const model_config *config, const char *path);
 /* CLI_RUNNING, CLI_HEAD. */
 DEIT_INTERNAL base_status cli_options(model_options *options);
+/* --batch, or `otherwise` where it was not given. */
+DEIT_INTERNAL int64_t cli_batch(int64_t otherwise);
 /* Whether `images` images of the network's size and their logits fit memory; says how much they take and what is free.
  */
 DEIT_INTERNAL base_status cli_check_batch(const model_config *config, int64_t images);
@@ -116,6 +120,8 @@ DEIT_INTERNAL const base_context *cli_context(void);
 DEIT_INTERNAL void cli_progress_end(void);
 /* A file that travels in the program, by its name in the tree ("weights/manifest.tsv"); NULL if absent. */
 DEIT_INTERNAL const char *cli_embedded(const char *name, size_t *size);
+/* Prints a JSON value, indented, and lets it go. NULL: making it failed for lack of memory. */
+DEIT_INTERNAL base_status cli_print_json(json_t *json);
 /* "avx512_core_bf16, bf16, batch 32, 2x1 threads": a run's conditions for a line of text. */
 DEIT_INTERNAL char *cli_conditions(const model_net *net, char text[160]);
 

@@ -154,6 +154,10 @@ DEIT_INTERNAL base_status cli_options(model_options *options) {
     return BASE_OK;
 }
 
+DEIT_INTERNAL int64_t cli_batch(int64_t otherwise) {
+    return network_given.batch ? network_given.batch : otherwise;
+}
+
 DEIT_INTERNAL base_status cli_check_batch(const model_config *config, int64_t images) {
     base_machine machine;
     base_machine_read(&machine);

@@ -1,4 +1,4 @@
-/* terminal: log lines and progress on stderr, Ctrl-C. */
+/* terminal: log lines and progress on stderr, JSON on stdout, Ctrl-C. */
 #include "cli/internal.h"
 
 #include <signal.h>
@@ -102,4 +102,12 @@ DEIT_INTERNAL const base_context *cli_context(void) {
     static const base_context context = {
         .log = terminal_log, .progress = terminal_progress, .cancel = &terminal_cancel};
     return &context;
+}
+
+DEIT_INTERNAL base_status cli_print_json(json_t *json) {
+    if (!json) return base_fail("out of memory while making JSON");
+    json_dumpf(json, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(9)); // main sees whether stdout took it
+    printf("\n");
+    json_decref(json);
+    return BASE_OK;
 }

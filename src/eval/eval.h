@@ -24,6 +24,8 @@ typedef struct {
     const char *real;  /* path of real.json, or NULL */
 } eval_options;
 
+/* What a network expects to be done to an image before it sees it. */
+DEIT_INTERNAL image_transform eval_transform(const model_config *config);
 /* Runs the network over the set. Fails if more than max_bad files are bad, or the classes do not fit. */
 DEIT_INTERNAL base_status eval_accuracy(eval_result *result, model_net *net, data_set *set, const eval_options *options, const base_context *context);
 

@@ -1,0 +1,15 @@
+/* What the files of deit.h's implementation share. */
+#ifndef DEIT_API_INTERNAL_H
+#define DEIT_API_INTERNAL_H
+
+#include "model/model.h"
+#include "deit.h"
+
+DEIT_INTERNAL deit_status api_status(base_status status);
+/* A registered network, or a vit, with another image side or class count (0: its own). */
+DEIT_INTERNAL base_status api_config(model_config *config, const char *name, const deit_vit *vit, int image,
+                                     int classes);
+/* threads, or every core for 0. */
+DEIT_INTERNAL int api_threads(int threads);
+
+#endif

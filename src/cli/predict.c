@@ -1,0 +1,121 @@
+/* deit predict: the best classes of images. */
+#include "cli/internal.h"
+#include "eval/eval.h"
+
+#include <string.h>
+
+enum { PREDICT_MOST = 1000, PREDICT_FILE_LIMIT = 1 << 30 };
+
+static struct {
+    int64_t top;
+    bool json;
+} predict_given = {.top = 5};
+
+/* A name for a class, where the classes are ImageNet's. */
+static const char *predict_name(const model_net *net, int index) {
+    return net->config.classes == DATA_IMAGENET_CLASSES ? data_imagenet_name(index) : NULL;
+}
+
+/* out: [3, image, image] */
+static base_status predict_load(image_worker *worker, const image_transform *transform, const char *path, float *out) {
+    char *data;
+    size_t size;
+    BASE_TRY(base_read_file(path, PREDICT_FILE_LIMIT, &data, &size));
+    base_status status = image_eval(worker, transform, data, size, path, out);
+    base_free(data);
+    return status;
+}
+
+static void predict_print_text(const model_net *net, const char *path, const eval_class *best, int k) {
+    printf("%s\n", path);
+    for (int i = 0; i < k; i++) {
+        const char *name = predict_name(net, best[i].index);
+        printf("  %5.2f %%  %4d%s%s\n", 100 * (double)best[i].probability, best[i].index, name ? "  " : "",
+               name ? name : "");
+    }
+}
+
+static json_t *predict_json(const model_net *net, const char *path, const eval_class *best, int k) {
+    json_t *classes = json_array();
+    for (int i = 0; i < k; i++)
+        json_array_append_new(
+            classes,
+            json_pack("{s:i, s:f, s:s*, s:s*}", "index", best[i].index, "probability", (double)best[i].probability,
+                      "name", predict_name(net, best[i].index), "synset",
+                      net->config.classes == DATA_IMAGENET_CLASSES ? data_imagenet_synset(best[i].index) : NULL));
+    return json_pack("{s:s, s:o}", "image", path, "classes", classes);
+}
+
+/* input: [batch, 3, image, image], logits: [batch, classes] */
+typedef struct {
+    image_worker *worker;
+    float *input, *logits;
+} predict_buffers;
+
+/* n images, at most a batch, through the network; their answers are printed or added to rows. */
+static base_status predict_batch(model_net *net, const predict_buffers *buffers, char **paths, int n, json_t *rows) {
+    image_transform transform = eval_transform(&net->config);
+    size_t size = 3 * (size_t)net->config.image * (size_t)net->config.image;
+    for (int i = 0; i < n; i++)
+        BASE_TRY(predict_load(buffers->worker, &transform, paths[i], buffers->input + (size_t)i * size));
+    BASE_TRY(model_net_run(net, n, buffers->input, buffers->logits));
+    int k = predict_given.top < net->config.classes ? (int)predict_given.top : net->config.classes;
+    for (int i = 0; i < n; i++) {
+        eval_class best[PREDICT_MOST];
+        eval_top(buffers->logits + (size_t)i * (size_t)net->config.classes, net->config.classes, k, best);
+        if (rows)
+            json_array_append_new(rows, predict_json(net, paths[i], best, k));
+        else
+            predict_print_text(net, paths[i], best, k);
+    }
+    return BASE_OK;
+}
+
+static base_status predict_all(model_net *net, char **paths, int n, json_t *rows) {
+    int step = (int)net->options.batch;
+    size_t size = 3 * (size_t)net->config.image * (size_t)net->config.image;
+    predict_buffers buffers = {.input = base_malloc((size_t)step * size * sizeof(float)),
+                               .logits = base_malloc((size_t)step * (size_t)net->config.classes * sizeof(float))};
+    base_status status = buffers.input && buffers.logits ? image_worker_new(&buffers.worker) : BASE_ERROR;
+    for (int done = 0; done < n && !status; done += step) {
+        status = predict_batch(net, &buffers, paths + done, n - done < step ? n - done : step, rows);
+        if (!status && base_cancelled(cli_context())) status = BASE_CANCELLED;
+    }
+    image_worker_free(buffers.worker);
+    base_free(buffers.input);
+    base_free(buffers.logits);
+    return status;
+}
+
+static base_status predict_run(int n, char **paths) {
+    model_net *net;
+    // A missing file should not wait for the weights.
+    for (int i = 0; i < n; i++)
+        if (!base_path_exists(paths[i])) return base_fail("%s: no such file", paths[i]);
+    BASE_TRY(cli_net(&net, NULL, n));
+    json_t *rows = predict_given.json ? json_array() : NULL;
+    base_status status = predict_all(net, paths, n, rows);
+    if (!status && rows) status = cli_print_json(json_pack("{s:s, s:O}", "model", net->config.name, "images", rows));
+    json_decref(rows);
+    model_net_free(net);
+    return status;
+}
+
+DEIT_INTERNAL const cli_command *cli_predict(void) {
+    static const cli_flag flags[] = {
+        {"top", CLI_INT, &predict_given.top, .help = "classes an image", .min = 1, .max = PREDICT_MOST},
+        {"json", CLI_YES, &predict_given.json, .help = "print JSON"},
+        {0},
+    };
+    static const cli_command command = {
+        .name = "predict",
+        .summary = "the best classes of images",
+        .arguments = "IMAGE...",
+        .about = "  deit predict cat.jpg --model deit_tiny_patch16_224 --weights deit_tiny_patch16_224-a1311bcf.pth",
+        .least = 1,
+        .most = -1,
+        .groups = CLI_NETWORK | CLI_WEIGHTS | CLI_RUNNING | CLI_HEAD,
+        .flags = flags,
+        .run = predict_run};
+    return &command;
+}
