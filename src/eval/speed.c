@@ -25,7 +25,8 @@ typedef struct {
     double done, total; /* samples, for the progress */
 } speed_bench;
 
-/* Threads of an OpenMP team spin for a while after their last work; this lets them fall asleep before the next one's is timed. */
+/* Threads of an OpenMP team spin for a while after their last work; this lets them fall asleep before the next one's is
+ * timed. */
 static void speed_settle(void) {
     struct timespec pause = {.tv_nsec = 2000000};
     nanosleep(&pause, NULL);
@@ -107,7 +108,8 @@ static base_status speed_build(speed_job *job) {
     const eval_speed_case *c = job->wanted;
     model_weights *weights;
     BASE_TRY(model_weights_open(&weights, c->config, NULL, NULL, NULL));
-    model_options options = {.precision = c->precision, .schedule = c->schedule, .batch = c->batch, .threads = c->threads};
+    model_options options = {
+        .precision = c->precision, .schedule = c->schedule, .batch = c->batch, .threads = c->threads};
     base_status status = model_net_new(&job->net, c->config, weights, &options);
     model_weights_close(weights);
     if (status) return status;
@@ -150,8 +152,8 @@ static base_status speed_rounds(speed_bench *bench, speed_job *jobs, int n, int 
     return BASE_OK;
 }
 
-static base_status speed_measure_group(speed_bench *bench, const eval_speed_case *cases, int n, int samples, double seconds,
-                                       eval_speed *results) {
+static base_status speed_measure_group(speed_bench *bench, const eval_speed_case *cases, int n, int samples,
+                                       double seconds, eval_speed *results) {
     speed_job *jobs = base_calloc((size_t)n, sizeof *jobs);
     if (!jobs) return BASE_ERROR;
     base_status status = BASE_OK;
@@ -169,7 +171,8 @@ static base_status speed_measure_group(speed_bench *bench, const eval_speed_case
 
 static base_status speed_check(const eval_speed_case *cases, int n) {
     for (int i = 0; i < n; i++) {
-        if (cases[i].batch < 1) return base_fail_as(BASE_USAGE, "batch %lld: expected 1 or more", (long long)cases[i].batch);
+        if (cases[i].batch < 1)
+            return base_fail_as(BASE_USAGE, "batch %lld: expected 1 or more", (long long)cases[i].batch);
         if (cases[i].precision != cases[0].precision || cases[i].threads != cases[0].threads)
             return base_fail("cases measured together must have one precision and one number of threads");
     }
@@ -188,9 +191,11 @@ static base_status speed_open(speed_bench *bench, const eval_speed_case *cases, 
     base_machine machine;
     base_machine_read(&machine);
     if ((double)pixels * sizeof(float) > 0.8 * (double)machine.memory_free)
-        return base_fail("a batch of %lld: its images need %.1f GB, %.1f GB are free; use a smaller batch", (long long)cases[0].batch,
-                         (double)pixels * sizeof(float) * 1e-9, (double)machine.memory_free * 1e-9);
-    BASE_TRY(nn_peak_new(&bench->peak, SPEED_PEAK_SIZE, cases[0].precision, cases[0].threads > 0 ? cases[0].threads : machine.cores));
+        return base_fail("a batch of %lld: its images need %.1f GB, %.1f GB are free; use a smaller batch",
+                         (long long)cases[0].batch, (double)pixels * sizeof(float) * 1e-9,
+                         (double)machine.memory_free * 1e-9);
+    BASE_TRY(nn_peak_new(&bench->peak, SPEED_PEAK_SIZE, cases[0].precision,
+                         cases[0].threads > 0 ? cases[0].threads : machine.cores));
     bench->images = base_malloc((size_t)pixels * sizeof(float));
     bench->logits = base_malloc((size_t)logits * sizeof(float));
     if (!bench->images || !bench->logits) return BASE_ERROR;
@@ -202,8 +207,8 @@ static base_status speed_open(speed_bench *bench, const eval_speed_case *cases, 
     return BASE_OK;
 }
 
-DEIT_INTERNAL base_status eval_speed_measure(const eval_speed_case *cases, int n, int samples, double seconds, eval_speed *results,
-                                             const base_context *context) {
+DEIT_INTERNAL base_status eval_speed_measure(const eval_speed_case *cases, int n, int samples, double seconds,
+                                             eval_speed *results, const base_context *context) {
     memset(results, 0, (size_t)n * sizeof *results);
     if (n < 1) return BASE_OK;
     if (samples < 1) samples = 1;

@@ -1,0 +1,34 @@
+/* output: results to a file or to standard output. */
+#include "cli/output.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+DEIT_INTERNAL const char *cli_output_take(int *n, char **arguments) {
+    for (int i = 0; i < *n; i++) {
+        const char *word = arguments[i];
+        size_t size = strlen(word);
+        bool output = !strcmp(word, "-"), file = size > 5 && !strcmp(word + size - 5, ".json");
+        if (!output && !file) continue;
+        for (int k = i + 1; k < *n; k++) arguments[k - 1] = arguments[k];
+        --*n;
+        return file ? word : NULL;
+    }
+    return NULL;
+}
+
+DEIT_INTERNAL base_status cli_output_write(const char *file, const char *text, size_t size) {
+    if (file) return base_write_file(file, text, size);
+    fwrite(text, 1, size, stdout); // main sees whether stdout took it
+    return BASE_OK;
+}
+
+DEIT_INTERNAL base_status cli_output_json(const char *file, json_t *json) {
+    if (!file) return cli_print_json(json);
+    char *text = json ? json_dumps(json, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) : NULL;
+    json_decref(json);
+    if (!text) return base_fail("out of memory while making JSON");
+    base_status status = base_write_file(file, text, strlen(text));
+    free(text);
+    return status;
+}

@@ -1,0 +1,22 @@
+/* conditions: what must stand beside a measurement for it to mean something. */
+#include "repro/internal.h"
+#include "version.h"
+
+#include <math.h>
+#include <time.h>
+
+DEIT_INTERNAL json_t *repro_conditions(const char *precision, int threads) {
+    base_machine machine;
+    base_machine_read(&machine);
+    time_t now = time(NULL);
+    struct tm utc;
+    char date[32] = "";
+    if (gmtime_r(&now, &utc)) strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%SZ", &utc);
+    json_t *c =
+        json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:I, s:i, s:s, s:s}", "deit", DEIT_COMMIT, "date", date,
+                  "onednn", nn_onednn_version(), "cpu", machine.cpu, "isa", nn_isa_name(), "cores", machine.cores,
+                  "cores_online", machine.online, "memory_bytes", (json_int_t)machine.memory_total, "threads",
+                  threads > 0 ? threads : machine.cores, "precision", precision, "pinning", "none");
+    if (c && machine.quota > 0) json_object_set_new(c, "cpu_quota", json_real(machine.quota));
+    return c;
+}

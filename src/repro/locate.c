@@ -1,0 +1,56 @@
+/* locate: the data sets in a folder, by the names they are handed out under.
+ *
+ *   ImageNet    val/ or imagenet/val/ or imagenet/ with class folders, imagenet-val.tar or .zip of the same, or
+ *               ILSVRC2012_img_val.tar with val_labels.txt (a synset or class index a line)
+ *   ReaL        real.json
+ *   ImageNetV2  imagenetv2-matched-frequency-format-val/ or imagenetv2-matched-frequency.tar.gz
+ *
+ * The folder may also be ImageNet's validation set itself: a folder of synsets or an archive. */
+#include "repro/internal.h"
+
+#include <string.h>
+
+/* The first of the names (ended by NULL) that is there; NULL if none is. */
+static const char *locate_first(const char *folder, const char *const *names, base_arena *arena) {
+    for (; *names; names++) {
+        const char *path = base_arena_printf(arena, "%s/%s", folder, *names);
+        if (path && base_path_exists(path)) return path;
+    }
+    return NULL;
+}
+
+static bool locate_is_classes(const char *folder, base_arena *arena) {
+    static const char *const first[] = {"n01440764", "n01443537", NULL};
+    return locate_first(folder, first, arena) != NULL;
+}
+
+DEIT_INTERNAL base_status repro_locate(repro_places *places, const char *data, base_arena *arena) {
+    static const char *const imagenet[] = {
+        "imagenet/val", "val", "imagenet", "imagenet-val.tar", "imagenet-val.zip", "ILSVRC2012_img_val.tar", NULL};
+    static const char *const labels[] = {"val_labels.txt", NULL};
+    static const char *const real[] = {"real.json", "imagenet/real.json", NULL};
+    static const char *const v2[] = {"imagenetv2-matched-frequency-format-val", "imagenetv2-matched-frequency.tar.gz",
+                                     "imagenetv2-matched-frequency.tar", NULL};
+    *places = (repro_places){0};
+    if (!data || !*data) return BASE_OK;
+    if (!base_path_exists(data)) return base_fail("%s: there is no such folder; --data or DEIT_DATA names it", data);
+    const char *folder = base_arena_printf(arena, "%s", data);
+    if (!folder) return BASE_ERROR;
+    if (!base_path_is_folder(data)) {
+        places->imagenet = folder;
+        const char *slash = strrchr(data, '/');
+        folder = slash ? base_arena_printf(arena, "%.*s", (int)(slash - data), data) : ".";
+    } else if (locate_is_classes(data, arena)) {
+        places->imagenet = folder;
+        folder = base_arena_printf(arena, "%s/..", data);
+    }
+    if (!folder) return BASE_ERROR;
+    if (!places->imagenet) {
+        places->imagenet = locate_first(folder, imagenet, arena);
+        places->imagenetv2 = locate_first(folder, v2, arena);
+    }
+    places->real = locate_first(folder, real, arena);
+    if (places->imagenet && strstr(places->imagenet, "ILSVRC2012_img_val"))
+        places->labels = locate_first(folder, labels, arena);
+    return BASE_OK;
+}
