@@ -21,6 +21,8 @@ struct data_set {
     data_item *items;
     int64_t count, capacity;
     int classes;
+    bool imagenet;        /* labels are ImageNet's */
+    const char **class_names; /* [classes], NULL where a class has no folder */
     const char **empty; /* class folders without images, DATA_FOLDER */
     int n_empty;
 };
@@ -30,7 +32,6 @@ DEIT_INTERNAL base_status data_list(data_set *set, const base_context *context);
 /* labels.c: chooses the split, strips leading folders, gives every item its label. */
 DEIT_INTERNAL base_status data_assign(data_set *set, const data_options *options);
 DEIT_INTERNAL bool data_is_image(const char *name);
-/* Reads item's bytes (not of a stream) into a buffer that grows. */
-DEIT_INTERNAL base_status data_read(const data_set *set, int64_t item, uint8_t **buffer, size_t *capacity, size_t *size);
+DEIT_INTERNAL base_status data_room(data_bytes *bytes, size_t size);
 
 #endif

@@ -14,18 +14,30 @@ static bool labels_first_is(const char *key, const char *name) {
     return size && strlen(name) == size && !memcmp(key, name, size);
 }
 
+/* In the order in which they are taken where none is named. */
+static const char *const labels_splits[] = {"val", "validation", "test", "train"};
+enum { LABELS_SPLITS = sizeof labels_splits / sizeof *labels_splits };
+
 static bool labels_is_split(const char *key) {
-    static const char *const splits[] = {"train", "val", "valid", "validation", "test"};
-    for (size_t i = 0; i < sizeof splits / sizeof *splits; i++)
-        if (labels_first_is(key, splits[i])) return true;
+    for (int i = 0; i < LABELS_SPLITS; i++)
+        if (labels_first_is(key, labels_splits[i])) return true;
     return false;
+}
+
+/* ImageNet's index of the first folder; -1. */
+static int labels_synset(const char *key) {
+    char synset[16];
+    size_t size = labels_first(key);
+    if (!size || size >= sizeof synset) return -1;
+    memcpy(synset, key, size), synset[size] = 0;
+    return data_imagenet_find(synset);
 }
 
 /* True if every item is in the same first folder, with another folder inside; a synset is a class even if it is alone. */
 static bool labels_common(const data_set *set) {
     const char *key = set->items[0].key;
     size_t size = labels_first(key);
-    if (!size || data_imagenet_index(key, size) >= 0) return false;
+    if (!size || labels_synset(key) >= 0) return false;
     for (int64_t i = 0; i < set->count; i++)
         if (strncmp(set->items[i].key, key, size + 1) || !labels_first(set->items[i].key + size + 1)) return false;
     return true;
@@ -36,21 +48,20 @@ static void labels_strip(data_set *set) {
     for (int64_t i = 0; i < set->count; i++) set->items[i].key += size;
 }
 
-/* Where the first folders are splits, keeps the one asked for. */
+/* Where the first folders are splits, keeps the one asked for, or the first there is. */
 static base_status labels_choose_split(data_set *set, const char *split) {
-    bool any = false, wanted = false, other = false;
+    bool all = true, there[LABELS_SPLITS] = {false};
     for (int64_t i = 0; i < set->count; i++) {
-        bool is = labels_is_split(set->items[i].key);
-        any |= is, other |= !is;
-        wanted |= labels_first_is(set->items[i].key, split ? split : "val");
+        all &= labels_is_split(set->items[i].key);
+        for (int k = 0; k < LABELS_SPLITS; k++) there[k] |= labels_first_is(set->items[i].key, labels_splits[k]);
     }
-    if (!any || other) return split ? base_fail_as(BASE_USAGE, "%s: no folder '%s'", set->path, split) : BASE_OK;
-    if (!wanted && split) return base_fail_as(BASE_USAGE, "%s: no images in a folder '%s'", set->path, split);
-    const char *name = wanted ? (split ? split : "val") : "test";
+    const char *name = NULL;
+    for (int k = LABELS_SPLITS - 1; k >= 0 && all; k--)
+        if (there[k] && (!split || !strcmp(split, labels_splits[k]))) name = labels_splits[k];
+    if (!name) return split ? base_fail_as(BASE_USAGE, "%s: no images in a folder '%s'", set->path, split) : BASE_OK;
     int64_t n = 0;
     for (int64_t i = 0; i < set->count; i++)
         if (labels_first_is(set->items[i].key, name)) set->items[n++] = set->items[i];
-    if (!n) return base_fail_as(BASE_USAGE, "%s: no images in a folder 'val' or 'test'; name the split", set->path);
     set->count = n;
     labels_strip(set);
     return BASE_OK;
@@ -75,58 +86,108 @@ static bool labels_number(const char *key, size_t size, int *number) {
     return true;
 }
 
+static base_status labels_name_classes(data_set *set) {
+    set->class_names = base_arena_alloc(&set->arena, (size_t)set->classes * sizeof *set->class_names);
+    if (!set->class_names) return BASE_ERROR;
+    for (int64_t i = 0; i < set->count; i++) {
+        const char *key = set->items[i].key, **name = &set->class_names[set->items[i].label];
+        if (!*name && !(*name = base_arena_printf(&set->arena, "%.*s", (int)labels_first(key), key))) return BASE_ERROR;
+    }
+    return BASE_OK;
+}
+
 static base_status labels_from_folders(data_set *set) {
-    bool synsets = true, numbers = true;
+    bool synsets = true, numbers = true, zero = false;
     int number, most = 0;
     const data_item **order = base_malloc((size_t)set->count * sizeof *order);
     if (!order) return BASE_ERROR;
     for (int64_t i = 0; i < set->count; i++) {
         const char *key = set->items[i].key;
-        synsets &= data_imagenet_index(key, labels_first(key)) >= 0;
+        synsets &= labels_synset(key) >= 0;
         numbers &= labels_number(key, labels_first(key), &number);
-        most = number > most ? number : most;
+        most = number > most ? number : most, zero |= number == 0;
         order[i] = &set->items[i];
     }
+    numbers &= zero;
     qsort(order, (size_t)set->count, sizeof *order, labels_by_class);
     int rank = -1;
     for (int64_t i = 0; i < set->count; i++) {
         if (!i || labels_by_class(&order[i - 1], &order[i])) rank++;
         data_item *item = &set->items[order[i] - set->items];
-        if (synsets) item->label = data_imagenet_index(item->key, labels_first(item->key));
+        if (synsets) item->label = labels_synset(item->key);
         else if (numbers) labels_number(item->key, labels_first(item->key), &item->label);
         else item->label = rank;
     }
     set->classes = synsets ? DATA_IMAGENET_CLASSES : numbers ? most + 1 : rank + 1;
+    set->imagenet = synsets;
     base_free(order);
-    return BASE_OK;
+    return labels_name_classes(set);
 }
 
 /* ---- A label file -------------------------------------------------------------------------------------------------------- */
 
-static int labels_by_key(const void *a, const void *b) { return strcmp(((const data_item *)a)->key, ((const data_item *)b)->key); }
+static const char *labels_file(const data_item *item) { return strrchr(item->key, '/') ? strrchr(item->key, '/') + 1 : item->key; }
+static int labels_by_file(const void *a, const void *b) { return strcmp(labels_file(a), labels_file(b)); }
 
-/* One label a line, for the files in sorted order. */
+typedef struct {
+    const char *path;
+    int64_t line;
+    int least, most;
+    bool synsets; /* any */
+} labels_reader;
+
+static base_status labels_parse(labels_reader *reader, const char *word, int *label) {
+    *label = data_imagenet_find(word);
+    if (*label >= 0) {
+        reader->synsets = true;
+        return BASE_OK;
+    }
+    if (!labels_number(word, strlen(word), label))
+        return base_fail("%s: line %lld: '%s' is neither a synset of ImageNet nor a class index", reader->path, (long long)reader->line, word);
+    reader->least = *label < reader->least ? *label : reader->least, reader->most = *label > reader->most ? *label : reader->most;
+    return BASE_OK;
+}
+
+/* A line: "label" for the next file, or "file label". */
+static base_status labels_line(data_set *set, labels_reader *reader, char *line, int64_t *given) {
+    char *rest, *first = strtok_r(line, " \t,\r", &rest), *second = first ? strtok_r(NULL, " \t,\r", &rest) : NULL;
+    int label;
+    if (!first) return BASE_OK;
+    BASE_TRY(labels_parse(reader, second ? second : first, &label));
+    data_item *item = *given < set->count ? &set->items[*given] : NULL;
+    if (second) {
+        data_item key = {.key = strrchr(first, '/') ? strrchr(first, '/') + 1 : first};
+        item = bsearch(&key, set->items, (size_t)set->count, sizeof key, labels_by_file);
+        if (!item) return base_fail("%s: line %lld: no file '%s' in %s", reader->path, (long long)reader->line, first, set->path);
+    }
+    if (item) item->label = label;
+    ++*given;
+    return BASE_OK;
+}
+
 static base_status labels_from_file(data_set *set, const char *path) {
     char *text, *next;
     size_t size;
     BASE_TRY(base_read_file(path, 64 << 20, &text, &size));
-    qsort(set->items, (size_t)set->count, sizeof *set->items, labels_by_key);
-    int64_t line = 0;
-    int least = 1 << 30, most = -1;
+    qsort(set->items, (size_t)set->count, sizeof *set->items, labels_by_file);
+    labels_reader reader = {.path = path, .least = 1 << 30, .most = -1};
     base_status status = BASE_OK;
-    for (char *word = strtok_r(text, " \t\r\n", &next); word && !status; word = strtok_r(NULL, " \t\r\n", &next), line++) {
-        int label = data_imagenet_index(word, strlen(word));
-        if (label < 0 && !labels_number(word, strlen(word), &label))
-            status = base_fail("%s: entry %lld, '%s', is neither a synset of ImageNet nor a class index", path, (long long)line + 1, word);
-        if (line < set->count) set->items[line].label = label;
-        least = label < least ? label : least, most = label > most ? label : most;
+    int64_t given = 0;
+    for (char *line = text; line && !status; line = next) {
+        next = strchr(line, '\n');
+        if (next) *next++ = 0;
+        reader.line++;
+        status = labels_line(set, &reader, line, &given);
     }
     base_free(text);
     if (status) return status;
-    if (line != set->count) return base_fail("%s: %lld labels for the %lld images of %s", path, (long long)line, (long long)set->count, set->path);
-    if (least >= 1 && most == DATA_IMAGENET_CLASSES)
+    if (given != set->count) return base_fail("%s: %lld labels for the %lld images of %s", path, (long long)given, (long long)set->count, set->path);
+    for (int64_t i = 0; i < set->count; i++)
+        if (set->items[i].label < 0) return base_fail("%s: no label for %s", path, set->items[i].name);
+    if (reader.least >= 1 && reader.most == DATA_IMAGENET_CLASSES)
         return base_fail("%s: numbers 1 to 1000 are the devkit's own numbering, which is not the order of synsets; give a list with a synset a line", path);
-    set->classes = most < DATA_IMAGENET_CLASSES && most >= 100 ? DATA_IMAGENET_CLASSES : most + 1;
+    set->imagenet = reader.synsets || (reader.most < DATA_IMAGENET_CLASSES && data_val_index(set, 0) >= 0);
+    set->classes = set->imagenet ? DATA_IMAGENET_CLASSES : reader.most + 1;
     return BASE_OK;
 }
 

@@ -41,8 +41,7 @@ struct data_loader {
 /* ---- In the threads ------------------------------------------------------------------------------------------------------ */
 
 typedef struct {
-    uint8_t *bytes;
-    size_t capacity, size;
+    data_bytes bytes;
     image_worker *image;
 } loader_work;
 
@@ -52,13 +51,15 @@ static double loader_cpu(void) {
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* Waits until the next item's batch has a slot, and takes it; -1: nothing left. */
+static int64_t loader_item(const data_loader *l, int64_t place) { return l->options.order ? l->options.order[place] : place; }
+
+/* Waits until the batch of the next place has a slot, and takes the place; -1: nothing left. */
 static int64_t loader_take(data_loader *l) {
     pthread_mutex_lock(&l->lock);
-    while (!l->stop && l->next < l->set->count && l->next / l->options.batch >= l->taken + LOADER_SLOTS - 1) pthread_cond_wait(&l->free_slot, &l->lock);
-    int64_t item = l->stop || l->next >= l->set->count ? -1 : l->next++;
+    while (!l->stop && l->next < l->options.count && l->next / l->options.batch >= l->taken + LOADER_SLOTS - 1) pthread_cond_wait(&l->free_slot, &l->lock);
+    int64_t place = l->stop || l->next >= l->options.count ? -1 : l->next++;
     pthread_mutex_unlock(&l->lock);
-    return item;
+    return place;
 }
 
 static void loader_end(data_loader *l, base_status status) {
@@ -80,21 +81,18 @@ static base_status loader_read_stream(data_loader *l, int64_t item, loader_work 
         if (!name) return base_fail("%s: ended before %s, which was there when it was listed", l->set->path, l->set->items[item].name);
     } while (l->rank++ < l->set->items[item].rank);
     BASE_TRY(store_stream_data(l->stream, &data, &size));
-    if (size > work->capacity) {
-        uint8_t *grown = base_realloc(work->bytes, size + size / 2);
-        if (!grown) return BASE_ERROR;
-        work->bytes = grown, work->capacity = size + size / 2;
-    }
-    memcpy(work->bytes, data, size);
-    work->size = size;
+    BASE_TRY(data_room(&work->bytes, size));
+    memcpy(work->bytes.data, data, size);
     return BASE_OK;
 }
 
-static void loader_prepare(data_loader *l, int64_t item, loader_work *work) {
-    loader_slot *slot = &l->slot[item / l->options.batch % LOADER_SLOTS];
-    int64_t at = item % l->options.batch;
-    base_status status = l->stream ? BASE_OK : data_read(l->set, item, &work->bytes, &work->capacity, &work->size);
-    if (!status) status = image_eval(work->image, &l->options.transform, work->bytes, work->size, l->set->items[item].name, slot->images + (size_t)at * l->pixels);
+/* place: of the item in the order of this loader. */
+static void loader_prepare(data_loader *l, int64_t place, loader_work *work) {
+    loader_slot *slot = &l->slot[place / l->options.batch % LOADER_SLOTS];
+    int64_t at = place % l->options.batch, item = loader_item(l, place);
+    base_status status = l->stream ? BASE_OK : data_read(l->set, item, &work->bytes);
+    if (!status)
+        status = image_eval(work->image, &l->options.transform, work->bytes.data, work->bytes.size, l->set->items[item].name, slot->images + (size_t)at * l->pixels);
     char *bad = status ? base_strdup(base_message()) : NULL;
     pthread_mutex_lock(&l->lock);
     slot->labels[at] = l->set->items[item].label, slot->items[at] = item, slot->bad[at] = bad;
@@ -111,12 +109,12 @@ static void *loader_thread(void *argument) {
     while (work.image) {
         base_status status = BASE_OK;
         if (l->stream) pthread_mutex_lock(&l->reading); /* taking and reading together keep the stream's order */
-        int64_t item = loader_take(l);
-        if (item >= 0 && l->stream) status = loader_read_stream(l, item, &work);
+        int64_t place = loader_take(l);
+        if (place >= 0 && l->stream) status = loader_read_stream(l, place, &work);
         if (l->stream) pthread_mutex_unlock(&l->reading);
         if (status) loader_end(l, status);
-        if (item < 0 || status) break;
-        loader_prepare(l, item, &work);
+        if (place < 0 || status) break;
+        loader_prepare(l, place, &work);
         double now = loader_cpu();
         pthread_mutex_lock(&l->lock);
         l->seconds += now - start;
@@ -124,7 +122,7 @@ static void *loader_thread(void *argument) {
         start = now;
     }
     image_worker_free(work.image);
-    base_free(work.bytes);
+    base_free(work.bytes.data);
     return NULL;
 }
 
@@ -145,7 +143,7 @@ static base_status loader_make_slots(data_loader *l) {
 
 /* Items in batch b. */
 static int64_t loader_size(const data_loader *l, int64_t b) {
-    int64_t left = l->set->count - b * l->options.batch;
+    int64_t left = l->options.count - b * l->options.batch;
     return left < l->options.batch ? left : l->options.batch;
 }
 
@@ -154,9 +152,10 @@ DEIT_INTERNAL base_status data_loader_open(data_loader **out, const data_set *se
     data_loader *l = base_calloc(1, sizeof *l);
     if (!l) return BASE_ERROR;
     l->set = set, l->options = *options, l->context = context;
-    if (l->options.batch > set->count) l->options.batch = set->count;
+    if (!l->options.order) l->options.count = set->count;
+    if (l->options.batch > l->options.count) l->options.batch = l->options.count;
     l->pixels = (size_t)3 * (size_t)options->transform.size * (size_t)options->transform.size;
-    l->batches = (set->count + l->options.batch - 1) / l->options.batch;
+    l->batches = l->options.batch > 0 ? (l->options.count + l->options.batch - 1) / l->options.batch : 0;
     pthread_mutex_init(&l->lock, NULL);
     pthread_mutex_init(&l->reading, NULL);
     pthread_cond_init(&l->free_slot, NULL);
@@ -164,9 +163,13 @@ DEIT_INTERNAL base_status data_loader_open(data_loader **out, const data_set *se
     if (l->options.threads < 1) {
         base_machine machine;
         base_machine_read(&machine);
-        l->options.threads = machine.cores < 8 ? machine.cores : 8;
+        l->options.threads = machine.cores < 16 ? machine.cores : 16;
     }
-    base_status status = loader_make_slots(l);
+    base_status status = BASE_OK;
+    if (l->options.batch < 1) status = base_fail_as(BASE_USAGE, "%s: batches of less than one image", set->path);
+    if (!status && options->order && set->kind == DATA_STREAM)
+        status = base_fail("%s: a compressed archive is read from first to last, not in another order; unpack it, or use a .tar or .zip", set->path);
+    if (!status) status = loader_make_slots(l);
     for (int64_t b = 0; b < LOADER_SLOTS && b < l->batches; b++) l->slot[b].pending = loader_size(l, b);
     if (!status && set->kind == DATA_STREAM) status = store_stream_open(&l->stream, set->path);
     if (!status && !(l->thread = base_calloc((size_t)l->options.threads, sizeof *l->thread))) status = BASE_ERROR;

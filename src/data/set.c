@@ -30,69 +30,76 @@ DEIT_INTERNAL void data_close(data_set *set) {
     base_free(set);
 }
 
+DEIT_INTERNAL const char *data_path(const data_set *set) { return set->path; }
 DEIT_INTERNAL int64_t data_count(const data_set *set) { return set->count; }
 DEIT_INTERNAL int data_classes(const data_set *set) { return set->classes; }
-DEIT_INTERNAL const char *data_path(const data_set *set) { return set->path; }
-DEIT_INTERNAL const char *data_name(const data_set *set, int64_t item) { return set->items[item].name; }
+DEIT_INTERNAL bool data_is_imagenet(const data_set *set) { return set->imagenet; }
+DEIT_INTERNAL bool data_sequential(const data_set *set) { return set->kind == DATA_STREAM; }
+DEIT_INTERNAL const char *data_class_name(const data_set *set, int label) {
+    return set->imagenet ? data_imagenet_synset(label) : set->class_names ? set->class_names[label] : NULL;
+}
 DEIT_INTERNAL int data_label(const data_set *set, int64_t item) { return set->items[item].label; }
+DEIT_INTERNAL const char *data_name(const data_set *set, int64_t item) { return set->items[item].name; }
 
-DEIT_INTERNAL int data_validation_index(const data_set *set, int64_t item) {
+DEIT_INTERNAL int data_val_index(const data_set *set, int64_t item) {
     const char *name = set->items[item].name, *slash = strrchr(name, '/');
     int number;
     return sscanf(slash ? slash + 1 : name, "ILSVRC2012_val_%8d", &number) == 1 && number >= 1 ? number - 1 : -1;
 }
 
-DEIT_INTERNAL base_status data_check_classes(const data_set *set, int classes) {
+DEIT_INTERNAL base_status data_check_classes(const data_set *set, int classes, const char *model) {
     if (set->classes == classes) return BASE_OK;
-    return base_fail("%s has %d classes, the network %d; give the data the network was trained for, or a network with --classes %d", set->path, set->classes,
+    return base_fail("%s has %d classes, %s %d; give the data the network was trained for, or a network with --classes %d", set->path, set->classes, model,
                      classes, set->classes);
 }
 
-static base_status set_room(uint8_t **buffer, size_t *capacity, size_t size) {
-    if (size <= *capacity) return BASE_OK;
-    size_t wanted = size + size / 2;
-    uint8_t *grown = base_realloc(*buffer, wanted);
-    if (!grown) return BASE_ERROR;
-    *buffer = grown, *capacity = wanted;
+DEIT_INTERNAL base_status data_room(data_bytes *bytes, size_t size) {
+    if (size > bytes->capacity) {
+        uint8_t *grown = base_realloc(bytes->data, size + size / 2);
+        if (!grown) return BASE_ERROR;
+        bytes->data = grown, bytes->capacity = size + size / 2;
+    }
+    bytes->size = size;
     return BASE_OK;
 }
 
-static base_status set_read_file(const char *path, uint8_t **buffer, size_t *capacity, size_t *size) {
-    int file = open(path, O_RDONLY | O_CLOEXEC);
+static base_status set_read_open(const char *path, int file, data_bytes *bytes) {
     struct stat info;
-    if (file < 0 || fstat(file, &info)) {
-        base_status status = base_fail("%s: %s", path, strerror(errno));
-        if (file >= 0) close(file);
-        return status;
+    if (fstat(file, &info)) return base_fail("%s: %s", path, strerror(errno));
+    if (info.st_size > 1 << 30) return base_fail("%s: larger than 1 GiB, not an image", path);
+    BASE_TRY(data_room(bytes, (size_t)info.st_size));
+    for (size_t done = 0; done < bytes->size;) {
+        ssize_t got = read(file, bytes->data + done, bytes->size - done);
+        if (got < 0 && errno != EINTR) return base_fail("%s: %s", path, strerror(errno));
+        if (got == 0) bytes->size = done; /* shorter than it was a moment ago */
+        if (got > 0) done += (size_t)got;
     }
-    base_status status = info.st_size > 1 << 30 ? base_fail("%s: larger than 1 GiB, not an image", path) : set_room(buffer, capacity, (size_t)info.st_size);
-    *size = 0;
-    while (!status && *size < (size_t)info.st_size) {
-        ssize_t got = read(file, *buffer + *size, (size_t)info.st_size - *size);
-        if (got < 0 && errno != EINTR) status = base_fail("%s: %s", path, strerror(errno));
-        if (got == 0) break;
-        if (got > 0) *size += (size_t)got;
-    }
-    close(file);
-    return status;
+    return BASE_OK;
 }
 
-DEIT_INTERNAL base_status data_read(const data_set *set, int64_t item, uint8_t **buffer, size_t *capacity, size_t *size) {
+DEIT_INTERNAL base_status data_read(const data_set *set, int64_t item, data_bytes *bytes) {
     if (set->kind == DATA_ARCHIVE) {
         const store_entry *entry = set->items[item].entry;
         if (entry->size > 1 << 30) return base_fail("%s: larger than 1 GiB, not an image", entry->name);
-        *size = (size_t)entry->size;
-        BASE_TRY(set_room(buffer, capacity, *size));
-        return store_archive_read(set->archive, entry, *buffer);
+        BASE_TRY(data_room(bytes, (size_t)entry->size));
+        return store_archive_read(set->archive, entry, bytes->data);
     }
     char *path = base_path_join(set->path, set->items[item].name);
     if (!path) return BASE_ERROR;
-    base_status status = set_read_file(path, buffer, capacity, size);
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    base_status status = file < 0 ? base_fail("%s: %s", path, strerror(errno)) : set_read_open(path, file, bytes);
+    if (file >= 0) close(file);
     base_free(path);
     return status;
 }
 
 /* ---- ReaL ------------------------------------------------------------------------------------------------------------- */
+
+struct data_real {
+    int count;
+    int *begin; /* [count + 1]: labels of file i are label[begin[i]] .. label[begin[i + 1] - 1] */
+    int *label;
+};
 
 static base_status set_real_fill(data_real *real, const json_t *root, const char *path) {
     size_t labels = 0, at = 0, files = json_array_size(root);
@@ -118,30 +125,43 @@ static base_status set_real_fill(data_real *real, const json_t *root, const char
     return BASE_OK;
 }
 
-DEIT_INTERNAL base_status data_real_open(data_real *real, const char *path) {
-    *real = (data_real){0};
-    char *text;
-    size_t size;
-    BASE_TRY(base_read_file(path, 64 << 20, &text, &size));
+static base_status set_real_parse(data_real *real, const char *text, size_t size, const char *path) {
     json_error_t error;
     json_t *root = json_loadb(text, size, 0, &error);
-    base_free(text);
     if (!root) return base_fail("%s: not JSON (line %d: %s); expected ReaL's real.json", path, error.line, error.text);
-    base_status status = json_is_array(root) && json_array_size(root) <= 1 << 24 ? set_real_fill(real, root, path)
-                                                                                : base_fail("%s: expected a list of label lists, one a validation file", path);
+    base_status status = BASE_OK;
+    if (!json_is_array(root) || json_array_size(root) > 1 << 24) status = base_fail("%s: expected a list of label lists, one a validation file", path);
+    else status = set_real_fill(real, root, path);
     json_decref(root);
+    return status;
+}
+
+DEIT_INTERNAL base_status data_real_open(data_real **out, const char *path) {
+    *out = NULL;
+    data_real *real = base_calloc(1, sizeof *real);
+    char *text = NULL;
+    size_t size;
+    base_status status = real ? base_read_file(path, 64 << 20, &text, &size) : BASE_ERROR;
+    if (!status) status = set_real_parse(real, text, size, path);
+    base_free(text);
     if (status) data_real_close(real);
+    else *out = real;
     return status;
 }
 
 DEIT_INTERNAL void data_real_close(data_real *real) {
+    if (!real) return;
     base_free(real->begin);
     base_free(real->label);
-    *real = (data_real){0};
+    base_free(real);
 }
 
-DEIT_INTERNAL bool data_real_has(const data_real *real, int file, int label) {
-    for (int i = real->begin[file]; i < real->begin[file + 1]; i++)
-        if (real->label[i] == label) return true;
+DEIT_INTERNAL int data_real_count(const data_real *real, int val_index) {
+    return val_index < 0 || val_index >= real->count ? 0 : real->begin[val_index + 1] - real->begin[val_index];
+}
+
+DEIT_INTERNAL bool data_real_right(const data_real *real, int val_index, int label) {
+    for (int i = 0; i < data_real_count(real, val_index); i++)
+        if (real->label[real->begin[val_index] + i] == label) return true;
     return false;
 }
