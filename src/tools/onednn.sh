@@ -8,9 +8,10 @@
 # Link with: -Lprefix/lib -ldnnl -lstdc++ -lm -lgomp -lpthread (also with -static).
 #
 # Upstream's build compiles 414 files in 50 CPU-minutes, most of it spent on headers, on kernels deit never calls and
-# on optimizing code that only writes code. So: onednn/trim.sh cuts what is not called out of the sources;
-# onednn/batches.ARCH names what is left, a translation unit a line, and its optimization level; upstream's CMake files
-# are not used. -O1 is for the generators of machine code and tables; what computes at run time has upstream's -O3.
+# on optimizing code that only writes code. So: onednn/trim.sh cuts what is not called out of the sources, and
+# onednn/batches.ARCH and .any name what is left, a translation unit a line with its optimization level: -O1 for what
+# only generates code, upstream's -O3 for what computes at run time, -O2 for what calls the kernels. Files whose names
+# clash stand in different lines. Upstream's CMake files are not used.
 set -eu
 version=3.7.2
 tarball=onednn_$version+ds.orig.tar.xz # Debian trixie's; upstream's sources but for third-party parts not used here
@@ -27,6 +28,7 @@ flags='-std=c++11 -DNDEBUG -fPIC -fopenmp -fvisibility=hidden -fvisibility-inlin
 
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 cxx=${CXX:-g++}
+case $cxx in *clang*) cxx=g++ ;; esac # its OpenMP is another library
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/deit
 
 die() {
@@ -37,16 +39,21 @@ die() {
 # Compiles one batch, from within the build folder; xargs calls this script for each.
 if [ "${1-}" = --compile ]; then
     level=${2#*_}
+    start=$(date +%s)
     # shellcheck disable=SC2086
     $cxx $flags $ONEDNN_ARCH_FLAGS "-$level" -Iinclude -Isource/include -Isource/src -c "batch/$2.cpp" \
-        -o "object/$2.tmp" >>build.log 2>&1 || {
-        echo "onednn.sh: $2 failed" >>build.log
-        exit 255
+        -o "object/$2.tmp" >"object/$2.log" 2>&1 || {
+        {
+            echo "onednn.sh: batch/$2.cpp:"
+            cat "object/$2.log"
+        } | tee -a build.log | tail -n 20 >&2
+        exit 255 # xargs starts no more
     }
     mv "object/$2.tmp" "object/$2.o"
-    done=$(find object -name '*.o' | wc -l)
-    seconds=$(($(date +%s) - ONEDNN_START))
-    printf 'oneDNN %s: %2d of %d parts, %d:%02d min\n' $version "$done" "$ONEDNN_PARTS" $((seconds / 60)) $((seconds % 60))
+    now=$(date +%s)
+    echo "$2: $((now - start)) s" >>build.log
+    printf 'oneDNN %s: %2d of %d parts, %d:%02d min\n' $version "$(find object -name '*.o' | wc -l)" "$ONEDNN_PARTS" \
+        $(((now - ONEDNN_START) / 60)) $(((now - ONEDNN_START) % 60))
     exit 0
 fi
 
@@ -61,9 +68,11 @@ aarch64-*)
     ;;
 *) die "oneDNN is built for x86-64 and aarch64; this compiler is for $machine" ;;
 esac
-batches=$here/onednn/batches.$arch
-key=$({ cat "$here/onednn.sh" "$here/onednn/trim.sh" "$batches" && $cxx -dumpfullversion && echo "$machine"; } |
-    sha256sum | cut -c1-12)
+key=$({
+    cat "$here/onednn.sh" "$here/onednn/trim.sh" "$here/onednn/batches.$arch" "$here/onednn/batches.any"
+    $cxx -dumpfullversion
+    echo "$machine"
+} | sha256sum | cut -c1-12)
 prefix=$cache/onednn-$version-$key
 
 case ${1-} in
@@ -159,6 +168,9 @@ git_good() {
     [ -d "$cache/src/onednn-$version.git" ] && git -C "$cache/src/onednn-$version.git" cat-file -e $commit 2>/dev/null
 }
 
+trap 'rm -rf "$cache/src/apt.$$" "$cache/src/git.$$"' EXIT
+trap 'exit 130' INT TERM
+
 # Leaves the trimmed sources in source/, the two generated headers in include/, and the batches in batch/.
 prepare() {
     rm -rf source include batch
@@ -172,6 +184,7 @@ prepare() {
     fi
     mkdir source include batch
     if tarball_good; then
+        command -v xz >/dev/null 2>&1 || die "no xz to unpack $tarball with: run 'make deps', or install xz-utils"
         tar xJf "$cache/src/$tarball" -C source --strip-components=1 --wildcards '*/include' '*/src/common' '*/src/cpu' \
             '*/LICENSE' '*/THIRD-PARTY-PROGRAMS'
     else
@@ -199,7 +212,7 @@ prepare() {
         out = sprintf("batch/%03d_%s.cpp", ++n, $1)
         for (i = 2; i <= NF; i++) printf "#include \"%s\"\n#undef GET_OFF\n", $i >out
         close(out)
-    }' "$batches"
+    }' "$here/onednn/batches.$arch" "$here/onednn/batches.any"
     touch prepared
 }
 
@@ -213,9 +226,10 @@ flock -n 9 || {
 build=$prefix.build
 mkdir -p "$build/object"
 cd "$build"
+touch build.log
 [ -e prepared ] || prepare
 
-# One compiler needs up to 1.3 GB.
+# One compiler needs up to 1.3 GB. What the parts inherit of descriptor 9 keeps the lock while any of them runs.
 jobs=$(nproc)
 memory=$(awk '/^MemAvailable:/ { print int($2 / 1300000) }' /proc/meminfo)
 [ "$memory" -ge "$jobs" ] || jobs=$memory
@@ -223,21 +237,17 @@ memory=$(awk '/^MemAvailable:/ { print int($2 / 1300000) }' /proc/meminfo)
 export CXX="$cxx" ONEDNN_ARCH_FLAGS="$arch_flags" ONEDNN_START ONEDNN_PARTS
 ONEDNN_START=$(date +%s)
 ONEDNN_PARTS=$(find batch -name '*.cpp' | wc -l)
-echo "oneDNN $version: compiling $ONEDNN_PARTS parts, $jobs at a time (about 20 CPU-minutes, once; log: $build/build.log)"
+echo "oneDNN $version: compiling $ONEDNN_PARTS parts, $jobs at a time (about 10 CPU-minutes, once; log: $build/build.log)"
 for part in batch/*.cpp; do
     part=$(basename "$part" .cpp)
     [ -e "object/$part.o" ] || echo "$part"
-done | xargs -r -n 1 -P "$jobs" sh "$here/onednn.sh" --compile || {
-    tail -n 20 build.log >&2
-    die "oneDNN did not build; the whole log: $build/build.log"
-}
+done | xargs -r -n 1 -P "$jobs" sh "$here/onednn.sh" --compile || die "oneDNN did not build; the log: $build/build.log"
 
 rm -rf stage "$prefix"
 mkdir -p stage/lib
 ${machine}-ar --version >/dev/null 2>&1 && ar=${machine}-ar || ar=ar
 $ar rcs stage/lib/libdnnl.a object/*.o
-mv include stage/include
-cp source/LICENSE source/THIRD-PARTY-PROGRAMS build.log stage
+cp -r include source/LICENSE source/THIRD-PARTY-PROGRAMS build.log stage
 mv stage "$prefix"
 cd /
 rm -rf "$build"

@@ -28,8 +28,8 @@ edit '
     /^ *\}\)?\},$/ { skip = 0 }
 ' cpu_convolution_list.cpp cpu_inner_product_list.cpp
 edit '
-    /(CPU_)?INSTANCE.*(x8s8s32x|int8|i8i8|_int_fwd|normalization_s8|tbb_batch|f8_e|fp16, |[<, ](f16|s8|u8|s32)[,>]|_vnni>|fp16>)/ { next }
-    /#include.*(x8s8s32x|int8|i8i8|eltwise_int|normalization_s8|tbb_batch|sparse_matmul)/ { next }
+    /(CPU_)?INSTANCE.*(x8s8s32x|int8|i8i8|_int_fwd|normalization_s8|f8_e|fp16, |[<, ](f16|s8|u8|s32)[,>]|_vnni>|fp16>)/ { next }
+    /#include.*(x8s8s32x|int8|i8i8|eltwise_int|normalization_s8|sparse_matmul)/ { next }
     { print }
 ' cpu_convolution_list.cpp cpu_inner_product_list.cpp cpu_batch_normalization_list.cpp cpu_eltwise_list.cpp \
     cpu_pooling_list.cpp cpu_reduction_list.cpp cpu_concat.cpp cpu_sum.cpp matmul/cpu_matmul_list.cpp
@@ -45,8 +45,8 @@ edit '!/rnn_weights_reorder_t|REG_SR.*[ (](s8|u8|f16|f8_e5m2|f8_e4m3)[,)]/' reor
     reorder/cpu_reorder_regular_f32_s32.cpp reorder/cpu_reorder_regular_s32.cpp
 edit '!/#include "cpu\/(rnn\/rnn_reorders|reorder\/simple_sparse_reorder)/' reorder/cpu_reorder.hpp
 
-# Zero padding is a template by type and block, the slowest single file of all.
-edit '!/case (f16|f4_e3m0|f4_e2m1|e8m0|f8_e5m2|f8_e4m3|s8|u8|s4|u4): return typed_zero_pad/' ../common/memory_zero_pad.cpp
+# Zero padding is a template by type and block, the slowest single file of all. (u8 and s32: workspaces.)
+edit '!/case (f16|f4_e3m0|f4_e2m1|e8m0|f8_e5m2|f8_e4m3|s8|s4|u4): return typed_zero_pad/' ../common/memory_zero_pad.cpp
 
 # The int8 side of gemm, in its public functions and, on x86-64, in the copy-based driver.
 edit '
