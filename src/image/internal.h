@@ -1,0 +1,93 @@
+/* What the files of image share. */
+#ifndef DEIT_IMAGE_INTERNAL_H
+#define DEIT_IMAGE_INTERNAL_H
+
+#include "image/image.h"
+
+/* GCC would contract a * b + c to one rounding where the target has it: the coefficients would differ from Pillow's. */
+#if defined(__GNUC__) && !defined(__clang__)
+#define IMAGE_EXACT __attribute__((optimize("fp-contract=off")))
+#else
+#define IMAGE_EXACT
+#endif
+
+/* ---- Decoding row by row ----------------------------------------------------------------------------------------- */
+
+enum { IMAGE_SINK_ROWS = 4, IMAGE_SLACK = 64 };
+
+/* Who wants a picture's rows. begin learns the size and narrows `region` to what is needed (all of it at first). Then,
+ * again and again, row(i) says where the i-th of the next rows goes (3 * width bytes), i < IMAGE_SINK_ROWS, and
+ * rows(n) that n of them are there. Only rows from region.top to
+ * region.bottom are given. Columns outside region may hold anything. */
+typedef struct {
+    int left, top, right, bottom; /* right and bottom exclusive */
+} image_region;
+typedef struct image_sink image_sink;
+struct image_sink {
+    base_status (*begin)(image_sink *sink, int width, int height, image_region *region);
+    uint8_t *(*row)(image_sink *sink, int i);
+    void (*rows)(image_sink *sink, int n);
+};
+
+DEIT_INTERNAL base_status image_check_size(const char *name, uint64_t width, uint64_t height);
+DEIT_INTERNAL bool image_is_jpeg(const void *bytes, size_t size);
+DEIT_INTERNAL bool image_is_png(const void *bytes, size_t size);
+DEIT_INTERNAL base_status image_unknown(const void *bytes, size_t size, const char *name);
+DEIT_INTERNAL base_status image_decode_jpeg(image_sink *sink, const void *bytes, size_t size, const char *name);
+DEIT_INTERNAL base_status image_decode_png(image_u8 *out, const void *bytes, size_t size, const char *name);
+
+/* ---- Resampling -------------------------------------------------------------------------------------------------- */
+
+/* One axis: output i is the sum of k[i * stride + j] * input[first[i] + j], j < stride, over 2^22. stride is a multiple
+ * of 4; unused coefficients are 0. */
+typedef struct {
+    int count, stride, taps; /* taps: the most that are not 0 */
+    int *first;
+    int32_t *k;
+    /* k = low + 4096 * high, as 16-bit numbers, so that pmaddwd multiplies them exactly. Horizontal, for each output
+     * and each 4 taps: [l0 l1] x 4, [l2 l3] x 4, [h0 h1] x 4, [h2 h3] x 4. Vertical, for each output and each 2 taps:
+     * [l0 l1], [h0 h1]. */
+    int16_t *pairs;
+    size_t capacity[3]; /* of first, k, pairs, in bytes */
+} image_axis;
+
+/* A resize of which only a box of the result is computed: rows go in from `region.top` on, the box comes out. */
+typedef struct {
+    image_axis across, down;
+    image_region region;   /* of the source that the box depends on */
+    int width, height;     /* of the box */
+    int source_width;
+    int done;              /* rows taken so far */
+    uint8_t *rows;         /* [region.bottom - region.top, stride]: after the horizontal pass */
+    size_t stride, rows_capacity;
+    uint8_t *row;          /* [IMAGE_SINK_ROWS, row_stride]: where rows go in */
+    size_t row_stride, row_capacity;
+} image_resampler;
+
+/* The kernels for this processor; all give the same bytes. across: a row of [.., 3] in, a->count pixels out (up to 16
+ * bytes past them are overwritten). down: `bytes` columns, rounded up to 32, of up to a->stride rows at `rows`. */
+typedef struct {
+    const char *name;
+    void (*across)(uint8_t *out, const uint8_t *in, const image_axis *a);
+    void (*down)(uint8_t *out, const uint8_t *rows, size_t stride, size_t bytes, const image_axis *a, int i);
+} image_kernels;
+/* The i-th kernels that run here, from the plainest to the fastest; NULL past the last. */
+DEIT_INTERNAL const image_kernels *image_kernels_at(int i);
+DEIT_INTERNAL const image_kernels *image_kernels_best(void);
+
+/* Prepares resizing in_width x in_height to width x height, of which the box (left, top, box_width, box_height) is
+ * wanted. */
+DEIT_INTERNAL base_status image_resampler_begin(image_resampler *r, int in_width, int in_height, int width, int height,
+                                                int left, int top, int box_width, int box_height, image_filter filter);
+/* Where the i-th of the next rows is to be written, i < IMAGE_SINK_ROWS. */
+DEIT_INTERNAL uint8_t *image_resampler_row(image_resampler *r, int i);
+/* Takes n rows written there. */
+DEIT_INTERNAL void image_resampler_take(image_resampler *r, const image_kernels *kernels, int n);
+/* Once all rows of the region were taken: out: [height, width, 3], with IMAGE_SLACK bytes behind. */
+DEIT_INTERNAL void image_resampler_finish(image_resampler *r, const image_kernels *kernels, uint8_t *out);
+DEIT_INTERNAL void image_resampler_free(image_resampler *r);
+
+/* Grows *buffer (base_malloc'd) to at least `bytes`; what it held is lost. */
+DEIT_INTERNAL base_status image_grow(void *buffer, size_t *capacity, size_t bytes);
+
+#endif
