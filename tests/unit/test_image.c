@@ -1,0 +1,248 @@
+/* image: goldens from Pillow (tests/golden/images; DEIT_GOLDEN: another folder of the same shape), every kernel against the
+ * plain one, the verdict on cut files, bad input, failing memory. */
+#include <math.h>
+
+static base_status image_test_read(const char *file, char **data, size_t *size) {
+    const char *folder = getenv("DEIT_GOLDEN") ? getenv("DEIT_GOLDEN") : "tests/golden";
+    char path[1024];
+    snprintf(path, sizeof path, "%s/images/%s", folder, file);
+    return base_read_file(path, 0, data, size);
+}
+
+static const char *const image_test_inputs[] = {
+    "cmyk.jpg",    "exif_rotated.jpg", "grey.jpg",         "grey.png",        "large.jpg", "odd_sizes.jpg", "palette.png",
+    "plain_420.jpg", "png_named.JPEG", "portrait_444.jpg", "progressive.jpg", "rgb.png",   "tiny.jpg",      "wide_422.jpg"};
+enum { IMAGE_TEST_INPUTS = sizeof image_test_inputs / sizeof *image_test_inputs };
+
+static image_transform image_test_transform(int size) {
+    return (image_transform){size, 0.875, IMAGE_BICUBIC, {0.485f, 0.456f, 0.406f}, {0.229f, 0.224f, 0.225f}};
+}
+
+static void image_test_input(const char *name, char **data, size_t *size) {
+    char file[256];
+    snprintf(file, sizeof file, "inputs/%s", name);
+    *data = NULL;
+    CHECK_OK(image_test_read(file, data, size));
+}
+
+TEST(golden_image_eval) {
+    image_worker *worker;
+    CHECK_OK(image_worker_new(&worker));
+    for (int i = 0; i < IMAGE_TEST_INPUTS; i++)
+        for (int size = 160; size <= 224; size += 64)
+            for (int k = 0; image_kernels_at(k); k++) {
+                char *data, *want, file[256];
+                size_t bytes, want_bytes;
+                const image_u8 *crop;
+                image_transform transform = image_test_transform(size);
+                snprintf(file, sizeof file, "%s.%d.rgb", image_test_inputs[i], size);
+                image_test_input(image_test_inputs[i], &data, &bytes);
+                want = NULL;
+                CHECK_OK(image_test_read(file, &want, &want_bytes));
+                worker->kernels = image_kernels_at(k);
+                base_status status = image_eval_crop(worker, &transform, data, bytes, file, &crop);
+                CHECK_OK(status);
+                if (want && (status || want_bytes != 3ul * size * size || memcmp(want, crop->data, want_bytes)))
+                    TEST_FAIL("%s differs from Pillow's with %s kernels", file, worker->kernels->name);
+                base_free(data), base_free(want);
+            }
+    image_worker_free(worker);
+}
+
+TEST(golden_image_resize) {
+    char *table, *input, *save;
+    size_t size, input_size;
+    int cases = 0;
+    table = input = NULL;
+    CHECK_OK(image_test_read("resize.tsv", &table, &size));
+    CHECK_OK(image_test_read("op_input.rgb", &input, &input_size));
+    image_u8 in = {(uint8_t *)input, 97, 61, input_size}, out = {0};
+    if (!table || !input || input_size != 97 * 61 * 3) TEST_FAIL("golden/images is incomplete");
+    else
+        for (char *line = strtok_r(table, "\n", &save); (line = strtok_r(NULL, "\n", &save)); cases++) {
+            char file[128], filter[16], *want = NULL;
+            int width, height;
+            CHECK_EQ_INT(sscanf(line, "%127s %15s %d %d", file, filter, &width, &height), 4);
+            CHECK_OK(image_test_read(file, &want, &size));
+            image_filter f = strcmp(filter, "bilinear") ? IMAGE_BICUBIC : IMAGE_BILINEAR;
+            CHECK_OK(image_resize(&out, &in, width, height, f));
+            CHECK_EQ_INT(size, 3 * width * height);
+            if (want && memcmp(want, out.data, size)) TEST_FAIL("%s differs", file);
+            base_free(want);
+        }
+    CHECK(cases >= 12);
+    image_free(&out);
+    base_free(table), base_free(input);
+}
+
+/* Leaving out rows and columns must not show: the crop of the whole resized picture is what evaluation gives. */
+TEST(image_eval_is_resize_then_crop) {
+    image_worker *worker;
+    image_u8 whole = {0}, resized = {0};
+    CHECK_OK(image_worker_new(&worker));
+    for (int i = 0; i < IMAGE_TEST_INPUTS; i++)
+        for (int size = 33; size < 500; size += 117)
+            for (int c = 0; c < 2; c++) {
+                char *data;
+                size_t bytes;
+                const image_u8 *crop;
+                int to[2], at[2];
+                image_transform t = image_test_transform(size);
+                t.crop = c ? 0.942 : 0.3, t.filter = c ? IMAGE_BILINEAR : IMAGE_BICUBIC;
+                image_test_input(image_test_inputs[i], &data, &bytes);
+                CHECK_OK(image_decode(&whole, data, bytes, "test"));
+                image_eval_size(&t, whole.width, whole.height, to, at);
+                CHECK_OK(image_resize(&resized, &whole, to[0], to[1], t.filter));
+                CHECK_OK(image_eval_crop(worker, &t, data, bytes, "test", &crop));
+                for (int y = 0; y < size; y++)
+                    if (memcmp(crop->data + 3ul * y * size, resized.data + 3 * ((size_t)(at[1] + y) * to[0] + at[0]), 3ul * size)) {
+                        TEST_FAIL("%s at %d: row %d differs", image_test_inputs[i], size, y);
+                        break;
+                    }
+                base_free(data);
+            }
+    image_free(&whole), image_free(&resized);
+    image_worker_free(worker);
+}
+
+TEST(image_normalise_rounds_as_torchvision) {
+    char *data;
+    size_t bytes;
+    const image_u8 *crop;
+    image_worker *worker;
+    image_transform t = image_test_transform(160);
+    static float out[3 * 160 * 160], same[3 * 160 * 160];
+    image_test_input("rgb.png", &data, &bytes);
+    CHECK_OK(image_worker_new(&worker));
+    CHECK_OK(image_eval(worker, &t, data, bytes, "rgb.png", out));
+    CHECK_OK(image_eval_crop(worker, &t, data, bytes, "rgb.png", &crop));
+    for (int c = 0; c < 3; c++)
+        for (int i = 0; i < 160 * 160; i++) {
+            volatile float v = (float)crop->data[3 * i + c] / 255.0f;
+            v = v - t.mean[c];
+            v = v / t.std[c];
+            if (out[c * 160 * 160 + i] != v) TEST_FAIL("channel %d, pixel %d", c, i), c = 3, i = 1 << 20;
+        }
+    image_u8 whole = {0};
+    CHECK_OK(image_decode(&whole, data, bytes, "rgb.png"));
+    CHECK_OK(image_eval_pixels(worker, &t, whole.data, whole.width, whole.height, "pixels", same));
+    CHECK(!memcmp(out, same, sizeof out));
+    t.crop = 0;
+    CHECK_FAIL_HAS(image_eval(worker, &t, data, bytes, "rgb.png", out), "must be 160 x 160");
+    image_free(&whole);
+    image_worker_free(worker);
+    base_free(data);
+}
+
+/* Pillow refuses every cut up to 3 bytes before the end. It also refuses most files that lack nothing but the end marker;
+ * those are taken here. */
+TEST(image_cut_files) {
+    static const char *const names[] = {"plain_420.jpg", "progressive.jpg", "grey.jpg", "cmyk.jpg", "tiny.jpg"};
+    image_u8 out = {0}, whole = {0};
+    for (size_t n = 0; n < sizeof names / sizeof *names; n++) {
+        char *data;
+        size_t size;
+        image_test_input(names[n], &data, &size);
+        CHECK_OK(image_decode(&whole, data, size, names[n]));
+        for (size_t i = 1; i < 36; i++) {
+            size_t cut = i < 16 ? size * i / 16 : size - (i - 13);
+            if (!image_decode(&out, data, cut, names[n])) TEST_FAIL("%s cut to %zu of %zu was taken", names[n], cut, size);
+        }
+        for (size_t cut = size - 2; cut < size; cut++) {
+            CHECK_OK(image_decode(&out, data, cut, names[n]));
+            CHECK(!memcmp(out.data, whole.data, 3ul * whole.width * whole.height));
+        }
+        base_free(data);
+    }
+    static const char *const pngs[] = {"rgb.png", "palette.png", "grey.png"};
+    for (int n = 0; n < 3; n++) {
+        char *data;
+        size_t size;
+        image_test_input(pngs[n], &data, &size);
+        for (size_t i = 1; i < 16; i++) CHECK_FAIL_HAS(image_decode(&out, data, size * i / 16, pngs[n]), pngs[n]);
+        for (size_t cut = size - 12; cut < size; cut++) CHECK_OK(image_decode(&out, data, cut, pngs[n]));
+        base_free(data);
+    }
+    image_free(&out), image_free(&whole);
+}
+
+static uint8_t *image_test_jpeg(int width, int height, unsigned long *size) {
+    struct jpeg_compress_struct jpeg;
+    struct jpeg_error_mgr errors;
+    unsigned char *out = NULL;
+    uint8_t *row = calloc((size_t)width, 3);
+    for (int x = 0; x < 3 * width; x++) row[x] = (uint8_t)(x * 7);
+    jpeg.err = jpeg_std_error(&errors);
+    jpeg_create_compress(&jpeg);
+    jpeg_mem_dest(&jpeg, &out, size);
+    jpeg.image_width = (JDIMENSION)width, jpeg.image_height = (JDIMENSION)height;
+    jpeg.input_components = 3, jpeg.in_color_space = JCS_RGB;
+    jpeg_set_defaults(&jpeg);
+    jpeg_start_compress(&jpeg, TRUE);
+    while (jpeg.next_scanline < jpeg.image_height) jpeg_write_scanlines(&jpeg, &row, 1);
+    jpeg_finish_compress(&jpeg);
+    jpeg_destroy_compress(&jpeg);
+    free(row);
+    return out;
+}
+
+TEST(image_extreme_sizes) {
+    static const int sizes[][2] = {{1, 1}, {65500, 1}, {65500, 3}, {1, 3000}, {2, 2}, {17, 9}};
+    image_worker *worker;
+    image_transform t = image_test_transform(224);
+    static float out[3 * 224 * 224];
+    CHECK_OK(image_worker_new(&worker));
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        unsigned long size = 0;
+        uint8_t *data = image_test_jpeg(sizes[i][0], sizes[i][1], &size);
+        image_u8 whole = {0};
+        CHECK_OK(image_decode(&whole, data, size, "test"));
+        CHECK_EQ_INT(whole.width, sizes[i][0]);
+        CHECK_EQ_INT(whole.height, sizes[i][1]);
+        CHECK_OK(image_eval(worker, &t, data, size, "test", out));
+        image_free(&whole);
+        free(data);
+    }
+    image_worker_free(worker);
+}
+
+TEST(image_bad_input) {
+    image_u8 out = {0};
+    CHECK_FAIL_HAS(image_decode(&out, "", 0, "zero.jpg"), "zero.jpg: the file is empty");
+    CHECK_FAIL_HAS(image_decode(&out, "not a picture at all", 20, "n.jpg"), "n.jpg: not a picture");
+    CHECK_FAIL_HAS(image_decode(&out, "GIF89a..........", 16, "g.jpg"), "a GIF");
+    CHECK_FAIL_HAS(image_decode(&out, "\xff\xd8\xff", 3, "s.jpg"), "s.jpg: broken JPEG");
+    CHECK_FAIL_HAS(image_decode(&out, "\x89PNG\r\n\x1a\n", 8, "s.png"), "s.png: broken PNG");
+    unsigned long size = 0;
+    uint8_t *data = image_test_jpeg(16, 16, &size);
+    for (unsigned long i = 0; i + 9 < size; i++)
+        if (data[i] == 0xff && data[i + 1] == 0xc0) data[i + 5] = data[i + 7] = 0xff; /* 65,296 x 65,296 */
+    CHECK_FAIL_HAS(image_decode(&out, data, size, "bomb.jpg"), "decompression bomb");
+    CHECK(out.capacity < 1 << 20);
+    free(data);
+    image_free(&out);
+}
+
+TEST(image_memory_that_ends) {
+    static const char *const names[] = {"cmyk.jpg", "progressive.jpg", "palette.png"};
+    image_transform t = image_test_transform(160);
+    static float out[3 * 160 * 160];
+    for (int n = 0; n < 3; n++) {
+        char *data;
+        size_t size;
+        image_test_input(names[n], &data, &size);
+        size_t held = base_memory_held();
+        base_status status = BASE_ERROR;
+        for (long fault = 1; status && fault < 100; fault++) {
+            image_worker *worker = NULL;
+            base_fault_after(fault);
+            status = image_worker_new(&worker);
+            if (!status) status = image_eval(worker, &t, data, size, names[n], out);
+            base_fault_after(0);
+            image_worker_free(worker);
+            CHECK_EQ_INT(base_memory_held(), held);
+        }
+        CHECK_OK(status);
+        base_free(data);
+    }
+}
