@@ -1,10 +1,12 @@
 /* The parsers under smoke fuzzing; see fuzz.h. It includes the table of contents, as the unit tests do. */
 #include "../../src/deit.c"
 #include "fuzz.h"
+#include "fuzz_image.c"
 #include "fuzz_store.c"
 
 int main(int argc, char **argv) {
     static const fuzz_target targets[] = {
+        {"image", fuzz_image, "tests/golden/images/inputs", ""},
         {"store", fuzz_store, "tests/fuzz/seeds/store", ""},
         {"store_official", fuzz_store, "tests/golden/store", "official"},
         {"store_views", fuzz_store, "tests/golden/store", "views"},
