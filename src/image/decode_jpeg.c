@@ -20,9 +20,9 @@ typedef struct {
     size_t size;
     image_sink *sink;
     image_region region;
-    uint8_t *cmyk;         /* IMAGE_SINK_ROWS rows of 4 bytes a pixel, from libjpeg's own pool */
-    bool ended;            /* the bytes ran out, and an end marker was made up */
-    base_status status;    /* of the sink */
+    uint8_t *cmyk;      /* IMAGE_SINK_ROWS rows of 4 bytes a pixel, from libjpeg's own pool */
+    bool ended;         /* the bytes ran out, and an end marker was made up */
+    base_status status; /* of the sink */
     char what[JMSG_LENGTH_MAX];
 } decode_jpeg;
 
@@ -37,7 +37,9 @@ static void decode_jpeg_stop(decode_jpeg *d, const char *what) {
     longjmp(d->jump, 1);
 }
 
-static void decode_jpeg_cut(decode_jpeg *d) { decode_jpeg_stop(d, "the data stops in the middle"); }
+static void decode_jpeg_cut(decode_jpeg *d) {
+    decode_jpeg_stop(d, "the data stops in the middle");
+}
 
 /* Damage within the data is passed over, as Pillow does. But what libjpeg misses once the bytes have run out is missing
  * from the file. */
@@ -45,9 +47,13 @@ static void decode_jpeg_message(j_common_ptr jpeg, int level) {
     decode_jpeg *d = (decode_jpeg *)jpeg;
     if (level < 0 && d->ended) decode_jpeg_cut(d);
 }
-static void decode_jpeg_print(j_common_ptr jpeg) { (void)jpeg; }
+static void decode_jpeg_print(j_common_ptr jpeg) {
+    (void)jpeg;
+}
 
-static void decode_jpeg_nothing(j_decompress_ptr jpeg) { (void)jpeg; }
+static void decode_jpeg_nothing(j_decompress_ptr jpeg) {
+    (void)jpeg;
+}
 
 static boolean decode_jpeg_fill(j_decompress_ptr jpeg) {
     static const JOCTET end[2] = {0xff, JPEG_EOI};
@@ -101,13 +107,12 @@ static void decode_jpeg_header(decode_jpeg *d) {
     if (d->status) longjmp(d->jump, 1);
     jpeg->out_color_space = n == 4 ? JCS_CMYK : JCS_RGB;
     jpeg->dct_method = JDCT_ISLOW;
-    if (n == 4)
-        d->cmyk = jpeg->mem->alloc_large((j_common_ptr)jpeg, JPOOL_IMAGE, IMAGE_SINK_ROWS * 4 * (size_t)width);
+    if (n == 4) d->cmyk = jpeg->mem->alloc_large((j_common_ptr)jpeg, JPOOL_IMAGE, IMAGE_SINK_ROWS * 4 * (size_t)width);
 }
 
-/* Leaves out what the sink does not need: columns are then neither transformed nor converted. Upsampling takes the edges
- * of what is left for the picture's own, which shows in the outermost pixels: hence the margin. Returns the first column
- * that comes out. */
+/* Leaves out what the sink does not need: columns are then neither transformed nor converted. Upsampling takes the
+ * edges of what is left for the picture's own, which shows in the outermost pixels: hence the margin. Returns the first
+ * column that comes out. */
 static int decode_jpeg_crop(decode_jpeg *d) {
     enum { margin = 2 };
     int width = (int)d->jpeg.output_width;
@@ -152,8 +157,13 @@ static base_status decode_jpeg_run(decode_jpeg *d, const void *bytes, size_t siz
         return d->status ? d->status : BASE_ERROR;
     }
     jpeg_create_decompress(jpeg);
-    d->source = (struct jpeg_source_mgr){bytes, size, decode_jpeg_nothing, decode_jpeg_fill, decode_jpeg_skip,
-                                         jpeg_resync_to_restart, decode_jpeg_nothing};
+    d->source = (struct jpeg_source_mgr){bytes,
+                                         size,
+                                         decode_jpeg_nothing,
+                                         decode_jpeg_fill,
+                                         decode_jpeg_skip,
+                                         jpeg_resync_to_restart,
+                                         decode_jpeg_nothing};
     jpeg->src = &d->source;
     d->progress.progress_monitor = decode_jpeg_progress;
     jpeg->progress = &d->progress;

@@ -22,7 +22,9 @@ static void decode_png_error(png_structp png, png_const_charp what) {
     snprintf(d->what, sizeof d->what, "%s", what);
     png_longjmp(png, 1);
 }
-static void decode_png_warning(png_structp png, png_const_charp what) { (void)png, (void)what; }
+static void decode_png_warning(png_structp png, png_const_charp what) {
+    (void)png, (void)what;
+}
 
 static void decode_png_read(png_structp png, png_bytep out, size_t size) {
     decode_png *d = png_get_io_ptr(png);
@@ -43,7 +45,8 @@ static void decode_png_palette(png_structp png, png_infop info, uint8_t *row, in
     }
 }
 
-/* Rows hold a grey of 16 bits, most significant first; in place, from the end. Pillow cuts off at 255, it does not scale. */
+/* Rows hold a grey of 16 bits, most significant first; in place, from the end. Pillow cuts off at 255, it does not
+ * scale. */
 static void decode_png_grey16(uint8_t *row, int width) {
     for (int x = width - 1; x >= 0; x--) {
         uint8_t v = row[2 * (size_t)x] ? 255 : row[2 * (size_t)x + 1];
@@ -64,8 +67,10 @@ static void decode_png_image(decode_png *d, png_structp png, png_infop info) {
     for (uint32_t y = 0; y < height; y++) d->rows[y] = d->out->data + (size_t)y * width * 3;
 
     bool grey16 = depth == 16 && type == PNG_COLOR_TYPE_GRAY;
-    if (type == PNG_COLOR_TYPE_PALETTE) png_set_packing(png);
-    else if (!(type & PNG_COLOR_MASK_COLOR) && depth < 8) png_set_expand_gray_1_2_4_to_8(png);
+    if (type == PNG_COLOR_TYPE_PALETTE)
+        png_set_packing(png);
+    else if (!(type & PNG_COLOR_MASK_COLOR) && depth < 8)
+        png_set_expand_gray_1_2_4_to_8(png);
     if (depth == 16 && !grey16) png_set_strip_16(png);
     if (type & PNG_COLOR_MASK_ALPHA) png_set_strip_alpha(png);
     if (!(type & PNG_COLOR_MASK_COLOR) && !grey16) png_set_gray_to_rgb(png);
@@ -75,8 +80,10 @@ static void decode_png_image(decode_png *d, png_structp png, png_infop info) {
     png_read_image(png, d->rows); /* what follows the last row is not looked at */
 
     for (uint32_t y = 0; y < height; y++)
-        if (type == PNG_COLOR_TYPE_PALETTE) decode_png_palette(png, info, d->rows[y], (int)width);
-        else if (grey16) decode_png_grey16(d->rows[y], (int)width);
+        if (type == PNG_COLOR_TYPE_PALETTE)
+            decode_png_palette(png, info, d->rows[y], (int)width);
+        else if (grey16)
+            decode_png_grey16(d->rows[y], (int)width);
 }
 
 /* All of libpng runs in here, and its longjmp ends here. */

@@ -11,8 +11,9 @@ DEIT_INTERNAL base_status image_check_size(const char *name, uint64_t width, uin
         return base_fail("%s: the picture is %llu x %llu pixels: nothing to see", name, (unsigned long long)width,
                          (unsigned long long)height);
     if (width > IMAGE_MAX_PIXELS || height > IMAGE_MAX_PIXELS || width * height > IMAGE_MAX_PIXELS)
-        return base_fail("%s: the picture is %llu x %llu pixels; more than %d in all are taken for a decompression bomb",
-                         name, (unsigned long long)width, (unsigned long long)height, IMAGE_MAX_PIXELS);
+        return base_fail(
+            "%s: the picture is %llu x %llu pixels; more than %d in all are taken for a decompression bomb", name,
+            (unsigned long long)width, (unsigned long long)height, IMAGE_MAX_PIXELS);
     return BASE_OK;
 }
 
@@ -30,7 +31,9 @@ DEIT_INTERNAL void image_free(image_u8 *image) {
 
 /* ---- Decoding ---------------------------------------------------------------------------------------------------- */
 
-DEIT_INTERNAL bool image_is_jpeg(const void *bytes, size_t size) { return size >= 3 && !memcmp(bytes, "\xff\xd8\xff", 3); }
+DEIT_INTERNAL bool image_is_jpeg(const void *bytes, size_t size) {
+    return size >= 3 && !memcmp(bytes, "\xff\xd8\xff", 3);
+}
 DEIT_INTERNAL bool image_is_png(const void *bytes, size_t size) {
     return size >= 8 && !memcmp(bytes, "\x89PNG\r\n\x1a\n", 8);
 }
@@ -38,7 +41,7 @@ DEIT_INTERNAL bool image_is_png(const void *bytes, size_t size) {
 DEIT_INTERNAL base_status image_unknown(const void *bytes, size_t size, const char *name) {
     static const struct {
         const char *magic, *format;
-    } known[] = {{"GIF8", "a GIF"}, {"BM", "a BMP"},      {"RIFF", "a WebP or another RIFF file"}, {"II*", "a TIFF"},
+    } known[] = {{"GIF8", "a GIF"}, {"BM", "a BMP"},     {"RIFF", "a WebP or another RIFF file"}, {"II*", "a TIFF"},
                  {"MM", "a TIFF"},  {"<", "a web page"}, {"\x1f\x8b", "compressed by gzip"},      {"PK", "a zip"}};
     if (!size) return base_fail("%s: the file is empty; expected a JPEG or PNG picture", name);
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
@@ -63,7 +66,9 @@ static uint8_t *image_whole_row(image_sink *sink, int i) {
     int y = whole->y + i < whole->out->height ? whole->y + i : whole->out->height - 1;
     return whole->out->data + (size_t)y * (size_t)whole->out->width * 3;
 }
-static void image_whole_rows(image_sink *sink, int n) { ((image_whole *)sink)->y += n; }
+static void image_whole_rows(image_sink *sink, int n) {
+    ((image_whole *)sink)->y += n;
+}
 
 DEIT_INTERNAL base_status image_decode(image_u8 *out, const void *bytes, size_t size, const char *name) {
     if (image_is_png(bytes, size)) return image_decode_png(out, bytes, size, name);
@@ -100,8 +105,8 @@ static base_status image_eval_begin(image_sink *sink, int width, int height, ima
     int size[2], offset[2];
     image_eval_size(t, width, height, size, offset);
     BASE_TRY(image_reserve(&w->crop, t->size, t->size));
-    BASE_TRY(image_resampler_begin(&w->resampler, width, height, size[0], size[1], offset[0], offset[1], t->size, t->size,
-                                   t->filter));
+    BASE_TRY(image_resampler_begin(&w->resampler, width, height, size[0], size[1], offset[0], offset[1], t->size,
+                                   t->size, t->filter));
     *region = w->resampler.region;
     return BASE_OK;
 }
@@ -130,11 +135,12 @@ DEIT_INTERNAL void image_worker_free(image_worker *worker) {
 }
 
 static base_status image_eval_check(const image_transform *t, const char *name, int width, int height) {
-    if (t->size < 1 || t->size > 1 << 14 || !(t->crop >= 0 && t->crop <= 1) || (t->crop > 0 && t->size / t->crop > 1 << 16))
+    if (t->size < 1 || t->size > 1 << 14 || !(t->crop >= 0 && t->crop <= 1) ||
+        (t->crop > 0 && t->size / t->crop > 1 << 16))
         return base_fail("a crop of %d pixels that takes %g of the resized picture is out of range", t->size, t->crop);
     if (t->crop == 0 && (width != t->size || height != t->size))
-        return base_fail("%s: the picture is %d x %d pixels; at this input size it is not resized and must be %d x %d", name,
-                         width, height, t->size, t->size);
+        return base_fail("%s: the picture is %d x %d pixels; at this input size it is not resized and must be %d x %d",
+                         name, width, height, t->size, t->size);
     return BASE_OK;
 }
 

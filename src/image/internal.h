@@ -54,13 +54,13 @@ typedef struct {
 /* A resize of which only a box of the result is computed: rows go in from `region.top` on, the box comes out. */
 typedef struct {
     image_axis across, down;
-    image_region region;   /* of the source that the box depends on */
-    int width, height;     /* of the box */
+    image_region region; /* of the source that the box depends on */
+    int width, height;   /* of the box */
     int source_width;
-    int done;              /* rows taken so far */
-    uint8_t *rows;         /* [region.bottom - region.top, stride]: after the horizontal pass */
+    int done;      /* rows taken so far */
+    uint8_t *rows; /* [region.bottom - region.top, stride]: after the horizontal pass */
     size_t stride, rows_capacity;
-    uint8_t *row;          /* [IMAGE_SINK_ROWS, row_stride]: where rows go in */
+    uint8_t *row; /* [IMAGE_SINK_ROWS, row_stride]: where rows go in */
     size_t row_stride, row_capacity;
 } image_resampler;
 

@@ -130,7 +130,9 @@ DEIT_INTERNAL base_status image_resampler_begin(image_resampler *r, int in_width
     return BASE_OK;
 }
 
-DEIT_INTERNAL uint8_t *image_resampler_row(image_resampler *r, int i) { return r->row + (size_t)i * r->row_stride; }
+DEIT_INTERNAL uint8_t *image_resampler_row(image_resampler *r, int i) {
+    return r->row + (size_t)i * r->row_stride;
+}
 
 DEIT_INTERNAL void image_resampler_take(image_resampler *r, const image_kernels *kernels, int n) {
     int rows = r->region.bottom - r->region.top;

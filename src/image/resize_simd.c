@@ -123,7 +123,8 @@ RESIZE_SIMD_AVX2 static void resize_simd_across_avx2(uint8_t *out, const uint8_t
             high = _mm256_add_epi32(high, _mm256_madd_epi16(pixels, k[1]));
         }
         __m256i sum = _mm256_add_epi32(low, _mm256_slli_epi32(high, 12));
-        resize_simd_store_pixel(out + 3 * i, _mm_add_epi32(_mm256_castsi256_si128(sum), _mm256_extracti128_si256(sum, 1)),
+        resize_simd_store_pixel(out + 3 * i,
+                                _mm_add_epi32(_mm256_castsi256_si128(sum), _mm256_extracti128_si256(sum, 1)),
                                 _mm_setzero_si128());
     }
 }
@@ -153,7 +154,8 @@ RESIZE_SIMD_AVX2 static void resize_simd_down_avx2(uint8_t *out, const uint8_t *
             packed[c] = _mm256_srai_epi32(_mm256_add_epi32(sum, _mm256_set1_epi32(1 << 21)), 22);
         }
         /* Unpacking and packing both work within halves, so the bytes come out in order. */
-        __m256i b = _mm256_packus_epi16(_mm256_packs_epi32(packed[0], packed[1]), _mm256_packs_epi32(packed[2], packed[3]));
+        __m256i b =
+            _mm256_packus_epi16(_mm256_packs_epi32(packed[0], packed[1]), _mm256_packs_epi32(packed[2], packed[3]));
         _mm256_storeu_si256((__m256i *)(out + x), b);
     }
 }

@@ -10,7 +10,8 @@ static base_status fuzz_image(const uint8_t *data, size_t size) {
     base_status status = image_decode(&whole, data, size, "fuzz");
     if (!status) {
         volatile uint8_t sum = 0;
-        for (size_t i = 0; i < 3 * (size_t)whole.width * (size_t)whole.height; i++) sum = (uint8_t)(sum + whole.data[i]);
+        for (size_t i = 0; i < 3 * (size_t)whole.width * (size_t)whole.height; i++)
+            sum = (uint8_t)(sum + whole.data[i]);
     }
     base_status second = image_eval_crop(worker, &transform, data, size, "fuzz", &crop);
     image_worker_free(worker);

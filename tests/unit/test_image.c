@@ -1,5 +1,5 @@
-/* image: goldens from Pillow (tests/golden/images; DEIT_GOLDEN: another folder of the same shape), every kernel against the
- * plain one, the verdict on cut files, bad input, failing memory. */
+/* image: goldens from Pillow (tests/golden/images; DEIT_GOLDEN: another folder of the same shape), every kernel against
+ * the plain one, the verdict on cut files, bad input, failing memory. */
 #include <math.h>
 
 static base_status image_test_read(const char *file, char **data, size_t *size) {
@@ -10,8 +10,9 @@ static base_status image_test_read(const char *file, char **data, size_t *size) 
 }
 
 static const char *const image_test_inputs[] = {
-    "cmyk.jpg",    "exif_rotated.jpg", "grey.jpg",         "grey.png",        "large.jpg", "odd_sizes.jpg", "palette.png",
-    "plain_420.jpg", "png_named.JPEG", "portrait_444.jpg", "progressive.jpg", "rgb.png",   "tiny.jpg",      "wide_422.jpg"};
+    "cmyk.jpg",        "exif_rotated.jpg", "grey.jpg",      "grey.png",       "large.jpg",
+    "odd_sizes.jpg",   "palette.png",      "plain_420.jpg", "png_named.JPEG", "portrait_444.jpg",
+    "progressive.jpg", "rgb.png",          "tiny.jpg",      "wide_422.jpg"};
 enum { IMAGE_TEST_INPUTS = sizeof image_test_inputs / sizeof *image_test_inputs };
 
 static image_transform image_test_transform(int size) {
@@ -57,7 +58,8 @@ TEST(golden_image_resize) {
     CHECK_OK(image_test_read("resize.tsv", &table, &size));
     CHECK_OK(image_test_read("op_input.rgb", &input, &input_size));
     image_u8 in = {(uint8_t *)input, 97, 61, input_size}, out = {0};
-    if (!table || !input || input_size != 97 * 61 * 3) TEST_FAIL("golden/images is incomplete");
+    if (!table || !input || input_size != 97 * 61 * 3)
+        TEST_FAIL("golden/images is incomplete");
     else
         for (char *line = strtok_r(table, "\n", &save); (line = strtok_r(NULL, "\n", &save)); cases++) {
             char file[128], filter[16], *want = NULL;
@@ -95,7 +97,8 @@ TEST(image_eval_is_resize_then_crop) {
                 CHECK_OK(image_resize(&resized, &whole, to[0], to[1], t.filter));
                 CHECK_OK(image_eval_crop(worker, &t, data, bytes, "test", &crop));
                 for (int y = 0; y < size; y++)
-                    if (memcmp(crop->data + 3ul * y * size, resized.data + 3 * ((size_t)(at[1] + y) * to[0] + at[0]), 3ul * size)) {
+                    if (memcmp(crop->data + 3ul * y * size, resized.data + 3 * ((size_t)(at[1] + y) * to[0] + at[0]),
+                               3ul * size)) {
                         TEST_FAIL("%s at %d: row %d differs", image_test_inputs[i], size, y);
                         break;
                     }
@@ -134,8 +137,8 @@ TEST(image_normalise_rounds_as_torchvision) {
     base_free(data);
 }
 
-/* Pillow refuses every cut up to 3 bytes before the end. It also refuses most files that lack nothing but the end marker;
- * those are taken here. */
+/* Pillow refuses every cut up to 3 bytes before the end. It also refuses most files that lack nothing but the end
+ * marker; those are taken here. */
 TEST(image_cut_files) {
     static const char *const names[] = {"plain_420.jpg", "progressive.jpg", "grey.jpg", "cmyk.jpg", "tiny.jpg"};
     image_u8 out = {0}, whole = {0};
@@ -146,7 +149,8 @@ TEST(image_cut_files) {
         CHECK_OK(image_decode(&whole, data, size, names[n]));
         for (size_t i = 1; i < 36; i++) {
             size_t cut = i < 16 ? size * i / 16 : size - (i - 13);
-            if (!image_decode(&out, data, cut, names[n])) TEST_FAIL("%s cut to %zu of %zu was taken", names[n], cut, size);
+            if (!image_decode(&out, data, cut, names[n]))
+                TEST_FAIL("%s cut to %zu of %zu was taken", names[n], cut, size);
         }
         for (size_t cut = size - 2; cut < size; cut++) {
             CHECK_OK(image_decode(&out, data, cut, names[n]));
