@@ -24,6 +24,18 @@
 #include "store/torch.c"
 #include "store/zip.c"
 
+#include "image/decode_jpeg.c"
+#include "image/decode_png.c"
+#include "image/image.c"
+#include "image/resize.c"
+#include "image/resize_simd.c"
+
+#include "data/imagenet.c"
+#include "data/labels.c"
+#include "data/listing.c"
+#include "data/loader.c"
+#include "data/set.c"
+
 #include "nn/autodiff.c"
 #include "nn/graph.c"
 #include "nn/kernel.c"
@@ -45,15 +57,39 @@
 #include "model/vit.c"
 #include "model/weights.c"
 
+#include "eval/accuracy.c"
+#include "eval/speed.c"
+#include "eval/top.c"
+
+#include "train/adamw.c"
+
+#include "api/model.c"
+#include "api/trainer.c"
+
 #ifdef DEIT_MAIN
+#include "repro/baseline.c"
+#include "repro/command.c"
+#include "repro/conditions.c"
+#include "repro/job.c"
+#include "repro/locate.c"
 #include "repro/manifest.c"
+#include "repro/measure.c"
+#include "repro/render.c"
+#include "repro/report.c"
+#include "repro/score.c"
+#include "repro/table.c"
 
 #include "cli/args.c"
+#include "cli/bench.c"
 #include "cli/completion.c"
 #include "cli/doctor.c"
+#include "cli/evaluate.c"
 #include "cli/fetch.c"
 #include "cli/forward.c"
-#include "cli/network.c"
-#include "cli/terminal.c"
 #include "cli/main.c"
+#include "cli/network.c"
+#include "cli/output.c"
+#include "cli/predict.c"
+#include "cli/repro.c"
+#include "cli/terminal.c"
 #endif

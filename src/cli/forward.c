@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+enum { FORWARD_BATCH = 32 };
+
 static struct { const char *input, *output; } forward_given;
 
 /* The images of an npy file: [n, 3, image, image]. *values points into the file's mapping, or to *copy, which the
@@ -32,7 +34,7 @@ static base_status forward_images(const store *input, const model_config *config
 
 static base_status forward_logits(const model_config *config, int64_t n, const float *images, float *logits) {
     model_net *net;
-    BASE_TRY(cli_net(&net, NULL, n));
+    BASE_TRY(cli_net(&net, NULL, n < FORWARD_BATCH ? n : FORWARD_BATCH));
     base_status status = BASE_OK;
     int64_t image = 3LL * config->image * config->image, step = net->options.batch;
     for (int64_t done = 0; done < n && !status; done += step) {

@@ -176,7 +176,7 @@ DEIT_INTERNAL base_status cli_net(model_net **net, char **path, int64_t batch) {
     char *file = NULL;
     BASE_TRY(cli_network(NULL, &config));
     BASE_TRY(cli_options(&options));
-    if (!options.batch) options.batch = batch < 32 ? batch : 32;
+    if (!options.batch) options.batch = batch;
     BASE_TRY(cli_check_batch(&config, options.batch));
     BASE_TRY(cli_weights_path(&config, &file));
     base_status status = cli_weights_open(&weights, &config, file);

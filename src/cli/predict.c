@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-enum { PREDICT_MOST = 1000, PREDICT_FILE_LIMIT = 1 << 30 };
+enum { PREDICT_BATCH = 32, PREDICT_MOST = 1000, PREDICT_FILE_LIMIT = 1 << 30 };
 
 static struct {
     int64_t top;
@@ -92,7 +92,7 @@ static base_status predict_run(int n, char **paths) {
     // A missing file should not wait for the weights.
     for (int i = 0; i < n; i++)
         if (!base_path_exists(paths[i])) return base_fail("%s: no such file", paths[i]);
-    BASE_TRY(cli_net(&net, NULL, n));
+    BASE_TRY(cli_net(&net, NULL, n < PREDICT_BATCH ? n : PREDICT_BATCH));
     json_t *rows = predict_given.json ? json_array() : NULL;
     base_status status = predict_all(net, paths, n, rows);
     if (!status && rows) status = cli_print_json(json_pack("{s:s, s:O}", "model", net->config.name, "images", rows));

@@ -1,0 +1,95 @@
+# deit eval on a small network with initial values, and data sets of a few pictures.
+
+vit='--model vit --image 48 --patch 16 --dim 32 --depth 1 --heads 2'
+images=$TREE/tests/golden/images/inputs
+$DEIT weights init w.safetensors $vit --classes 3
+$DEIT weights init k.safetensors $vit
+mkdir -p set/a set/b set/c imagenet/val/n01440764 imagenet/val/n01443537
+cp "$images"/plain_420.jpg "$images"/rgb.png set/a
+cp "$images"/grey.jpg "$images"/cmyk.jpg set/b
+cp "$images"/large.jpg "$images"/png_named.JPEG "$images"/tiny.jpg set/c
+cp "$images"/plain_420.jpg imagenet/val/n01440764/ILSVRC2012_val_00000001.JPEG
+cp "$images"/grey.jpg imagenet/val/n01443537/ILSVRC2012_val_00000002.JPEG
+eval="\$DEIT eval $vit --classes 3 --weights w.safetensors"
+
+name 'a folder of class folders'
+check_exit 0 "$eval --data set"
+check_out '^top-1 +[0-9.]+ %'
+check_out '^top-5 +100\.000 %'
+check_out '^loss +1\.[0-9]+'
+check_out '^images +7$'
+check_out '^images/s +[0-9.]+ .*f32, batch 96'
+check_out 'sha256 [0-9a-f]{64}'
+
+name 'the same numbers from a tar, a zip and a compressed tar, and with any number of threads'
+check_exit 0 "$eval --data set --json --threads 1"
+check 'grep -E "\"(top1|top5|loss|images)\"" "$cli_tmp/out" >folder.txt || true'
+check "$eval --data set --json --threads 1 | grep -E '\"(top1|top5|loss|images)\"' >folder.txt"
+check '[ $(wc -l <folder.txt) = 4 ]'
+check 'tar cf set.tar set && tar czf set.tar.gz set'
+for data in set.tar set.tar.gz; do check "$eval --data $data --json --threads 1 | grep -E '\"(top1|top5|loss|images)\"' | cmp - folder.txt"; done
+
+name 'the sha256 is of the weights'
+check "$eval --data set --json | grep -q \"\$(sha256sum <w.safetensors | cut -d' ' -f1)\""
+
+name 'synset folders and ReaL'
+check "{ printf '[[0], [0, 1]'; i=2; while [ \$i -lt 50000 ]; do printf ', []'; i=\$((i + 1)); done; printf ']'; } >real.json"
+check_exit 0 "\$DEIT eval $vit --weights k.safetensors --data imagenet --real real.json"
+check_out '^ReaL +[0-9.]+ %  of 2 images'
+check_out '^images +2$'
+check_exit 1 "$eval --data set --real real.json"
+check_err 'ILSVRC2012_val_'
+check_exit 1 "\$DEIT eval $vit --weights k.safetensors --data imagenet --real w.safetensors"
+check_err '^deit: w\.safetensors: '
+
+name 'a class count that does not fit says both'
+check_exit 1 "\$DEIT eval $vit --weights k.safetensors --data set"
+check_err '^deit: .*3.*1000|^deit: .*1000.*3'
+check_exit 1 "$eval --data imagenet"
+check_err '^deit: .*3.*1000|^deit: .*1000.*3'
+
+name 'bad files are named, and fail the run beyond --max-bad'
+check 'cp -r set bad && head -c 2000 set/b/cmyk.jpg >bad/b/cmyk.jpg && : >bad/a/empty.jpg'
+check_exit 1 "$eval --data bad"
+check_err '^deit: .*(cmyk|empty)\.jpg'
+check_exit 0 "$eval --data bad --max-bad 2"
+check_out '^images +6, and 2 bad files'
+check_err 'warning: .*cmyk\.jpg'
+check_err 'warning: .*empty\.jpg'
+check_exit 1 "$eval --data bad --max-bad 1"
+
+name 'a class folder without images, an empty folder, nothing at all'
+check 'cp -r set hole && mkdir hole/d'
+check_exit 1 "$eval --data hole"
+check_err 'hole.*d'
+check 'mkdir nothing'
+check_exit 1 "$eval --data nothing"
+check_err '^deit: nothing: '
+check_exit 1 "$eval --data none"
+check_err '^deit: none: '
+check_exit 2 "$eval"
+check_err 'expected --data'
+
+name 'archives that are cut short'
+check 'head -c 20000 set.tar >short.tar && head -c 20000 set.tar.gz >short.tar.gz'
+check_exit 1 "$eval --data short.tar"
+check_err '^deit: short\.tar'
+check_exit 1 "$eval --data short.tar.gz"
+check_err '^deit: short\.tar\.gz'
+
+name 'a flat tar wants labels'
+check 'mkdir flat && cp "$images"/grey.jpg flat/ILSVRC2012_val_00000001.JPEG && cp "$images"/tiny.jpg flat/ILSVRC2012_val_00000002.JPEG'
+check 'tar cf flat.tar -C flat .'
+check_exit 1 "\$DEIT eval $vit --weights k.safetensors --data flat.tar"
+check_err 'label'
+check 'printf "n01440764\nn01443537\n" >labels.txt'
+check_exit 0 "\$DEIT eval $vit --weights k.safetensors --data flat.tar --labels labels.txt"
+check_out '^images +2$'
+
+name 'a batch that memory cannot hold is refused'
+check_exit 1 "$eval --data set --batch 1000000000"
+check_err '^deit: .*takes .* GB, and .* free'
+
+name 'weights in the weights folder are found by the name of the network'
+check_exit 2 "DEIT_WEIGHTS=\$PWD/none \$DEIT eval --model deit_tiny_patch16_224 --data imagenet"
+check_err 'weights fetch deit_tiny_patch16_224'

@@ -1,0 +1,57 @@
+# deit predict on a small network with initial values.
+
+vit='--model vit --image 48 --patch 16 --dim 32 --depth 1 --heads 2 --classes 10'
+images=$TREE/tests/golden/images/inputs
+$DEIT weights init w.safetensors $vit
+
+name 'the best classes of each image, best first'
+check_exit 0 "\$DEIT predict \$images/plain_420.jpg \$images/rgb.png $vit --weights w.safetensors --top 3"
+check_out '^/.*/plain_420\.jpg$'
+check_out '^/.*/rgb\.png$'
+check_out '^ +[0-9.]+ % +[0-9]$'
+check '$DEIT predict $images/*.jpg $images/*.png $vit --weights w.safetensors --top 3 | grep -c %  | grep -x 36'
+
+name 'JSON'
+check_exit 0 "\$DEIT predict \$images/plain_420.jpg $vit --weights w.safetensors --top 2 --json"
+check_out '"image": ".*plain_420\.jpg"'
+check_out '"probability": 0\.[0-9]+'
+check_no_out '"name"'
+
+name 'ImageNet names where there are 1000 classes'
+check_exit 0 '$DEIT weights init k.safetensors --model vit --image 48 --patch 16 --dim 32 --depth 1 --heads 2'
+check_exit 0 '$DEIT predict $images/grey.jpg --model vit --image 48 --patch 16 --dim 32 --depth 1 --heads 2 --weights k.safetensors --json'
+check_out '"synset": "n[0-9]{8}"'
+check_out '"name": "[A-Za-z]'
+
+name 'every batch gives the same answers'
+check '$DEIT predict $images/*.jpg $vit --weights w.safetensors --threads 1 >all'
+check 'for image in $images/*.jpg; do $DEIT predict $image $vit --weights w.safetensors --threads 1; done >each'
+check 'cmp all each'
+
+name 'files that are no images'
+check ': >empty.jpg && head -c 3000 "$TREE/LICENSE" >text.jpg && head -c 9000 "$images/plain_420.jpg" >short.jpg'
+for file in empty.jpg text.jpg short.jpg; do
+    check_exit 1 "\$DEIT predict $file $vit --weights w.safetensors"
+    check_err "^deit: $file: "
+    check_no_out '%'
+done
+check_exit 1 "\$DEIT predict none.jpg $vit --weights w.safetensors"
+check_err '^deit: none\.jpg: no such file'
+check_exit 1 "\$DEIT predict . $vit --weights w.safetensors"
+check_err '^deit: \.: '
+
+name 'wrong words'
+check_exit 2 "\$DEIT predict $vit --weights w.safetensors"
+check_err 'expected IMAGE\.\.\.'
+check_exit 2 '$DEIT predict x.jpg --weights w.safetensors'
+check_err 'expected --model'
+check_exit 2 "\$DEIT predict \$images/rgb.png $vit"
+check_err 'expected --weights'
+check_exit 2 "\$DEIT predict \$images/rgb.png $vit --weights w.safetensors --top 0"
+check_err 'whole number from 1'
+
+name 'output that cannot be written'
+check_exit 1 "\$DEIT predict \$images/rgb.png $vit --weights w.safetensors >/dev/full"
+check_err 'No space left'
+check_exit 1 "\$DEIT predict \$images/rgb.png $vit --weights w.safetensors --json >/dev/full"
+check_err 'No space left'

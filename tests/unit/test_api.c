@@ -1,0 +1,148 @@
+/* deit.h: models and training as a host program sees them. */
+
+static const deit_options api_small = {.image = 48, .classes = 10, .vit = {.patch = 16, .dim = 32, .depth = 2, .heads = 2}, .seed = 3, .threads = 1};
+
+static void api_pixels(uint8_t *rgb, int n) {
+    for (int i = 0; i < n; i++) rgb[i] = (uint8_t)(base_splitmix64(1, (uint64_t)i) >> 56);
+}
+
+TEST(api_versions) {
+    CHECK(strlen(deit_version()) > 0);
+    CHECK(strlen(deit_build()) > 0);
+    CHECK_STR_HAS(deit_onednn(), "3.");
+    CHECK(strlen(deit_isa()) > 0);
+    CHECK_STR_HAS(deit_model_name(0), "deit_");
+    CHECK(!deit_model_name(-1) && !deit_model_name(10000));
+    CHECK_STR_HAS(deit_imagenet_name(0), "tench");
+    CHECK(!deit_imagenet_name(1000) && !deit_imagenet_name(-1));
+}
+
+TEST(api_describes) {
+    deit_model *model = deit_open("deit_tiny_distilled_patch16_224", NULL, NULL);
+    CHECK(model != NULL);
+    if (!model) return;
+    deit_info info;
+    deit_describe(model, &info);
+    CHECK_STR_HAS(info.name, "deit_tiny_distilled");
+    CHECK_EQ_INT(info.classes, 1000);
+    CHECK_EQ_INT(info.image, 224);
+    CHECK_EQ_INT(info.parameters, 5910800);
+    CHECK(info.bicubic && info.crop == 0.875);
+    CHECK(fabsf(info.mean[0] - 0.485f) < 1e-6f && fabsf(info.std[2] - 0.225f) < 1e-6f);
+    deit_close(model);
+}
+
+TEST(api_pixels_one_by_one_and_together) {
+    enum { N = 5, SIDE = 60 };
+    static uint8_t rgb[N][SIDE * SIDE * 3];
+    deit_image images[N];
+    deit_class best[N][3], alone[3];
+    deit_options options = api_small;
+    options.batch = 2;
+    deit_model *model = deit_open("vit", NULL, &options);
+    CHECK(model != NULL);
+    if (!model) return;
+    for (int i = 0; i < N; i++) {
+        api_pixels(rgb[i], (int)sizeof rgb[i]);
+        memset(rgb[i], 40 * i, sizeof rgb[i] / 2);
+        images[i] = (deit_image){rgb[i], sizeof rgb[i], SIDE, SIDE};
+    }
+    CHECK_EQ_INT(deit_classify(model, N, images, 3, &best[0][0]), DEIT_OK);
+    for (int i = 0; i < N; i++) {
+        CHECK_EQ_INT(deit_classify(model, 1, &images[i], 3, alone), DEIT_OK);
+        CHECK_EQ_INT(alone[0].index, best[i][0].index);
+        CHECK(fabsf(alone[0].probability - best[i][0].probability) < 1e-6f);
+        CHECK(best[i][0].probability >= best[i][1].probability && best[i][1].probability >= best[i][2].probability);
+    }
+    float logits[N * 10];
+    CHECK_EQ_INT(deit_logits(model, N, images, logits), DEIT_OK);
+    for (int k = 0; k < 10; k++) CHECK(logits[4 * 10 + k] <= logits[4 * 10 + best[4][0].index]);
+    deit_close(model);
+}
+
+TEST(api_says_what_is_wrong) {
+    CHECK(!deit_open("deit_tny_patch16_224", NULL, NULL));
+    CHECK_STR_HAS(deit_error(), "did you mean 'deit_tiny_patch16_224'");
+    CHECK(!deit_open(NULL, NULL, NULL));
+    CHECK(!deit_open("deit_tiny_patch16_224", "/nonexistent", NULL));
+    CHECK_STR_HAS(deit_error(), "/nonexistent");
+    CHECK(!deit_open_memory("deit_tiny_patch16_224", "nothing", 7, NULL));
+    CHECK(!deit_open_memory("deit_tiny_patch16_224", NULL, 0, NULL));
+    deit_options wrong = {.head = 7};
+    CHECK(!deit_open("deit_tiny_patch16_224", NULL, &wrong));
+    CHECK_STR_HAS(deit_error(), "head");
+
+    deit_model *model = deit_open("vit", NULL, &api_small);
+    CHECK(model != NULL);
+    if (!model) return;
+    deit_class best[20];
+    deit_image images[2] = {{"not an image", 12, 0, 0}, {NULL, 0, 1000, 1000}};
+    CHECK_EQ_INT(deit_classify(model, 1, images, 1, best), DEIT_FAILED);
+    CHECK_STR_HAS(deit_error(), "image 0");
+    CHECK_EQ_INT(deit_classify(model, 1, images + 1, 1, best), DEIT_USAGE);
+    CHECK_STR_HAS(deit_error(), "1000 x 1000 pixels take 3000000 bytes");
+    CHECK_EQ_INT(deit_classify(model, 1, images, 11, best), DEIT_USAGE);
+    deit_close(model);
+}
+
+TEST(api_stops) {
+    static const volatile int stop = 1;
+    deit_options options = api_small;
+    options.cancel = &stop;
+    deit_model *model = deit_open("vit", NULL, &options);
+    CHECK(model != NULL);
+    if (!model) return;
+    float *input = calloc(3 * 48 * 48, sizeof *input), logits[10];
+    CHECK_EQ_INT(deit_forward(model, 1, input, logits), DEIT_CANCELLED);
+    free(input);
+    deit_close(model);
+}
+
+TEST(api_trains_and_saves) {
+    enum { BATCH = 4, SIDE = 32 };
+    char path[] = "/tmp/deit-api-XXXXXX";
+    int file = mkstemp(path);
+    CHECK(file >= 0);
+    close(file);
+    deit_train_options options = {.batch = BATCH, .threads = 1, .image = SIDE, .classes = 4, .seed = 1, .lr = 1e-3, .vit = {.patch = 8, .dim = 32, .depth = 1, .heads = 2}};
+    static float images[BATCH * 3 * SIDE * SIDE], targets[BATCH * 4];
+    for (int i = 0; i < BATCH * 3 * SIDE * SIDE; i++) images[i] = (float)(base_splitmix64(2, (uint64_t)i) >> 40) / (1 << 23) - 1;
+    for (int i = 0; i < BATCH; i++) targets[i * 4 + i] = 1;
+    deit_trainer *trainer = deit_trainer_open("vit", NULL, &options);
+    CHECK(trainer != NULL);
+    if (!trainer) return;
+    float first = 0, last = 0;
+    for (int step = 0; step < 40; step++) CHECK_EQ_INT(deit_trainer_step(trainer, images, targets, 0, step ? &last : &first), DEIT_OK);
+    CHECK(fabsf(first - logf(4)) < 0.2f);
+    CHECK(last < 0.5f * first);
+    CHECK_EQ_INT(deit_trainer_save(trainer, path), DEIT_OK);
+    deit_trainer_close(trainer);
+
+    deit_options reading = {.image = SIDE, .classes = 4, .vit = options.vit, .threads = 1};
+    deit_model *model = deit_open("vit", path, &reading);
+    CHECK(model != NULL);
+    float logits[BATCH * 4];
+    if (model) CHECK_EQ_INT(deit_forward(model, BATCH, images, logits), DEIT_OK);
+    for (int i = 0; i < BATCH && model; i++) {
+        eval_class best;
+        eval_top(logits + 4 * i, 4, 1, &best);
+        CHECK_EQ_INT(best.index, i);
+    }
+    deit_close(model);
+    unlink(path);
+    options.batch = 0;
+    CHECK(!deit_trainer_open("vit", NULL, &options));
+    CHECK_STR_HAS(deit_error(), "batch");
+}
+
+TEST(api_memory_runs_out) {
+    size_t before = base_memory_held();
+    for (long n = 1; n < 400; n += 7) {
+        base_fault_after(n);
+        deit_model *model = deit_open("vit", NULL, &api_small);
+        base_fault_after(0);
+        if (!model) CHECK(strlen(deit_error()) > 0);
+        deit_close(model);
+    }
+    CHECK_EQ_INT(base_memory_held(), before);
+}
