@@ -1,4 +1,5 @@
-/* The table of contents: every part of deit, in layer order, and nothing else. `make amalgamation` writes it out as one file, build/deit.c. */
+/* The table of contents: every part of deit, in layer order, and nothing else. `make amalgamation` writes it out as one
+ * file, build/deit.c. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif

@@ -6,11 +6,11 @@
 
 typedef enum { DATA_FOLDER, DATA_ARCHIVE, DATA_STREAM } data_kind;
 typedef struct {
-    const char *name; /* path inside the folder or archive */
-    const char *key;  /* the same without leading folders: class/file, or file */
+    const char *name;         /* path inside the folder or archive */
+    const char *key;          /* the same without leading folders: class/file, or file */
     const store_entry *entry; /* DATA_ARCHIVE */
     int label;
-    int64_t rank;     /* DATA_STREAM: its place in the archive */
+    int64_t rank; /* DATA_STREAM: its place in the archive */
 } data_item;
 
 struct data_set {
@@ -21,9 +21,9 @@ struct data_set {
     data_item *items;
     int64_t count, capacity;
     int classes;
-    bool imagenet;        /* labels are ImageNet's */
+    bool imagenet;            /* labels are ImageNet's */
     const char **class_names; /* [classes], NULL where a class has no folder */
-    const char **empty; /* class folders without images, DATA_FOLDER */
+    const char **empty;       /* class folders without images, DATA_FOLDER */
     int n_empty;
 };
 

@@ -3,7 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- Leading folders and splits ------------------------------------------------------------------------------------ */
+/* ---- Leading folders and splits ------------------------------------------------------------------------------------
+ */
 
 static size_t labels_first(const char *key) { /* length of the first folder; 0: a bare file */
     const char *slash = strchr(key, '/');
@@ -33,7 +34,8 @@ static int labels_synset(const char *key) {
     return data_imagenet_find(synset);
 }
 
-/* True if every item is in the same first folder, with another folder inside; a synset is a class even if it is alone. */
+/* True if every item is in the same first folder, with another folder inside; a synset is a class even if it is alone.
+ */
 static bool labels_common(const data_set *set) {
     const char *key = set->items[0].key;
     size_t size = labels_first(key);
@@ -67,7 +69,8 @@ static base_status labels_choose_split(data_set *set, const char *split) {
     return BASE_OK;
 }
 
-/* ---- Classes ----------------------------------------------------------------------------------------------------------- */
+/* ---- Classes
+ * ----------------------------------------------------------------------------------------------------------- */
 
 static int labels_by_class(const void *a, const void *b) {
     const data_item *x = *(const data_item *const *)a, *y = *(const data_item *const *)b;
@@ -114,9 +117,12 @@ static base_status labels_from_folders(data_set *set) {
     for (int64_t i = 0; i < set->count; i++) {
         if (!i || labels_by_class(&order[i - 1], &order[i])) rank++;
         data_item *item = &set->items[order[i] - set->items];
-        if (synsets) item->label = labels_synset(item->key);
-        else if (numbers) labels_number(item->key, labels_first(item->key), &item->label);
-        else item->label = rank;
+        if (synsets)
+            item->label = labels_synset(item->key);
+        else if (numbers)
+            labels_number(item->key, labels_first(item->key), &item->label);
+        else
+            item->label = rank;
     }
     set->classes = synsets ? DATA_IMAGENET_CLASSES : numbers ? most + 1 : rank + 1;
     set->imagenet = synsets;
@@ -124,10 +130,15 @@ static base_status labels_from_folders(data_set *set) {
     return labels_name_classes(set);
 }
 
-/* ---- A label file -------------------------------------------------------------------------------------------------------- */
+/* ---- A label file
+ * -------------------------------------------------------------------------------------------------------- */
 
-static const char *labels_file(const data_item *item) { return strrchr(item->key, '/') ? strrchr(item->key, '/') + 1 : item->key; }
-static int labels_by_file(const void *a, const void *b) { return strcmp(labels_file(a), labels_file(b)); }
+static const char *labels_file(const data_item *item) {
+    return strrchr(item->key, '/') ? strrchr(item->key, '/') + 1 : item->key;
+}
+static int labels_by_file(const void *a, const void *b) {
+    return strcmp(labels_file(a), labels_file(b));
+}
 
 typedef struct {
     const char *path;
@@ -143,8 +154,10 @@ static base_status labels_parse(labels_reader *reader, const char *word, int *la
         return BASE_OK;
     }
     if (!labels_number(word, strlen(word), label))
-        return base_fail("%s: line %lld: '%s' is neither a synset of ImageNet nor a class index", reader->path, (long long)reader->line, word);
-    reader->least = *label < reader->least ? *label : reader->least, reader->most = *label > reader->most ? *label : reader->most;
+        return base_fail("%s: line %lld: '%s' is neither a synset of ImageNet nor a class index", reader->path,
+                         (long long)reader->line, word);
+    reader->least = *label < reader->least ? *label : reader->least,
+    reader->most = *label > reader->most ? *label : reader->most;
     return BASE_OK;
 }
 
@@ -158,7 +171,9 @@ static base_status labels_line(data_set *set, labels_reader *reader, char *line,
     if (second) {
         data_item key = {.key = strrchr(first, '/') ? strrchr(first, '/') + 1 : first};
         item = bsearch(&key, set->items, (size_t)set->count, sizeof key, labels_by_file);
-        if (!item) return base_fail("%s: line %lld: no file '%s' in %s", reader->path, (long long)reader->line, first, set->path);
+        if (!item)
+            return base_fail("%s: line %lld: no file '%s' in %s", reader->path, (long long)reader->line, first,
+                             set->path);
     }
     if (item) item->label = label;
     ++*given;
@@ -181,11 +196,15 @@ static base_status labels_from_file(data_set *set, const char *path) {
     }
     base_free(text);
     if (status) return status;
-    if (given != set->count) return base_fail("%s: %lld labels for the %lld images of %s", path, (long long)given, (long long)set->count, set->path);
+    if (given != set->count)
+        return base_fail("%s: %lld labels for the %lld images of %s", path, (long long)given, (long long)set->count,
+                         set->path);
     for (int64_t i = 0; i < set->count; i++)
         if (set->items[i].label < 0) return base_fail("%s: no label for %s", path, set->items[i].name);
     if (reader.least >= 1 && reader.most == DATA_IMAGENET_CLASSES)
-        return base_fail("%s: numbers 1 to 1000 are the devkit's own numbering, which is not the order of synsets; give a list with a synset a line", path);
+        return base_fail("%s: numbers 1 to 1000 are the devkit's own numbering, which is not the order of synsets; "
+                         "give a list with a synset a line",
+                         path);
     set->imagenet = reader.synsets || (reader.most < DATA_IMAGENET_CLASSES && data_val_index(set, 0) >= 0);
     set->classes = set->imagenet ? DATA_IMAGENET_CLASSES : reader.most + 1;
     return BASE_OK;
@@ -208,15 +227,19 @@ DEIT_INTERNAL base_status data_assign(data_set *set, const data_options *options
     bool flat = false;
     for (int64_t i = 0; i < set->count; i++) flat |= !labels_first(set->items[i].key);
     if (set->n_empty && !options->labels)
-        return base_fail("%s: class folder '%s' holds no images%s; remove it or fill it", set->path, set->empty[0], set->n_empty > 1 ? " (nor do others)" : "");
+        return base_fail("%s: class folder '%s' holds no images%s; remove it or fill it", set->path, set->empty[0],
+                         set->n_empty > 1 ? " (nor do others)" : "");
     if (options->labels) {
         BASE_TRY(labels_from_file(set, options->labels));
     } else if (flat) {
-        return base_fail("%s: images without class folders, such as %s; name a file with their labels (--labels: a synset or class index a line, in the order of "
-                         "the sorted file names)", set->path, set->items[0].name);
+        return base_fail("%s: images without class folders, such as %s; name a file with their labels (--labels: a "
+                         "synset or class index a line, in the order of "
+                         "the sorted file names)",
+                         set->path, set->items[0].name);
     } else {
         BASE_TRY(labels_from_folders(set));
     }
-    qsort(set->items, (size_t)set->count, sizeof *set->items, set->kind == DATA_STREAM ? labels_by_rank : labels_by_label);
+    qsort(set->items, (size_t)set->count, sizeof *set->items,
+          set->kind == DATA_STREAM ? labels_by_rank : labels_by_label);
     return BASE_OK;
 }

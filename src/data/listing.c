@@ -29,17 +29,24 @@ static base_status listing_add(data_set *set, const char *name, const store_entr
     return BASE_OK;
 }
 
-static int listing_by_name(const struct dirent **a, const struct dirent **b) { return strcmp((*a)->d_name, (*b)->d_name); }
-static int listing_not_hidden(const struct dirent *entry) { return entry->d_name[0] != '.'; }
+static int listing_by_name(const struct dirent **a, const struct dirent **b) {
+    return strcmp((*a)->d_name, (*b)->d_name);
+}
+static int listing_not_hidden(const struct dirent *entry) {
+    return entry->d_name[0] != '.';
+}
 
 static base_status listing_note_empty(data_set *set, const char *name) {
     enum { LISTING_EMPTY = 8 }; /* enough for a message */
-    if (!set->empty && !(set->empty = base_arena_alloc(&set->arena, LISTING_EMPTY * sizeof *set->empty))) return BASE_ERROR;
-    if (set->n_empty < LISTING_EMPTY && !(set->empty[set->n_empty++] = base_arena_printf(&set->arena, "%s", name))) return BASE_ERROR;
+    if (!set->empty && !(set->empty = base_arena_alloc(&set->arena, LISTING_EMPTY * sizeof *set->empty)))
+        return BASE_ERROR;
+    if (set->n_empty < LISTING_EMPTY && !(set->empty[set->n_empty++] = base_arena_printf(&set->arena, "%s", name)))
+        return BASE_ERROR;
     return BASE_OK;
 }
 
-/* inside: path below the set's folder, "" for itself. A folder with neither files nor folders that hold images is noted as empty. */
+/* inside: path below the set's folder, "" for itself. A folder with neither files nor folders that hold images is noted
+ * as empty. */
 static base_status listing_walk(data_set *set, const char *inside, int depth, const base_context *context) {
     enum { LISTING_DEPTH = 16 };
     char *path = *inside ? base_path_join(set->path, inside) : base_strdup(set->path);
@@ -53,12 +60,16 @@ static base_status listing_walk(data_set *set, const char *inside, int depth, co
         char *below = *inside ? base_path_join(inside, names[i]->d_name) : base_strdup(names[i]->d_name);
         char *full = below ? base_path_join(set->path, below) : NULL;
         struct stat info;
-        if (!full) status = BASE_ERROR;
+        if (!full)
+            status = BASE_ERROR;
         else if (!status && !stat(full, &info)) {
-            if (S_ISDIR(info.st_mode)) folders++, status = listing_walk(set, below, depth + 1, context);
-            else if (S_ISREG(info.st_mode) && data_is_image(below)) status = listing_add(set, below, NULL, 0);
+            if (S_ISDIR(info.st_mode))
+                folders++, status = listing_walk(set, below, depth + 1, context);
+            else if (S_ISREG(info.st_mode) && data_is_image(below))
+                status = listing_add(set, below, NULL, 0);
         }
-        if (!status && base_cancelled(context)) status = base_fail_as(BASE_CANCELLED, "stopped while listing %s", set->path);
+        if (!status && base_cancelled(context))
+            status = base_fail_as(BASE_CANCELLED, "stopped while listing %s", set->path);
         base_free(full), base_free(below), free(names[i]);
     }
     free(names);
@@ -80,7 +91,8 @@ static base_status listing_stream(data_set *set, const base_context *context) {
         if (data_is_image(name)) status = listing_add(set, name, NULL, rank);
         store_stream_position(stream, &done, &total);
         if (rank % 256 == 0) base_progress(context, "list", (double)done, (double)total, "bytes", NULL);
-        if (!status && base_cancelled(context)) status = base_fail_as(BASE_CANCELLED, "stopped while listing %s", set->path);
+        if (!status && base_cancelled(context))
+            status = base_fail_as(BASE_CANCELLED, "stopped while listing %s", set->path);
     }
     store_stream_close(stream);
     return status;
@@ -93,7 +105,10 @@ DEIT_INTERNAL base_status data_list(data_set *set, const base_context *context) 
     }
     store_archive_kind kind;
     BASE_TRY(store_archive_sniff(set->path, &kind));
-    if (kind == STORE_ARCHIVE_NONE) return base_fail("%s: neither a folder nor a tar or zip archive; give a folder of class folders, or an archive of one", set->path);
+    if (kind == STORE_ARCHIVE_NONE)
+        return base_fail(
+            "%s: neither a folder nor a tar or zip archive; give a folder of class folders, or an archive of one",
+            set->path);
     set->kind = kind == STORE_ARCHIVE_RANDOM ? DATA_ARCHIVE : DATA_STREAM;
     if (set->kind == DATA_STREAM) return listing_stream(set, context);
     BASE_TRY(store_archive_open(&set->archive, set->path, context));

@@ -1,5 +1,6 @@
-/* The loader: threads take the set's items in order and prepare them into a ring of batches; the caller empties batches in order. A batch that
- * holds bad files is closed up when it is taken, so order and content never depend on which thread was faster. */
+/* The loader: threads take the set's items in order and prepare them into a ring of batches; the caller empties batches
+ * in order. A batch that holds bad files is closed up when it is taken, so order and content never depend on which
+ * thread was faster. */
 #include "data/internal.h"
 #include <pthread.h>
 #include <string.h>
@@ -8,7 +9,7 @@
 enum { LOADER_SLOTS = 3 }; /* one with the caller, one ready, one being filled */
 
 typedef struct {
-    float *images;   /* [batch, 3, S, S] */
+    float *images; /* [batch, 3, S, S] */
     int *labels;
     int64_t *items;
     char **bad;      /* [batch]: what was wrong, NULL if nothing */
@@ -26,8 +27,8 @@ struct data_loader {
     int started;
     pthread_mutex_t lock;
     pthread_cond_t free_slot, full_slot;
-    int64_t next;    /* item to be taken next */
-    int64_t taken;   /* batches the caller has had */
+    int64_t next;  /* item to be taken next */
+    int64_t taken; /* batches the caller has had */
     bool stop;
     base_status failed; /* of a stream, or memory: ends everything */
     char *message;
@@ -38,7 +39,8 @@ struct data_loader {
     int64_t rank;
 };
 
-/* ---- In the threads ------------------------------------------------------------------------------------------------------ */
+/* ---- In the threads
+ * ------------------------------------------------------------------------------------------------------ */
 
 typedef struct {
     data_bytes bytes;
@@ -51,12 +53,15 @@ static double loader_cpu(void) {
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-static int64_t loader_item(const data_loader *l, int64_t place) { return l->options.order ? l->options.order[place] : place; }
+static int64_t loader_item(const data_loader *l, int64_t place) {
+    return l->options.order ? l->options.order[place] : place;
+}
 
 /* Waits until the batch of the next place has a slot, and takes the place; -1: nothing left. */
 static int64_t loader_take(data_loader *l) {
     pthread_mutex_lock(&l->lock);
-    while (!l->stop && l->next < l->options.count && l->next / l->options.batch >= l->taken + LOADER_SLOTS - 1) pthread_cond_wait(&l->free_slot, &l->lock);
+    while (!l->stop && l->next < l->options.count && l->next / l->options.batch >= l->taken + LOADER_SLOTS - 1)
+        pthread_cond_wait(&l->free_slot, &l->lock);
     int64_t place = l->stop || l->next >= l->options.count ? -1 : l->next++;
     pthread_mutex_unlock(&l->lock);
     return place;
@@ -78,7 +83,9 @@ static base_status loader_read_stream(data_loader *l, int64_t item, loader_work 
     size_t size;
     do {
         BASE_TRY(store_stream_next(l->stream, &name));
-        if (!name) return base_fail("%s: ended before %s, which was there when it was listed", l->set->path, l->set->items[item].name);
+        if (!name)
+            return base_fail("%s: ended before %s, which was there when it was listed", l->set->path,
+                             l->set->items[item].name);
     } while (l->rank++ < l->set->items[item].rank);
     BASE_TRY(store_stream_data(l->stream, &data, &size));
     BASE_TRY(data_room(&work->bytes, size));
@@ -92,7 +99,8 @@ static void loader_prepare(data_loader *l, int64_t place, loader_work *work) {
     int64_t at = place % l->options.batch, item = loader_item(l, place);
     base_status status = l->stream ? BASE_OK : data_read(l->set, item, &work->bytes);
     if (!status)
-        status = image_eval(work->image, &l->options.transform, work->bytes.data, work->bytes.size, l->set->items[item].name, slot->images + (size_t)at * l->pixels);
+        status = image_eval(work->image, &l->options.transform, work->bytes.data, work->bytes.size,
+                            l->set->items[item].name, slot->images + (size_t)at * l->pixels);
     char *bad = status ? base_strdup(base_message()) : NULL;
     pthread_mutex_lock(&l->lock);
     slot->labels[at] = l->set->items[item].label, slot->items[at] = item, slot->bad[at] = bad;
@@ -126,7 +134,8 @@ static void *loader_thread(void *argument) {
     return NULL;
 }
 
-/* ---- For the caller -------------------------------------------------------------------------------------------------------- */
+/* ---- For the caller
+ * -------------------------------------------------------------------------------------------------------- */
 
 static base_status loader_make_slots(data_loader *l) {
     for (int i = 0; i < LOADER_SLOTS; i++) {
@@ -147,7 +156,8 @@ static int64_t loader_size(const data_loader *l, int64_t b) {
     return left < l->options.batch ? left : l->options.batch;
 }
 
-DEIT_INTERNAL base_status data_loader_open(data_loader **out, const data_set *set, const data_loader_options *options, const base_context *context) {
+DEIT_INTERNAL base_status data_loader_open(data_loader **out, const data_set *set, const data_loader_options *options,
+                                           const base_context *context) {
     *out = NULL;
     data_loader *l = base_calloc(1, sizeof *l);
     if (!l) return BASE_ERROR;
@@ -168,17 +178,23 @@ DEIT_INTERNAL base_status data_loader_open(data_loader **out, const data_set *se
     base_status status = BASE_OK;
     if (l->options.batch < 1) status = base_fail_as(BASE_USAGE, "%s: batches of less than one image", set->path);
     if (!status && options->order && set->kind == DATA_STREAM)
-        status = base_fail("%s: a compressed archive is read from first to last, not in another order; unpack it, or use a .tar or .zip", set->path);
+        status = base_fail("%s: a compressed archive is read from first to last, not in another order; unpack it, or "
+                           "use a .tar or .zip",
+                           set->path);
     if (!status) status = loader_make_slots(l);
     for (int64_t b = 0; b < LOADER_SLOTS && b < l->batches; b++) l->slot[b].pending = loader_size(l, b);
     if (!status && set->kind == DATA_STREAM) status = store_stream_open(&l->stream, set->path);
     if (!status && !(l->thread = base_calloc((size_t)l->options.threads, sizeof *l->thread))) status = BASE_ERROR;
     for (int i = 0; i < l->options.threads && !status; i++) {
-        if (pthread_create(&l->thread[i], NULL, loader_thread, l)) status = base_fail("could not start loader thread %d", i);
-        else l->started++;
+        if (pthread_create(&l->thread[i], NULL, loader_thread, l))
+            status = base_fail("could not start loader thread %d", i);
+        else
+            l->started++;
     }
-    if (status) data_loader_close(l);
-    else *out = l;
+    if (status)
+        data_loader_close(l);
+    else
+        *out = l;
     return status;
 }
 
@@ -190,21 +206,24 @@ static base_status loader_close_up(data_loader *l, loader_slot *slot, int64_t si
         if (slot->bad[i]) {
             l->bad++;
             base_log(l->context, BASE_LOG_WARNING, "bad file: %s", slot->bad[i]);
-            if (!first) first = slot->bad[i];
-            else base_free(slot->bad[i]);
+            if (!first)
+                first = slot->bad[i];
+            else
+                base_free(slot->bad[i]);
             slot->bad[i] = NULL;
             continue;
         }
         if (*n < i) {
-            memcpy(slot->images + (size_t)*n * l->pixels, slot->images + (size_t)i * l->pixels, l->pixels * sizeof *slot->images);
+            memcpy(slot->images + (size_t)*n * l->pixels, slot->images + (size_t)i * l->pixels,
+                   l->pixels * sizeof *slot->images);
             slot->labels[*n] = slot->labels[i], slot->items[*n] = slot->items[i];
         }
         ++*n;
     }
     base_status status = BASE_OK;
     if (l->bad > l->options.max_bad && first)
-        status = base_fail("%s: %lld bad file%s, %lld allowed (--max-bad); the last: %s", l->set->path, (long long)l->bad, l->bad > 1 ? "s" : "",
-                           (long long)l->options.max_bad, first);
+        status = base_fail("%s: %lld bad file%s, %lld allowed (--max-bad); the last: %s", l->set->path,
+                           (long long)l->bad, l->bad > 1 ? "s" : "", (long long)l->options.max_bad, first);
     base_free(first);
     return status;
 }
@@ -249,8 +268,12 @@ DEIT_INTERNAL base_status data_loader_next(data_loader *l, data_batch *batch) {
     }
 }
 
-DEIT_INTERNAL int64_t data_loader_bad(const data_loader *l) { return l->bad; }
-DEIT_INTERNAL double data_loader_seconds(const data_loader *l) { return l->seconds; }
+DEIT_INTERNAL int64_t data_loader_bad(const data_loader *l) {
+    return l->bad;
+}
+DEIT_INTERNAL double data_loader_seconds(const data_loader *l) {
+    return l->seconds;
+}
 
 DEIT_INTERNAL void data_loader_close(data_loader *l) {
     if (!l) return;
@@ -261,7 +284,8 @@ DEIT_INTERNAL void data_loader_close(data_loader *l) {
     for (int i = 0; i < l->started; i++) pthread_join(l->thread[i], NULL);
     for (int i = 0; i < LOADER_SLOTS; i++) {
         for (int64_t j = 0; l->slot[i].bad && j < l->options.batch; j++) base_free(l->slot[i].bad[j]);
-        base_free(l->slot[i].images), base_free(l->slot[i].labels), base_free(l->slot[i].items), base_free(l->slot[i].bad);
+        base_free(l->slot[i].images), base_free(l->slot[i].labels), base_free(l->slot[i].items),
+            base_free(l->slot[i].bad);
     }
     store_stream_close(l->stream);
     pthread_mutex_destroy(&l->lock);

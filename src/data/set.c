@@ -16,8 +16,10 @@ DEIT_INTERNAL base_status data_open(data_set **out, const data_options *options,
     if (!status && !base_path_exists(set->path)) status = base_fail("%s: no such file or folder", set->path);
     if (!status) status = data_list(set, context);
     if (!status) status = data_assign(set, options);
-    if (status) data_close(set);
-    else *out = set;
+    if (status)
+        data_close(set);
+    else
+        *out = set;
     return status;
 }
 
@@ -30,16 +32,30 @@ DEIT_INTERNAL void data_close(data_set *set) {
     base_free(set);
 }
 
-DEIT_INTERNAL const char *data_path(const data_set *set) { return set->path; }
-DEIT_INTERNAL int64_t data_count(const data_set *set) { return set->count; }
-DEIT_INTERNAL int data_classes(const data_set *set) { return set->classes; }
-DEIT_INTERNAL bool data_is_imagenet(const data_set *set) { return set->imagenet; }
-DEIT_INTERNAL bool data_sequential(const data_set *set) { return set->kind == DATA_STREAM; }
+DEIT_INTERNAL const char *data_path(const data_set *set) {
+    return set->path;
+}
+DEIT_INTERNAL int64_t data_count(const data_set *set) {
+    return set->count;
+}
+DEIT_INTERNAL int data_classes(const data_set *set) {
+    return set->classes;
+}
+DEIT_INTERNAL bool data_is_imagenet(const data_set *set) {
+    return set->imagenet;
+}
+DEIT_INTERNAL bool data_sequential(const data_set *set) {
+    return set->kind == DATA_STREAM;
+}
 DEIT_INTERNAL const char *data_class_name(const data_set *set, int label) {
     return set->imagenet ? data_imagenet_synset(label) : set->class_names ? set->class_names[label] : NULL;
 }
-DEIT_INTERNAL int data_label(const data_set *set, int64_t item) { return set->items[item].label; }
-DEIT_INTERNAL const char *data_name(const data_set *set, int64_t item) { return set->items[item].name; }
+DEIT_INTERNAL int data_label(const data_set *set, int64_t item) {
+    return set->items[item].label;
+}
+DEIT_INTERNAL const char *data_name(const data_set *set, int64_t item) {
+    return set->items[item].name;
+}
 
 DEIT_INTERNAL int data_val_index(const data_set *set, int64_t item) {
     const char *name = set->items[item].name, *slash = strrchr(name, '/');
@@ -49,8 +65,9 @@ DEIT_INTERNAL int data_val_index(const data_set *set, int64_t item) {
 
 DEIT_INTERNAL base_status data_check_classes(const data_set *set, int classes, const char *model) {
     if (set->classes == classes) return BASE_OK;
-    return base_fail("%s has %d classes, %s %d; give the data the network was trained for, or a network with --classes %d", set->path, set->classes, model,
-                     classes, set->classes);
+    return base_fail(
+        "%s has %d classes, %s %d; give the data the network was trained for, or a network with --classes %d",
+        set->path, set->classes, model, classes, set->classes);
 }
 
 DEIT_INTERNAL base_status data_room(data_bytes *bytes, size_t size) {
@@ -93,7 +110,8 @@ DEIT_INTERNAL base_status data_read(const data_set *set, int64_t item, data_byte
     return status;
 }
 
-/* ---- ReaL ------------------------------------------------------------------------------------------------------------- */
+/* ---- ReaL
+ * ------------------------------------------------------------------------------------------------------------- */
 
 struct data_real {
     int count;
@@ -116,7 +134,8 @@ static base_status set_real_fill(data_real *real, const json_t *root, const char
         real->begin[i] = (int)at;
         for (size_t j = 0; j < json_array_size(list); j++) {
             const json_t *label = json_array_get(list, j);
-            if (!json_is_integer(label) || json_integer_value(label) < 0 || json_integer_value(label) >= DATA_IMAGENET_CLASSES)
+            if (!json_is_integer(label) || json_integer_value(label) < 0 ||
+                json_integer_value(label) >= DATA_IMAGENET_CLASSES)
                 return base_fail("%s: entry %zu holds something other than class indices 0 to 999", path, i);
             real->label[at++] = (int)json_integer_value(label);
         }
@@ -130,8 +149,10 @@ static base_status set_real_parse(data_real *real, const char *text, size_t size
     json_t *root = json_loadb(text, size, 0, &error);
     if (!root) return base_fail("%s: not JSON (line %d: %s); expected ReaL's real.json", path, error.line, error.text);
     base_status status = BASE_OK;
-    if (!json_is_array(root) || json_array_size(root) > 1 << 24) status = base_fail("%s: expected a list of label lists, one a validation file", path);
-    else status = set_real_fill(real, root, path);
+    if (!json_is_array(root) || json_array_size(root) > 1 << 24)
+        status = base_fail("%s: expected a list of label lists, one a validation file", path);
+    else
+        status = set_real_fill(real, root, path);
     json_decref(root);
     return status;
 }
@@ -144,8 +165,10 @@ DEIT_INTERNAL base_status data_real_open(data_real **out, const char *path) {
     base_status status = real ? base_read_file(path, 64 << 20, &text, &size) : BASE_ERROR;
     if (!status) status = set_real_parse(real, text, size, path);
     base_free(text);
-    if (status) data_real_close(real);
-    else *out = real;
+    if (status)
+        data_real_close(real);
+    else
+        *out = real;
     return status;
 }
 

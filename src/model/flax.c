@@ -40,7 +40,8 @@ static bool flax_block_place(int block, const char *rest, flax_place *place) {
     bool weight = !strcmp(rest, "attn.qkv.weight");
     if (!weight && strcmp(rest, "attn.qkv.bias")) return false;
     place->turn = FLAX_QKV;
-    snprintf(place->key, sizeof place->key, "Transformer/encoderblock_%d/%s/%%s/%s", block, flax_attention, weight ? "kernel" : "bias");
+    snprintf(place->key, sizeof place->key, "Transformer/encoderblock_%d/%s/%%s/%s", block, flax_attention,
+             weight ? "kernel" : "bias");
     return true;
 }
 
@@ -74,12 +75,16 @@ static const store_tensor *flax_tensor(const store *s, const flax_place *place, 
     static const char *const parts[3] = {"query", "key", "value"};
     char key[160];
     const char *gap = strstr(place->key, "%s");
-    if (gap) snprintf(key, sizeof key, "%.*s%s%s", (int)(gap - place->key), place->key, parts[part], gap + 2);
-    else snprintf(key, sizeof key, "%s", place->key);
+    if (gap)
+        snprintf(key, sizeof key, "%.*s%s%s", (int)(gap - place->key), place->key, parts[part], gap + 2);
+    else
+        snprintf(key, sizeof key, "%s", place->key);
     return store_find(s, key);
 }
 
-DEIT_INTERNAL bool model_is_flax(const store *s) { return store_find(s, "embedding/kernel") || store_find(s, "Transformer/encoder_norm/scale"); }
+DEIT_INTERNAL bool model_is_flax(const store *s) {
+    return store_find(s, "embedding/kernel") || store_find(s, "Transformer/encoder_norm/scale");
+}
 
 static int64_t flax_product(const store_tensor *t, int begin, int end) {
     int64_t product = 1;
@@ -127,7 +132,8 @@ DEIT_INTERNAL base_status model_flax_read(const store *s, const char *param, flo
     int parts = place.turn == FLAX_QKV ? 3 : 1;
     for (int part = 0; part < parts; part++, out += count / parts) {
         const store_tensor *t = flax_tensor(s, &place, part);
-        if (!t || (int64_t)t->count != count / parts) return base_fail("%s: tensor for %s has another size than expected", store_file(s), param);
+        if (!t || (int64_t)t->count != count / parts)
+            return base_fail("%s: tensor for %s has another size than expected", store_file(s), param);
         if (place.turn == FLAX_COPY || (parts == 3 && !strstr(param, ".weight"))) {
             BASE_TRY(store_read_f32(t, out));
             continue;
@@ -136,14 +142,16 @@ DEIT_INTERNAL base_status model_flax_read(const store *s, const char *param, flo
         if (!in) return BASE_ERROR;
         base_status status = store_read_f32(t, in);
         int64_t first = t->dim[0], last = t->dim[t->ndim - 1];
-        if (place.turn == FLAX_PATCH) flax_transpose(in, flax_product(t, 0, 2), flax_product(t, 2, 4), out); /* [p p, 3 D] -> [3 D, p p] */
+        if (place.turn == FLAX_PATCH)
+            flax_transpose(in, flax_product(t, 0, 2), flax_product(t, 2, 4), out); /* [p p, 3 D] -> [3 D, p p] */
         if (place.turn == FLAX_QKV) flax_transpose(in, first, count / parts / first, out);
         if (place.turn == FLAX_TRANSPOSE) flax_transpose(in, count / last, last, out);
         if (place.turn == FLAX_PATCH) { /* [3, D, p p] -> [D, 3, p p] */
             int64_t area = flax_product(t, 0, 2), channels = t->dim[2], dim = t->dim[3];
             memcpy(in, out, (size_t)count * sizeof *in);
             for (int64_t c = 0; c < channels; c++)
-                for (int64_t d = 0; d < dim; d++) memcpy(out + (d * channels + c) * area, in + (c * dim + d) * area, (size_t)area * sizeof *out);
+                for (int64_t d = 0; d < dim; d++)
+                    memcpy(out + (d * channels + c) * area, in + (c * dim + d) * area, (size_t)area * sizeof *out);
         }
         base_free(in);
         if (status) return status;

@@ -7,7 +7,8 @@
 /* Each family's registered networks. */
 DEIT_INTERNAL const model_config *model_vit_configs(int *count);
 
-/* flax.c: Google's npz files. True if the store holds one; read: timm's parameter `param` into out (count known to fit), or an error. */
+/* flax.c: Google's npz files. True if the store holds one; read: timm's parameter `param` into out (count known to
+ * fit), or an error. */
 DEIT_INTERNAL bool model_is_flax(const store *s);
 /* The shape that timm's parameter would have from this file: its ndim, 0 if absent. */
 DEIT_INTERNAL int model_flax_shape(const store *s, const char *param, int64_t dim[4]);

@@ -8,7 +8,11 @@
 /* ---- Networks ---------------------------------------------------------------------------------------------------- */
 
 typedef enum { MODEL_BILINEAR, MODEL_BICUBIC } model_interpolation;
-typedef enum { MODEL_HEAD_MEAN, MODEL_HEAD_CLASS, MODEL_HEAD_DIST } model_head; /* a distilled network's answer; MEAN is how the paper evaluates */
+typedef enum {
+    MODEL_HEAD_MEAN,
+    MODEL_HEAD_CLASS,
+    MODEL_HEAD_DIST
+} model_head; /* a distilled network's answer; MEAN is how the paper evaluates */
 enum { MODEL_MAX_HEADS = 2 };
 
 typedef struct model_family model_family;
@@ -16,12 +20,12 @@ typedef struct model_family model_family;
 typedef struct {
     const char *name; /* timm's, or "vit" for one described by flags */
     const model_family *family;
-    int image;        /* side of the square input, pixels */
+    int image; /* side of the square input, pixels */
     int classes;
     int patch, dim, depth, heads; /* transformers */
     bool distilled;               /* a distillation token and a second head */
     /* preprocessing */
-    double crop;      /* fraction of the resized shorter side that the crop takes: DeiT 0.875 */
+    double crop; /* fraction of the resized shorter side that the crop takes: DeiT 0.875 */
     model_interpolation interpolation;
     float mean[3], std[3];
 } model_config;
@@ -34,7 +38,8 @@ struct model_family {
     /* Says what is wrong with the configuration, or BASE_OK. */
     base_status (*check)(const model_config *config);
 };
-/* A ViT or DeiT to be described: image 224, patch 16, dim 192, depth 12, heads 3, 1000 classes, DeiT's preprocessing. */
+/* A ViT or DeiT to be described: image 224, patch 16, dim 192, depth 12, heads 3, 1000 classes, DeiT's preprocessing.
+ */
 DEIT_INTERNAL model_config model_vit(void);
 
 /* The registry. model_find fails (BASE_USAGE) on an unknown name with the nearest known one. */
@@ -51,35 +56,38 @@ DEIT_INTERNAL base_status model_size(const model_config *config, int64_t *parame
 
 typedef struct model_weights model_weights;
 typedef struct {
-    bool loose; /* a head of another shape is left at its initial values, and said; otherwise it is an error */
-    uint64_t seed; /* for what is left at its initial values */
+    bool loose;       /* a head of another shape is left at its initial values, and said; otherwise it is an error */
+    uint64_t seed;    /* for what is left at its initial values */
     const char *part; /* key in a torch checkpoint ("model_ema"); NULL: the usual ones */
 } model_weights_options;
 
-/* Opens weights for a network: safetensors, torch .pth, or npz with Google's ViT names. Position grids of another size are interpolated
- * (bicubic, as the authors' code). All missing, extra and mis-shaped tensors are named in one message. path NULL: initial values from seed. */
-DEIT_INTERNAL base_status model_weights_open(model_weights **weights, const model_config *config, const char *path, const model_weights_options *options,
-                                             const base_context *context);
+/* Opens weights for a network: safetensors, torch .pth, or npz with Google's ViT names. Position grids of another size
+ * are interpolated (bicubic, as the authors' code). All missing, extra and mis-shaped tensors are named in one message.
+ * path NULL: initial values from seed. */
+DEIT_INTERNAL base_status model_weights_open(model_weights **weights, const model_config *config, const char *path,
+                                             const model_weights_options *options, const base_context *context);
 /* The same from a buffer that must stay until model_weights_close. */
-DEIT_INTERNAL base_status model_weights_open_memory(model_weights **weights, const model_config *config, const void *data, size_t size,
-                                                    const model_weights_options *options, const base_context *context);
+DEIT_INTERNAL base_status model_weights_open_memory(model_weights **weights, const model_config *config,
+                                                    const void *data, size_t size, const model_weights_options *options,
+                                                    const base_context *context);
 DEIT_INTERNAL nn_source model_weights_source(model_weights *weights);
 DEIT_INTERNAL void model_weights_close(model_weights *weights);
 /* Writes them all as safetensors with timm's names; as: STORE_F32, STORE_F16 or STORE_BF16. */
 DEIT_INTERNAL base_status model_weights_write(model_weights *weights, const char *path, store_dtype as);
 
-/* The position grid of side `from` to side `to`: bicubic with a = -0.75, edges clamped, not antialiased (torch's interpolate).
- * in: [from, from, dim] -> out: [to, to, dim]. */
+/* The position grid of side `from` to side `to`: bicubic with a = -0.75, edges clamped, not antialiased (torch's
+ * interpolate). in: [from, from, dim] -> out: [to, to, dim]. */
 DEIT_INTERNAL void model_resize_grid(const float *in, int from, float *out, int to, int dim);
 
-/* ---- A network ready to run ----------------------------------------------------------------------------------------- */
+/* ---- A network ready to run -----------------------------------------------------------------------------------------
+ */
 
 typedef enum { MODEL_THROUGHPUT, MODEL_LATENCY } model_schedule;
 typedef struct {
     nn_dtype precision;
     model_schedule schedule;
-    int64_t batch;  /* images that will be given at a time, as a hint: 0 takes 32 in throughput, 1 in latency */
-    int threads;    /* in all; 0: every core */
+    int64_t batch; /* images that will be given at a time, as a hint: 0 takes 32 in throughput, 1 in latency */
+    int threads;   /* in all; 0: every core */
     model_head head;
     nn_plan *share; /* see nn_plan_options */
 } model_options;
@@ -88,13 +96,14 @@ typedef struct {
     model_config config;
     model_options options; /* batch and threads filled in */
     nn_plan *plan;
-    int workers, threads;  /* G x T */
-    int64_t micro_batch;   /* images a worker takes at a time */
-    double gflop;          /* an image */
+    int workers, threads; /* G x T */
+    int64_t micro_batch;  /* images a worker takes at a time */
+    double gflop;         /* an image */
 } model_net;
 
 /* Plans the network and packs the weights; weights NULL: noise, for measuring speed. */
-DEIT_INTERNAL base_status model_net_new(model_net **net, const model_config *config, model_weights *weights, const model_options *options);
+DEIT_INTERNAL base_status model_net_new(model_net **net, const model_config *config, model_weights *weights,
+                                        const model_options *options);
 DEIT_INTERNAL void model_net_free(model_net *net);
 /* images: [n, 3, image, image], normalised -> logits: [n, classes]. Any n. One call at a time a net. */
 DEIT_INTERNAL base_status model_net_run(model_net *net, int64_t n, const float *images, float *logits);

@@ -1,9 +1,10 @@
 /* A network ready to run: the schedule is chosen, the plan made, the weights packed. */
 #include "model/internal.h"
 
-/* Throughput: a worker a core, each with images of its own, so that no core waits for another within a pass. A micro-batch is the fewest
- * images that give the matrix products enough rows (about 200: one image at 224); more would only push activations out of the second-level
- * cache. Weights then stream from the shared cache once a micro-batch: 200 rows use each 100 times a byte. Latency: all threads on one pass. */
+/* Throughput: a worker a core, each with images of its own, so that no core waits for another within a pass. A
+ * micro-batch is the fewest images that give the matrix products enough rows (about 200: one image at 224); more would
+ * only push activations out of the second-level cache. Weights then stream from the shared cache once a micro-batch:
+ * 200 rows use each 100 times a byte. Latency: all threads on one pass. */
 static void net_schedule(model_net *net) {
     model_options *o = &net->options;
     base_machine machine;
@@ -21,7 +22,8 @@ static void net_schedule(model_net *net) {
     net->micro_batch = wanted < share ? wanted : share;
 }
 
-DEIT_INTERNAL base_status model_net_new(model_net **out, const model_config *config, model_weights *weights, const model_options *options) {
+DEIT_INTERNAL base_status model_net_new(model_net **out, const model_config *config, model_weights *weights,
+                                        const model_options *options) {
     *out = NULL;
     model_net *net = base_calloc(1, sizeof *net);
     if (!net) return BASE_ERROR;
@@ -31,12 +33,15 @@ DEIT_INTERNAL base_status model_net_new(model_net **out, const model_config *con
     base_status status = model_graph(&graph, config, net->micro_batch, options->head);
     if (!status) {
         net->gflop = nn_graph_flops(graph) * 1e-9 / (double)net->micro_batch;
-        nn_plan_options plan = {.precision = options->precision, .workers = net->workers, .threads = net->threads, .share = options->share};
+        nn_plan_options plan = {
+            .precision = options->precision, .workers = net->workers, .threads = net->threads, .share = options->share};
         status = nn_plan_new(&net->plan, graph, &plan);
     }
     if (!status) status = nn_plan_refresh(net->plan, weights ? model_weights_source(weights) : nn_noise_source());
-    if (status) model_net_free(net);
-    else *out = net;
+    if (status)
+        model_net_free(net);
+    else
+        *out = net;
     return status;
 }
 
@@ -46,4 +51,6 @@ DEIT_INTERNAL void model_net_free(model_net *net) {
     base_free(net);
 }
 
-DEIT_INTERNAL base_status model_net_run(model_net *net, int64_t n, const float *images, float *logits) { return nn_run(net->plan, n, &images, &logits); }
+DEIT_INTERNAL base_status model_net_run(model_net *net, int64_t n, const float *images, float *logits) {
+    return nn_run(net->plan, n, &images, &logits);
+}

@@ -42,7 +42,8 @@ DEIT_INTERNAL base_status model_find(const char *name, model_config *config) {
 DEIT_INTERNAL base_status model_graph(nn_graph **out, const model_config *config, int64_t batch, model_head head) {
     *out = NULL;
     BASE_TRY(config->family->check(config));
-    if (head == MODEL_HEAD_DIST && !config->distilled) return base_fail_as(BASE_USAGE, "%s has no distillation head", config->name);
+    if (head == MODEL_HEAD_DIST && !config->distilled)
+        return base_fail_as(BASE_USAGE, "%s has no distillation head", config->name);
     nn_graph *graph = nn_graph_new(batch);
     if (!graph) return BASE_ERROR;
     nn_value logits[MODEL_MAX_HEADS], x = nn_input(graph, 3, (int64_t[]){3, config->image, config->image});
@@ -50,8 +51,10 @@ DEIT_INTERNAL base_status model_graph(nn_graph **out, const model_config *config
     if (heads == 2 && head == MODEL_HEAD_MEAN) logits[0] = nn_average(graph, logits[0], logits[1]);
     nn_output(graph, logits[heads == 2 && head == MODEL_HEAD_DIST ? 1 : 0]);
     base_status status = nn_graph_status(graph);
-    if (status) nn_graph_free(graph);
-    else *out = graph;
+    if (status)
+        nn_graph_free(graph);
+    else
+        *out = graph;
     return status;
 }
 

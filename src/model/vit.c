@@ -1,4 +1,5 @@
-/* ViT and DeiT, as timm's VisionTransformer and VisionTransformerDistilled: pre-norm blocks, exact GELU, layer norm eps 1e-6. */
+/* ViT and DeiT, as timm's VisionTransformer and VisionTransformerDistilled: pre-norm blocks, exact GELU, layer norm eps
+ * 1e-6. */
 #include "model/internal.h"
 
 static nn_value vit_block(const model_config *config, nn_graph *g, nn_value x, int i) {
@@ -29,18 +30,28 @@ static base_status vit_check(const model_config *c) {
     if (c->patch < 1 || c->dim < 1 || c->depth < 1 || c->heads < 1 || c->classes < 1 || c->image < 1)
         return base_fail_as(BASE_USAGE, "%s: image, patch, dim, depth, heads and classes must be at least 1", c->name);
     if (c->dim > 1 << 16 || c->depth > 1000 || c->classes > 1 << 24 || c->image > 1 << 14)
-        return base_fail_as(BASE_USAGE, "%s: dim up to 65536, depth up to 1000, image up to 16384, classes up to 16777216", c->name);
-    if (c->image % c->patch) return base_fail_as(BASE_USAGE, "%s: an image of %d does not divide into patches of %d; choose a multiple", c->name, c->image, c->patch);
-    if (c->dim % c->heads) return base_fail_as(BASE_USAGE, "%s: a dim of %d does not divide into %d heads", c->name, c->dim, c->heads);
+        return base_fail_as(
+            BASE_USAGE, "%s: dim up to 65536, depth up to 1000, image up to 16384, classes up to 16777216", c->name);
+    if (c->image % c->patch)
+        return base_fail_as(BASE_USAGE, "%s: an image of %d does not divide into patches of %d; choose a multiple",
+                            c->name, c->image, c->patch);
+    if (c->dim % c->heads)
+        return base_fail_as(BASE_USAGE, "%s: a dim of %d does not divide into %d heads", c->name, c->dim, c->heads);
     return BASE_OK;
 }
 
 static const model_family vit_family = {"vit", vit_build, vit_check};
 
-#define VIT_IMAGENET {0.485f, 0.456f, 0.406f}, {0.229f, 0.224f, 0.225f}
-#define VIT_HALF {0.5f, 0.5f, 0.5f}, {0.5f, 0.5f, 0.5f}
-#define VIT(name, image, patch, dim, depth, heads, distilled, crop, mean_std) \
-    {name, &vit_family, image, 1000, patch, dim, depth, heads, distilled, crop, MODEL_BICUBIC, mean_std}
+#define VIT_IMAGENET                                                                                                   \
+    {0.485f, 0.456f, 0.406f}, {                                                                                        \
+        0.229f, 0.224f, 0.225f                                                                                         \
+    }
+#define VIT_HALF                                                                                                       \
+    {0.5f, 0.5f, 0.5f}, {                                                                                              \
+        0.5f, 0.5f, 0.5f                                                                                               \
+    }
+#define VIT(name, image, patch, dim, depth, heads, distilled, crop, mean_std)                                          \
+    { name, &vit_family, image, 1000, patch, dim, depth, heads, distilled, crop, MODEL_BICUBIC, mean_std }
 static const model_config vit_configs[] = {
     VIT("deit_tiny_patch16_224", 224, 16, 192, 12, 3, false, 0.875, VIT_IMAGENET),
     VIT("deit_small_patch16_224", 224, 16, 384, 12, 6, false, 0.875, VIT_IMAGENET),

@@ -13,9 +13,9 @@ typedef struct {
 struct model_weights {
     model_config config;
     model_weights_options options;
-    store *store;       /* NULL: all initial */
+    store *store; /* NULL: all initial */
     bool flax;
-    nn_graph *graph;    /* lists the parameters */
+    nn_graph *graph; /* lists the parameters */
     weights_entry *entry;
     base_text missing, extra, shaped, skipped; /* lists for messages */
     int n_missing, n_extra, n_shaped, n_skipped;
@@ -35,15 +35,18 @@ static void weights_list(base_text *text, int *n, const char *format, ...) {
 
 static char *weights_shape(int ndim, const int64_t *dim, char text[96]) {
     int at = snprintf(text, 96, "[");
-    for (int i = 0; i < ndim && at < 80; i++) at += snprintf(text + at, 96 - (size_t)at, i ? ", %lld" : "%lld", (long long)dim[i]);
+    for (int i = 0; i < ndim && at < 80; i++)
+        at += snprintf(text + at, 96 - (size_t)at, i ? ", %lld" : "%lld", (long long)dim[i]);
     snprintf(text + at, 96 - (size_t)at, "]");
     return text;
 }
 
-static bool weights_is_head(const char *name) { return !strncmp(name, "head.", 5) || !strncmp(name, "head_dist.", 10); }
+static bool weights_is_head(const char *name) {
+    return !strncmp(name, "head.", 5) || !strncmp(name, "head_dist.", 10);
+}
 
-/* A pos_embed [1, positions, dim] of another length or with another number of extra tokens: class and distillation positions stay, the grid
- * is interpolated. False if the file's is not a square grid with 1 or 2 tokens before it. */
+/* A pos_embed [1, positions, dim] of another length or with another number of extra tokens: class and distillation
+ * positions stay, the grid is interpolated. False if the file's is not a square grid with 1 or 2 tokens before it. */
 static bool weights_grid(int64_t positions, bool distilled, int *side, int *extra) {
     *extra = distilled ? 2 : 1;
     *side = (int)lrint(sqrt((double)(positions - *extra)));
@@ -61,7 +64,9 @@ static int weights_found(const model_weights *w, int i, int64_t dim[STORE_MAX_DI
     return (*tensor)->ndim;
 }
 
-static bool weights_file_is_distilled(const model_weights *w) { return !w->flax && store_find(w->store, "dist_token"); }
+static bool weights_file_is_distilled(const model_weights *w) {
+    return !w->flax && store_find(w->store, "dist_token");
+}
 
 static void weights_match(model_weights *w, int i) {
     const nn_param *param = nn_param_at(w->graph, i);
@@ -72,8 +77,10 @@ static void weights_match(model_weights *w, int i) {
     if (!ndim) {
         entry->kind = WEIGHTS_INITIAL;
         bool distils = !strncmp(param->name, "head_dist.", 10) || !strcmp(param->name, "dist_token");
-        if (w->options.loose && (distils || weights_is_head(param->name))) weights_list(&w->skipped, &w->n_skipped, "%s (not in the file: initial values)", param->name);
-        else weights_list(&w->missing, &w->n_missing, "%s", param->name);
+        if (w->options.loose && (distils || weights_is_head(param->name)))
+            weights_list(&w->skipped, &w->n_skipped, "%s (not in the file: initial values)", param->name);
+        else
+            weights_list(&w->missing, &w->n_missing, "%s", param->name);
         return;
     }
     if (ndim == param->ndim && !memcmp(dim, param->dim, (size_t)ndim * sizeof *dim)) return;
@@ -87,7 +94,8 @@ static void weights_match(model_weights *w, int i) {
     weights_shape(param->ndim, param->dim, here), weights_shape(ndim, dim, there);
     if (w->options.loose && weights_is_head(param->name)) {
         entry->kind = WEIGHTS_INITIAL;
-        weights_list(&w->skipped, &w->n_skipped, "%s (%s in the file, %s here: initial values)", param->name, there, here);
+        weights_list(&w->skipped, &w->n_skipped, "%s (%s in the file, %s here: initial values)", param->name, there,
+                     here);
         return;
     }
     weights_list(&w->shaped, &w->n_shaped, "%s (%s expected, %s found)", param->name, here, there);
@@ -105,9 +113,13 @@ static void weights_extras(model_weights *w) {
         const char *name = store_at(w->store, i)->name;
         size_t size = strlen(name);
         if (size >= sizeof counter - 1 && !strcmp(name + size - (sizeof counter - 1), counter)) continue;
-        if (w->flax ? model_flax_knows(name, nn_param_at(w->graph, 0), nn_param_count(w->graph)) : weights_wanted(w, name)) continue;
-        if (w->options.loose) weights_list(&w->skipped, &w->n_skipped, "%s (not in this network)", name);
-        else weights_list(&w->extra, &w->n_extra, "%s", name);
+        if (w->flax ? model_flax_knows(name, nn_param_at(w->graph, 0), nn_param_count(w->graph))
+                    : weights_wanted(w, name))
+            continue;
+        if (w->options.loose)
+            weights_list(&w->skipped, &w->n_skipped, "%s (not in this network)", name);
+        else
+            weights_list(&w->extra, &w->n_extra, "%s", name);
     }
 }
 
@@ -119,20 +131,23 @@ static base_status weights_check(model_weights *w, const base_context *context) 
     for (int i = 0; i < nn_param_count(w->graph); i++) weights_match(w, i);
     weights_extras(w);
     if (w->n_skipped)
-        base_log(context, BASE_LOG_WARNING, "%s: skipped %d: %s%s", store_file(w->store), w->n_skipped, w->skipped.data, w->n_skipped > WEIGHTS_LISTED ? ", ..." : "");
+        base_log(context, BASE_LOG_WARNING, "%s: skipped %d: %s%s", store_file(w->store), w->n_skipped, w->skipped.data,
+                 w->n_skipped > WEIGHTS_LISTED ? ", ..." : "");
     if (!w->n_missing && !w->n_extra && !w->n_shaped) return BASE_OK;
     base_text text = {0};
     weights_say(&text, "missing", w->n_missing, &w->missing);
     weights_say(&text, "of another shape", w->n_shaped, &w->shaped);
     weights_say(&text, "not in this network", w->n_extra, &w->extra);
-    base_status status = base_fail("%s: does not fit %s%s; check --model, or use --strict no to leave heads of another shape out", store_file(w->store),
-                                   w->config.name, text.data ? text.data : "");
+    base_status status =
+        base_fail("%s: does not fit %s%s; check --model, or use --strict no to leave heads of another shape out",
+                  store_file(w->store), w->config.name, text.data ? text.data : "");
     base_text_free(&text);
     return status;
 }
 
 /* Takes the store over. */
-static base_status weights_new(model_weights **out, const model_config *config, store *s, const model_weights_options *options, const base_context *context) {
+static base_status weights_new(model_weights **out, const model_config *config, store *s,
+                               const model_weights_options *options, const base_context *context) {
     *out = NULL;
     model_weights *w = base_calloc(1, sizeof *w);
     if (!w) {
@@ -146,21 +161,24 @@ static base_status weights_new(model_weights **out, const model_config *config, 
     if (!status && !(w->entry = base_calloc((size_t)nn_param_count(w->graph), sizeof *w->entry))) status = BASE_ERROR;
     for (int i = 0; !status && !s && i < nn_param_count(w->graph); i++) w->entry[i].kind = WEIGHTS_INITIAL;
     if (!status && s) status = weights_check(w, context);
-    if (status) model_weights_close(w);
-    else *out = w;
+    if (status)
+        model_weights_close(w);
+    else
+        *out = w;
     return status;
 }
 
-DEIT_INTERNAL base_status model_weights_open(model_weights **out, const model_config *config, const char *path, const model_weights_options *options,
-                                             const base_context *context) {
+DEIT_INTERNAL base_status model_weights_open(model_weights **out, const model_config *config, const char *path,
+                                             const model_weights_options *options, const base_context *context) {
     *out = NULL;
     store *s = NULL;
     if (path) BASE_TRY(options && options->part ? store_open_part(&s, path, options->part) : store_open(&s, path));
     return weights_new(out, config, s, options, context);
 }
 
-DEIT_INTERNAL base_status model_weights_open_memory(model_weights **out, const model_config *config, const void *data, size_t size,
-                                                    const model_weights_options *options, const base_context *context) {
+DEIT_INTERNAL base_status model_weights_open_memory(model_weights **out, const model_config *config, const void *data,
+                                                    size_t size, const model_weights_options *options,
+                                                    const base_context *context) {
     *out = NULL;
     store *s = NULL;
     BASE_TRY(store_open_memory(&s, data, size, "weights in memory"));
@@ -179,12 +197,15 @@ DEIT_INTERNAL void model_weights_close(model_weights *w) {
     base_free(w);
 }
 
-static base_status weights_read_grid(const model_weights *w, const weights_entry *entry, const nn_param *param, int index, float *out) {
-    int side_in, extra_in, extra = w->config.distilled ? 2 : 1, side = w->config.image / w->config.patch, dim = (int)param->dim[2];
+static base_status weights_read_grid(const model_weights *w, const weights_entry *entry, const nn_param *param,
+                                     int index, float *out) {
+    int side_in, extra_in, extra = w->config.distilled ? 2 : 1, side = w->config.image / w->config.patch,
+                           dim = (int)param->dim[2];
     weights_grid(entry->positions, weights_file_is_distilled(w), &side_in, &extra_in);
     float *in = base_malloc((size_t)(entry->positions * dim) * sizeof *in);
     if (!in) return BASE_ERROR;
-    base_status status = w->flax ? model_flax_read(w->store, param->name, in, entry->positions * dim) : store_read_f32(entry->tensor, in);
+    base_status status = w->flax ? model_flax_read(w->store, param->name, in, entry->positions * dim)
+                                 : store_read_f32(entry->tensor, in);
     if (!status) {
         if (extra_in < extra) nn_param_init(param, index, w->options.seed, out);
         memcpy(out, in, (size_t)((extra_in < extra ? extra_in : extra) * dim) * sizeof *out);
@@ -206,7 +227,9 @@ static base_status weights_read(void *user, int index, const nn_param *param, fl
     return BASE_OK;
 }
 
-DEIT_INTERNAL nn_source model_weights_source(model_weights *weights) { return (nn_source){weights_read, weights}; }
+DEIT_INTERNAL nn_source model_weights_source(model_weights *weights) {
+    return (nn_source){weights_read, weights};
+}
 
 DEIT_INTERNAL base_status model_weights_write(model_weights *w, const char *path, store_dtype as) {
     nn_params *params = NULL;
@@ -221,7 +244,9 @@ DEIT_INTERNAL base_status model_weights_write(model_weights *w, const char *path
         tensors[i] = store_tensor_of(param->name, STORE_F32, param->ndim, param->dim, values);
         types[i] = as;
     }
-    if (!status) status = store_write_safetensors(path, tensors, types, (size_t)count, (const char *[]){"format", "pt", "model", w->config.name, NULL});
+    if (!status)
+        status = store_write_safetensors(path, tensors, types, (size_t)count,
+                                         (const char *[]){"format", "pt", "model", w->config.name, NULL});
     nn_params_free(params);
     base_free(types);
     base_free(tensors);

@@ -1,14 +1,18 @@
-/* Reverse-mode differentiation as a transformation: for every node between a parameter and the loss, its operator adds the nodes that compute
- * the gradients of its inputs. Where a value is read more than once, the gradients that come back are added. */
+/* Reverse-mode differentiation as a transformation: for every node between a parameter and the loss, its operator adds
+ * the nodes that compute the gradients of its inputs. Where a value is read more than once, the gradients that come
+ * back are added. */
 #include "nn/internal.h"
 
-static void autodiff_one_run(nn_worker *worker, int i) { *(float *)nn_value_at(worker, i) = 1; }
+static void autodiff_one_run(nn_worker *worker, int i) {
+    *(float *)nn_value_at(worker, i) = 1;
+}
 static const nn_op autodiff_one_op = {.name = "loss gradient", .run = autodiff_one_run};
 
 DEIT_INTERNAL void nn_backward(nn_graph *graph, nn_value loss) {
     if (graph->status || loss < 0) return;
     if (graph->nodes[loss].ndim != 1 || graph->trains) {
-        nn_graph_fail(graph, graph->trains ? "nn_backward was called twice" : "nn_backward: the loss is not one number");
+        nn_graph_fail(graph,
+                      graph->trains ? "nn_backward was called twice" : "nn_backward: the loss is not one number");
         return;
     }
     graph->flops = nn_graph_flops(graph);
@@ -30,8 +34,10 @@ DEIT_INTERNAL void nn_backward(nn_graph *graph, nn_value loss) {
         if (!leads[i] || gradient[i] < 0) continue;
         nn_node node = graph->nodes[i];
         nn_value back[NN_MAX_INPUTS] = {-1, -1, -1, -1};
-        if (!node.op->backward) nn_graph_fail(graph, "%s has no backward", node.op->name);
-        else node.op->backward(graph, i, gradient[i], back);
+        if (!node.op->backward)
+            nn_graph_fail(graph, "%s has no backward", node.op->name);
+        else
+            node.op->backward(graph, i, gradient[i], back);
         for (int j = 0; j < node.n_inputs && !graph->status; j++) {
             int x = node.input[j];
             if (!leads[x] || back[j] < 0) continue;

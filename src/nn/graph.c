@@ -17,7 +17,8 @@ DEIT_INTERNAL void nn_graph_free(nn_graph *graph) {
 }
 
 DEIT_INTERNAL base_status nn_graph_status(const nn_graph *graph) {
-    return graph->status ? base_fail_as(graph->status, "%s", graph->message ? graph->message : "out of memory") : BASE_OK;
+    return graph->status ? base_fail_as(graph->status, "%s", graph->message ? graph->message : "out of memory")
+                         : BASE_OK;
 }
 
 /* Only the first error counts: those after it follow from it. */
@@ -33,13 +34,17 @@ DEIT_INTERNAL nn_value nn_graph_fail(nn_graph *graph, const char *format, ...) {
     return -1;
 }
 
-DEIT_INTERNAL int64_t nn_node_cols(const nn_node *node) { return node->dim[node->ndim - 1]; }
+DEIT_INTERNAL int64_t nn_node_cols(const nn_node *node) {
+    return node->dim[node->ndim - 1];
+}
 DEIT_INTERNAL int64_t nn_node_count(const nn_node *node) {
     int64_t count = 1;
     for (int i = 0; i < node->ndim; i++) count *= node->dim[i];
     return count;
 }
-DEIT_INTERNAL int64_t nn_node_rows(const nn_node *node) { return nn_node_count(node) / nn_node_cols(node); }
+DEIT_INTERNAL int64_t nn_node_rows(const nn_node *node) {
+    return nn_node_count(node) / nn_node_cols(node);
+}
 
 DEIT_INTERNAL int nn_shape(const nn_graph *graph, nn_value x, int64_t dim[4]) {
     if (x < 0) return 0;
@@ -57,13 +62,16 @@ static bool graph_grow(void **array, int count, int *capacity, size_t size) {
     return true;
 }
 
-DEIT_INTERNAL nn_value nn_add_node(nn_graph *graph, const nn_op *op, int n_inputs, const nn_value *input, int ndim, const int64_t *dim) {
+DEIT_INTERNAL nn_value nn_add_node(nn_graph *graph, const nn_op *op, int n_inputs, const nn_value *input, int ndim,
+                                   const int64_t *dim) {
     if (graph->status) return -1;
     for (int i = 0; i < n_inputs; i++)
         if (input[i] < 0) return -1;
     for (int i = 0; i < ndim; i++)
-        if (dim[i] <= 0) return nn_graph_fail(graph, "%s: dimension %d of its value is %lld", op->name, i, (long long)dim[i]);
-    if (!graph_grow((void **)&graph->nodes, graph->n_nodes, &graph->node_capacity, sizeof *graph->nodes)) return nn_graph_fail(graph, "out of memory");
+        if (dim[i] <= 0)
+            return nn_graph_fail(graph, "%s: dimension %d of its value is %lld", op->name, i, (long long)dim[i]);
+    if (!graph_grow((void **)&graph->nodes, graph->n_nodes, &graph->node_capacity, sizeof *graph->nodes))
+        return nn_graph_fail(graph, "out of memory");
     nn_node *node = &graph->nodes[graph->n_nodes];
     memset(node, 0, sizeof *node);
     node->op = op, node->n_inputs = n_inputs, node->ndim = ndim, node->alias = -1;
@@ -72,14 +80,16 @@ DEIT_INTERNAL nn_value nn_add_node(nn_graph *graph, const nn_op *op, int n_input
     return graph->n_nodes++;
 }
 
-DEIT_INTERNAL int nn_add_param(nn_graph *graph, nn_init init, int64_t fan_in, int ndim, const int64_t *dim, const char *format, ...) {
+DEIT_INTERNAL int nn_add_param(nn_graph *graph, nn_init init, int64_t fan_in, int ndim, const int64_t *dim,
+                               const char *format, ...) {
     if (graph->status) return -1;
     char name[256];
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(name, sizeof name, format, arguments);
     va_end(arguments);
-    if (!graph_grow((void **)&graph->params, graph->n_params, &graph->param_capacity, sizeof *graph->params)) return nn_graph_fail(graph, "out of memory");
+    if (!graph_grow((void **)&graph->params, graph->n_params, &graph->param_capacity, sizeof *graph->params))
+        return nn_graph_fail(graph, "out of memory");
     nn_param *param = &graph->params[graph->n_params];
     *param = (nn_param){.ndim = ndim, .count = 1, .init = init, .fan_in = fan_in};
     param->name = base_arena_printf(&graph->arena, "%s", name);
@@ -89,8 +99,12 @@ DEIT_INTERNAL int nn_add_param(nn_graph *graph, nn_init init, int64_t fan_in, in
     return graph->n_params++;
 }
 
-DEIT_INTERNAL int nn_param_count(const nn_graph *graph) { return graph->n_params; }
-DEIT_INTERNAL const nn_param *nn_param_at(const nn_graph *graph, int index) { return &graph->params[index]; }
+DEIT_INTERNAL int nn_param_count(const nn_graph *graph) {
+    return graph->n_params;
+}
+DEIT_INTERNAL const nn_param *nn_param_at(const nn_graph *graph, int index) {
+    return &graph->params[index];
+}
 
 DEIT_INTERNAL double nn_graph_flops(const nn_graph *graph) {
     if (graph->flops) return graph->flops;
@@ -104,7 +118,8 @@ static const nn_op graph_input_op = {.name = "input", .kind = NN_KIND_INPUT};
 
 DEIT_INTERNAL nn_value nn_input(nn_graph *graph, int ndim, const int64_t *dim) {
     int64_t full[4] = {graph->batch};
-    if (ndim > 3 || graph->n_inputs == NN_MAX_OUTPUTS) return nn_graph_fail(graph, "an input of %d dimensions, or the %dth", ndim + 1, NN_MAX_OUTPUTS + 1);
+    if (ndim > 3 || graph->n_inputs == NN_MAX_OUTPUTS)
+        return nn_graph_fail(graph, "an input of %d dimensions, or the %dth", ndim + 1, NN_MAX_OUTPUTS + 1);
     memcpy(full + 1, dim, (size_t)ndim * sizeof *dim);
     nn_value x = nn_add_node(graph, &graph_input_op, 0, NULL, ndim + 1, full);
     if (x >= 0) graph->inputs[graph->n_inputs++] = x;
@@ -113,6 +128,8 @@ DEIT_INTERNAL nn_value nn_input(nn_graph *graph, int ndim, const int64_t *dim) {
 
 DEIT_INTERNAL void nn_output(nn_graph *graph, nn_value x) {
     if (x < 0) return;
-    if (graph->n_outputs == NN_MAX_OUTPUTS) nn_graph_fail(graph, "more than %d outputs", NN_MAX_OUTPUTS);
-    else graph->outputs[graph->n_outputs++] = x;
+    if (graph->n_outputs == NN_MAX_OUTPUTS)
+        nn_graph_fail(graph, "more than %d outputs", NN_MAX_OUTPUTS);
+    else
+        graph->outputs[graph->n_outputs++] = x;
 }

@@ -14,15 +14,15 @@ typedef struct {
     int n_params, param[NN_MAX_PARAMS];
     int ndim;
     int64_t dim[4];
-    int64_t attr[2];  /* the operator's own: heads, token, patch, ... */
-    float real;       /* the operator's own: eps */
-    nn_dtype dtype;   /* of the stored value */
-    bool gelu;        /* fused: the activation after a linear */
-    bool sum;         /* fused: the last input is added, in place: the value takes its storage over */
-    int64_t saved;    /* f32 numbers kept beside the value for the backward */
+    int64_t attr[2]; /* the operator's own: heads, token, patch, ... */
+    float real;      /* the operator's own: eps */
+    nn_dtype dtype;  /* of the stored value */
+    bool gelu;       /* fused: the activation after a linear */
+    bool sum;        /* fused: the last input is added, in place: the value takes its storage over */
+    int64_t saved;   /* f32 numbers kept beside the value for the backward */
     /* Set by the arena pass. */
-    int alias;        /* the value whose storage this one takes over; -1: its own */
-    int last_use;     /* index of the last node that reads it */
+    int alias;                          /* the value whose storage this one takes over; -1: its own */
+    int last_use;                       /* index of the last node that reads it */
     size_t bytes, offset, saved_offset; /* in a worker's arena */
 } nn_node;
 
@@ -41,15 +41,24 @@ struct nn_graph {
 };
 
 /* What a pass needs to know an operator by. */
-typedef enum { NN_KIND_OTHER, NN_KIND_INPUT, NN_KIND_LINEAR, NN_KIND_GELU, NN_KIND_ADD, NN_KIND_ATTENTION, NN_KIND_SELECT, NN_KIND_GRADIENT } nn_kind;
+typedef enum {
+    NN_KIND_OTHER,
+    NN_KIND_INPUT,
+    NN_KIND_LINEAR,
+    NN_KIND_GELU,
+    NN_KIND_ADD,
+    NN_KIND_ATTENTION,
+    NN_KIND_SELECT,
+    NN_KIND_GRADIENT
+} nn_kind;
 typedef struct nn_worker nn_worker;
 /* An operator. flops may be NULL (none); backward may be NULL (inputs need no gradient); setup makes what run needs. */
 struct nn_op {
     const char *name;
-    nn_kind kind;      /* NN_KIND_GRADIENT: its result goes to the parameters' gradients, so it is never dead */
-    bool rowwise;      /* row i of the value depends on row i of the inputs alone: [.., D] -> [.., E] */
-    bool reads_16bit;  /* takes bf16 inputs where the plan's precision is bf16 */
-    bool makes_16bit;  /* its value may be stored as bf16 */
+    nn_kind kind;     /* NN_KIND_GRADIENT: its result goes to the parameters' gradients, so it is never dead */
+    bool rowwise;     /* row i of the value depends on row i of the inputs alone: [.., D] -> [.., E] */
+    bool reads_16bit; /* takes bf16 inputs where the plan's precision is bf16 */
+    bool makes_16bit; /* its value may be stored as bf16 */
     double (*flops)(const nn_graph *graph, const nn_node *node);
     /* Adds the nodes of the gradient; dy is the gradient of the node's value; gradient[i] is set to that of input i. */
     void (*backward)(nn_graph *graph, int node, nn_value dy, nn_value *gradient);
@@ -58,9 +67,10 @@ struct nn_op {
 };
 
 /* graph.c */
-DEIT_INTERNAL nn_value nn_add_node(nn_graph *graph, const nn_op *op, int n_inputs, const nn_value *input, int ndim, const int64_t *dim);
-DEIT_INTERNAL int nn_add_param(nn_graph *graph, nn_init init, int64_t fan_in, int ndim, const int64_t *dim, const char *format, ...)
-    __attribute__((format(printf, 6, 7)));
+DEIT_INTERNAL nn_value nn_add_node(nn_graph *graph, const nn_op *op, int n_inputs, const nn_value *input, int ndim,
+                                   const int64_t *dim);
+DEIT_INTERNAL int nn_add_param(nn_graph *graph, nn_init init, int64_t fan_in, int ndim, const int64_t *dim,
+                               const char *format, ...) __attribute__((format(printf, 6, 7)));
 DEIT_INTERNAL nn_value nn_graph_fail(nn_graph *graph, const char *format, ...) __attribute__((format(printf, 2, 3)));
 DEIT_INTERNAL int64_t nn_node_rows(const nn_node *node);  /* product of all dims but the last */
 DEIT_INTERNAL int64_t nn_node_cols(const nn_node *node);  /* the last dim */
@@ -98,7 +108,8 @@ typedef enum { NN_AT_VALUE, NN_AT_SMALL, NN_AT_PACK, NN_AT_GRADIENT, NN_AT_SCRAT
 typedef struct {
     int dnnl_arg;
     nn_place place;
-    int index;     /* NN_AT_VALUE: node; NN_AT_SMALL, NN_AT_GRADIENT: parameter; NN_AT_CALLER: which of nn_kernel_run's pointers */
+    int index;     /* NN_AT_VALUE: node; NN_AT_SMALL, NN_AT_GRADIENT: parameter; NN_AT_CALLER: which of nn_kernel_run's
+                      pointers */
     size_t offset; /* bytes from there */
     const nn_pack *pack; /* NN_AT_PACK */
 } nn_arg;
@@ -115,8 +126,8 @@ typedef struct nn_kernel {
 struct nn_worker {
     nn_plan *plan;
     int index;
-    uint8_t *arena;      /* values, then for each thread: scratch of the operators, scratch of oneDNN */
-    void **value;        /* [n_nodes]: where each value lies in this run */
+    uint8_t *arena;        /* values, then for each thread: scratch of the operators, scratch of oneDNN */
+    void **value;          /* [n_nodes]: where each value lies in this run */
     dnnl_stream_t *stream; /* [threads] */
 };
 
@@ -124,13 +135,13 @@ struct nn_plan {
     nn_graph *graph;
     nn_plan_options options;
     base_arena arena;
-    void **setup;          /* [n_nodes]: what an operator's setup made */
+    void **setup; /* [n_nodes]: what an operator's setup made */
     nn_kernel *kernels;
     nn_pack_set *packs;
     float *small;          /* the parameters that are used as they are (biases, norms, tokens), [small_size] */
     int64_t *small_offset; /* [n_params], -1: not used as it is */
     int64_t small_size;
-    size_t value_bytes, arena_bytes;     /* of a worker: its values; and with every thread's scratch */
+    size_t value_bytes, arena_bytes;      /* of a worker: its values; and with every thread's scratch */
     size_t scratch_bytes, kernel_scratch; /* of a thread: the operators' own, then oneDNN's */
     nn_worker *workers;
     struct nn_team *team;
@@ -139,22 +150,25 @@ struct nn_plan {
 /* kernel.c: oneDNN behind a few calls. */
 DEIT_INTERNAL dnnl_engine_t nn_engine(void); /* one CPU engine a process; NULL if oneDNN failed */
 DEIT_INTERNAL base_status nn_onednn_fail(dnnl_status_t status, const char *what);
-/* A matrix product C[m, n] = A[m, k] B[k, n] (+ what attr says); leading strides in elements; transposed: stored as [k, m] or [n, k].
- * b_any: let oneDNN choose B's layout; `b_packed` then receives it. Threads: of the plan, or 1 with per_thread. */
+/* A matrix product C[m, n] = A[m, k] B[k, n] (+ what attr says); leading strides in elements; transposed: stored as [k,
+ * m] or [n, k]. b_any: let oneDNN choose B's layout; `b_packed` then receives it. Threads: of the plan, or 1 with
+ * per_thread. */
 typedef struct {
     int64_t m, n, k;
     int64_t lda, ldb, ldc;
     bool a_transposed, b_transposed;
     dnnl_data_type_t a, b, c;
-    int bias_param;     /* parameter used as bias [n], -1: none */
-    int pack_param;     /* parameter packed as B (b_transposed tells how it is stored), -1: B comes from an argument */
-    bool sum, gelu;     /* post-operations: C += before; GELU */
-    bool add;           /* post-operation: + D[m, n], f32, argument DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1, ldc as C */
-    bool per_thread;    /* made for one thread, run by each thread of the worker on its own pointers */
+    int bias_param; /* parameter used as bias [n], -1: none */
+    int pack_param; /* parameter packed as B (b_transposed tells how it is stored), -1: B comes from an argument */
+    bool sum, gelu; /* post-operations: C += before; GELU */
+    bool
+        add; /* post-operation: + D[m, n], f32, argument DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1, ldc as C */
+    bool per_thread; /* made for one thread, run by each thread of the worker on its own pointers */
 } nn_matmul;
-/* Sets kernel->args for bias, B if packed, and scratch; the caller adds the others with nn_kernel_arg in the order A, (B), C, (D). */
-DEIT_INTERNAL base_status nn_matmul_new(nn_kernel **kernel, nn_plan *plan, const nn_matmul *matmul, const nn_arg *a, const nn_arg *b,
-                                        const nn_arg *c, const nn_arg *d);
+/* Sets kernel->args for bias, B if packed, and scratch; the caller adds the others with nn_kernel_arg in the order A,
+ * (B), C, (D). */
+DEIT_INTERNAL base_status nn_matmul_new(nn_kernel **kernel, nn_plan *plan, const nn_matmul *matmul, const nn_arg *a,
+                                        const nn_arg *b, const nn_arg *c, const nn_arg *d);
 DEIT_INTERNAL void nn_kernel_run(const nn_kernel *kernel, nn_worker *worker, int thread, void *const *pointers);
 DEIT_INTERNAL void nn_kernel_free(nn_kernel *kernel);
 DEIT_INTERNAL base_status nn_pack_fill(nn_pack *pack, const float *values);
@@ -169,21 +183,26 @@ DEIT_INTERNAL float *nn_saved_at(const nn_worker *worker, int node);
 DEIT_INTERNAL const float *nn_small_at(const nn_worker *worker, int param);
 DEIT_INTERNAL float *nn_gradient_at(const nn_worker *worker, int param);
 DEIT_INTERNAL void *nn_scratch_at(const nn_worker *worker, int thread);
-DEIT_INTERNAL void nn_want_small(nn_plan *plan, int param);          /* in setup: param will be read with nn_small_at */
-DEIT_INTERNAL void nn_want_scratch(nn_plan *plan, size_t bytes);     /* in setup: bytes of scratch a thread */
+DEIT_INTERNAL void nn_want_small(nn_plan *plan, int param);      /* in setup: param will be read with nn_small_at */
+DEIT_INTERNAL void nn_want_scratch(nn_plan *plan, size_t bytes); /* in setup: bytes of scratch a thread */
 DEIT_INTERNAL void *nn_setup_alloc(nn_plan *plan, int node, size_t bytes); /* zeroed, freed with the plan */
 DEIT_INTERNAL int nn_threads(const nn_worker *worker);
 DEIT_INTERNAL size_t nn_type_size(nn_dtype type);
 
-/* simd.c: loops of our own, picked at run time for the machine. Rows are contiguous unless a stride (in elements) is given. */
+/* simd.c: loops of our own, picked at run time for the machine. Rows are contiguous unless a stride (in elements) is
+ * given. */
 typedef struct {
     /* y = (x - mean) rstd gamma + beta over each row of cols; y f32 or bf16. */
-    void (*layer_norm)(const float *x, const float *gamma, const float *beta, void *y, nn_dtype y_type, int64_t rows, int64_t cols, float eps);
-    /* p = e^(scale s - the row's maximum), s: [rows, ld], cols of it used, ld a multiple of 16; p: f32 (it may be s) or bf16 with row stride p_ld,
-     * 15 numbers of room after the last row. inverse: [rows] 1 / sum of the row of p. lse (or NULL): [rows] log-sum-exp of scale s. */
-    void (*softmax)(float *s, int64_t ld, void *p, nn_dtype p_type, int64_t p_ld, float *lse, float *inverse, int64_t rows, int64_t cols, float scale);
+    void (*layer_norm)(const float *x, const float *gamma, const float *beta, void *y, nn_dtype y_type, int64_t rows,
+                       int64_t cols, float eps);
+    /* p = e^(scale s - the row's maximum), s: [rows, ld], cols of it used, ld a multiple of 16; p: f32 (it may be s) or
+     * bf16 with row stride p_ld, 15 numbers of room after the last row. inverse: [rows] 1 / sum of the row of p. lse
+     * (or NULL): [rows] log-sum-exp of scale s. */
+    void (*softmax)(float *s, int64_t ld, void *p, nn_dtype p_type, int64_t p_ld, float *lse, float *inverse,
+                    int64_t rows, int64_t cols, float scale);
     /* y [r] = x[r] factor[r] over rows of cols; y f32 (it may be x) or bf16. */
-    void (*scale_rows)(const float *x, int64_t x_ld, const float *factor, void *y, nn_dtype y_type, int64_t y_ld, int64_t rows, int64_t cols);
+    void (*scale_rows)(const float *x, int64_t x_ld, const float *factor, void *y, nn_dtype y_type, int64_t y_ld,
+                       int64_t rows, int64_t cols);
     /* y = x Phi(x), count numbers in place of f32 x; y f32 or bf16. */
     void (*gelu)(const float *x, void *y, nn_dtype y_type, int64_t count);
     void (*gelu_backward)(const float *x, const float *dy, float *dx, int64_t count);
@@ -191,6 +210,7 @@ typedef struct {
 } nn_simd_table;
 DEIT_INTERNAL const nn_simd_table *nn_simd(void);
 DEIT_INTERNAL int64_t nn_first_not_finite(const float *x, int64_t count); /* index of the first infinity or NaN; -1 */
-DEIT_INTERNAL void nn_sum_rows(const float *x, float *out, int64_t rows, int64_t cols); /* x [rows, cols], columns summed into out [cols] */
+DEIT_INTERNAL void nn_sum_rows(const float *x, float *out, int64_t rows,
+                               int64_t cols); /* x [rows, cols], columns summed into out [cols] */
 
 #endif

@@ -15,15 +15,25 @@ DEIT_INTERNAL dnnl_engine_t nn_engine(void) {
 }
 
 DEIT_INTERNAL base_status nn_onednn_fail(dnnl_status_t status, const char *what) {
-    const char *why = status == dnnl_out_of_memory ? "out of memory" : status == dnnl_unimplemented ? "not implemented on this CPU" : "invalid arguments";
+    const char *why = status == dnnl_out_of_memory   ? "out of memory"
+                      : status == dnnl_unimplemented ? "not implemented on this CPU"
+                                                     : "invalid arguments";
     return base_fail("oneDNN: %s: %s (status %d)", what, why, (int)status);
 }
 
-DEIT_INTERNAL dnnl_data_type_t nn_dnnl_type(nn_dtype type) { return type == NN_BF16 ? dnnl_bf16 : dnnl_f32; }
+DEIT_INTERNAL dnnl_data_type_t nn_dnnl_type(nn_dtype type) {
+    return type == NN_BF16 ? dnnl_bf16 : dnnl_f32;
+}
 
-DEIT_INTERNAL nn_arg nn_arg_value(int node, size_t offset) { return (nn_arg){.place = NN_AT_VALUE, .index = node, .offset = offset}; }
-DEIT_INTERNAL nn_arg nn_arg_caller(int which) { return (nn_arg){.place = NN_AT_CALLER, .index = which}; }
-DEIT_INTERNAL nn_arg nn_arg_gradient(int param) { return (nn_arg){.place = NN_AT_GRADIENT, .index = param}; }
+DEIT_INTERNAL nn_arg nn_arg_value(int node, size_t offset) {
+    return (nn_arg){.place = NN_AT_VALUE, .index = node, .offset = offset};
+}
+DEIT_INTERNAL nn_arg nn_arg_caller(int which) {
+    return (nn_arg){.place = NN_AT_CALLER, .index = which};
+}
+DEIT_INTERNAL nn_arg nn_arg_gradient(int param) {
+    return (nn_arg){.place = NN_AT_GRADIENT, .index = param};
+}
 
 DEIT_INTERNAL void nn_kernel_free(nn_kernel *kernel) {
     if (!kernel) return;
@@ -34,11 +44,14 @@ DEIT_INTERNAL void nn_kernel_free(nn_kernel *kernel) {
     base_free(kernel);
 }
 
-/* The pack of a parameter in a layout: an existing one, or a new one without data (nn_plan_new allocates all new ones together). */
+/* The pack of a parameter in a layout: an existing one, or a new one without data (nn_plan_new allocates all new ones
+ * together). */
 static nn_pack *kernel_pack(nn_plan *plan, int param, const_dnnl_memory_desc_t plain, const_dnnl_memory_desc_t packed) {
     nn_pack_set *set = plan->packs;
     for (nn_pack *pack = set->first; pack; pack = pack->next)
-        if (pack->param == param && dnnl_memory_desc_equal(pack->plain, plain) && dnnl_memory_desc_equal(pack->packed, packed)) return pack;
+        if (pack->param == param && dnnl_memory_desc_equal(pack->plain, plain) &&
+            dnnl_memory_desc_equal(pack->packed, packed))
+            return pack;
     nn_pack *pack = base_arena_alloc(&set->arena, sizeof *pack);
     if (!pack) return NULL;
     pack->param = param, pack->bytes = dnnl_memory_desc_get_size(packed);
@@ -53,7 +66,8 @@ DEIT_INTERNAL base_status nn_pack_fill(nn_pack *pack, const float *values) {
     dnnl_primitive_t reorder = NULL;
     dnnl_memory_t from = NULL, to = NULL;
     dnnl_stream_t stream = NULL;
-    dnnl_status_t status = dnnl_reorder_primitive_desc_create(&description, pack->plain, nn_engine(), pack->packed, nn_engine(), NULL);
+    dnnl_status_t status =
+        dnnl_reorder_primitive_desc_create(&description, pack->plain, nn_engine(), pack->packed, nn_engine(), NULL);
     if (!status) status = dnnl_primitive_create(&reorder, description);
     if (!status) status = dnnl_memory_create(&from, pack->plain, nn_engine(), (void *)values);
     if (!status) status = dnnl_memory_create(&to, pack->packed, nn_engine(), pack->data);
@@ -70,7 +84,8 @@ DEIT_INTERNAL base_status nn_pack_fill(nn_pack *pack, const float *values) {
 }
 
 /* Adds an argument; `md` is what the primitive expects there. */
-static base_status kernel_add_arg(nn_kernel *kernel, const_dnnl_memory_desc_t *mds, int dnnl_arg, nn_arg arg, const_dnnl_memory_desc_t md) {
+static base_status kernel_add_arg(nn_kernel *kernel, const_dnnl_memory_desc_t *mds, int dnnl_arg, nn_arg arg,
+                                  const_dnnl_memory_desc_t md) {
     if (kernel->n_args == NN_MAX_ARGS) return base_fail("oneDNN: a kernel of more than %d arguments", NN_MAX_ARGS);
     arg.dnnl_arg = dnnl_arg;
     mds[kernel->n_args] = md;
@@ -84,7 +99,8 @@ static base_status kernel_contexts(nn_kernel *kernel, const_dnnl_memory_desc_t *
     if (!kernel->exec) return BASE_ERROR;
     for (int i = 0; i < kernel->contexts * kernel->n_args; i++) {
         kernel->exec[i].arg = kernel->args[i % kernel->n_args].dnnl_arg;
-        dnnl_status_t status = dnnl_memory_create(&kernel->exec[i].memory, mds[i % kernel->n_args], nn_engine(), DNNL_MEMORY_NONE);
+        dnnl_status_t status =
+            dnnl_memory_create(&kernel->exec[i].memory, mds[i % kernel->n_args], nn_engine(), DNNL_MEMORY_NONE);
         if (status) return nn_onednn_fail(status, "memory object");
     }
     return BASE_OK;
@@ -97,7 +113,8 @@ typedef struct {
     dnnl_primitive_desc_t primitive;
 } kernel_matmul_descs;
 
-static dnnl_status_t kernel_matrix(dnnl_memory_desc_t *md, int64_t rows, int64_t cols, int64_t ld, bool transposed, dnnl_data_type_t type) {
+static dnnl_status_t kernel_matrix(dnnl_memory_desc_t *md, int64_t rows, int64_t cols, int64_t ld, bool transposed,
+                                   dnnl_data_type_t type) {
     dnnl_dims_t dims = {rows, cols}, strides = {transposed ? 1 : ld, transposed ? ld : 1};
     return dnnl_memory_desc_create_with_strides(md, 2, dims, type, strides);
 }
@@ -105,10 +122,13 @@ static dnnl_status_t kernel_matrix(dnnl_memory_desc_t *md, int64_t rows, int64_t
 static dnnl_status_t kernel_describe(kernel_matmul_descs *d, const nn_matmul *m) {
     dnnl_status_t status = kernel_matrix(&d->a, m->m, m->k, m->lda, m->a_transposed, m->a);
     dnnl_dims_t b_dims = {m->k, m->n}, bias_dims = {1, m->n};
-    if (!status && m->pack_param >= 0) status = dnnl_memory_desc_create_with_tag(&d->b, 2, b_dims, m->b, dnnl_format_tag_any);
-    else if (!status) status = kernel_matrix(&d->b, m->k, m->n, m->ldb, m->b_transposed, m->b);
+    if (!status && m->pack_param >= 0)
+        status = dnnl_memory_desc_create_with_tag(&d->b, 2, b_dims, m->b, dnnl_format_tag_any);
+    else if (!status)
+        status = kernel_matrix(&d->b, m->k, m->n, m->ldb, m->b_transposed, m->b);
     if (!status) status = kernel_matrix(&d->c, m->m, m->n, m->ldc, false, m->c);
-    if (!status && m->bias_param >= 0) status = dnnl_memory_desc_create_with_tag(&d->bias, 2, bias_dims, dnnl_f32, dnnl_ab);
+    if (!status && m->bias_param >= 0)
+        status = dnnl_memory_desc_create_with_tag(&d->bias, 2, bias_dims, dnnl_f32, dnnl_ab);
     if (!status && m->add) status = kernel_matrix(&d->d, m->m, m->n, m->n, false, dnnl_f32);
     if (!status) status = dnnl_primitive_attr_create(&d->attr);
     if (!status) status = dnnl_primitive_attr_set_scratchpad_mode(d->attr, dnnl_scratchpad_mode_user);
@@ -117,7 +137,8 @@ static dnnl_status_t kernel_describe(kernel_matmul_descs *d, const nn_matmul *m)
     if (!status && m->gelu) status = dnnl_post_ops_append_eltwise(d->post, dnnl_eltwise_gelu_erf, 0, 0);
     if (!status && m->sum) status = dnnl_post_ops_append_sum(d->post, 1, 0, dnnl_data_type_undef);
     if (!status) status = dnnl_primitive_attr_set_post_ops(d->attr, d->post);
-    if (!status) status = dnnl_matmul_primitive_desc_create(&d->primitive, nn_engine(), d->a, d->b, d->bias, d->c, d->attr);
+    if (!status)
+        status = dnnl_matmul_primitive_desc_create(&d->primitive, nn_engine(), d->a, d->b, d->bias, d->c, d->attr);
     return status;
 }
 
@@ -130,8 +151,9 @@ static void kernel_forget(kernel_matmul_descs *d) {
     if (d->primitive) dnnl_primitive_desc_destroy(d->primitive);
 }
 
-static base_status kernel_matmul_args(nn_kernel *kernel, nn_plan *plan, const nn_matmul *m, const kernel_matmul_descs *d, const nn_arg *a, const nn_arg *b,
-                                      const nn_arg *c, const nn_arg *add) {
+static base_status kernel_matmul_args(nn_kernel *kernel, nn_plan *plan, const nn_matmul *m,
+                                      const kernel_matmul_descs *d, const nn_arg *a, const nn_arg *b, const nn_arg *c,
+                                      const nn_arg *add) {
     const_dnnl_memory_desc_t mds[NN_MAX_ARGS];
     BASE_TRY(kernel_add_arg(kernel, mds, DNNL_ARG_SRC, *a, d->a));
     const_dnnl_memory_desc_t weights = dnnl_primitive_desc_query_md(d->primitive, dnnl_query_weights_md, 0);
@@ -155,12 +177,13 @@ static base_status kernel_matmul_args(nn_kernel *kernel, nn_plan *plan, const nn
     if (m->add) BASE_TRY(kernel_add_arg(kernel, mds, DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1, *add, d->d));
     const_dnnl_memory_desc_t scratch = dnnl_primitive_desc_query_md(d->primitive, dnnl_query_scratchpad_md, 0);
     kernel->scratch = dnnl_memory_desc_get_size(scratch);
-    if (kernel->scratch) BASE_TRY(kernel_add_arg(kernel, mds, DNNL_ARG_SCRATCHPAD, (nn_arg){.place = NN_AT_SCRATCH}, scratch));
+    if (kernel->scratch)
+        BASE_TRY(kernel_add_arg(kernel, mds, DNNL_ARG_SCRATCHPAD, (nn_arg){.place = NN_AT_SCRATCH}, scratch));
     return kernel_contexts(kernel, mds);
 }
 
-DEIT_INTERNAL base_status nn_matmul_new(nn_kernel **out, nn_plan *plan, const nn_matmul *m, const nn_arg *a, const nn_arg *b, const nn_arg *c,
-                                        const nn_arg *d) {
+DEIT_INTERNAL base_status nn_matmul_new(nn_kernel **out, nn_plan *plan, const nn_matmul *m, const nn_arg *a,
+                                        const nn_arg *b, const nn_arg *c, const nn_arg *d) {
     nn_kernel *kernel = base_calloc(1, sizeof *kernel);
     if (!kernel) return BASE_ERROR;
     kernel->next = plan->kernels, plan->kernels = kernel; /* the plan frees it, made or half made */
@@ -171,7 +194,8 @@ DEIT_INTERNAL base_status nn_matmul_new(nn_kernel **out, nn_plan *plan, const nn
     dnnl_status_t dnnl = kernel_describe(&descs, m);
     if (!dnnl) dnnl = dnnl_primitive_create(&kernel->primitive, descs.primitive);
     if (m->per_thread) omp_set_num_threads(threads);
-    base_status status = dnnl ? nn_onednn_fail(dnnl, "matrix product") : kernel_matmul_args(kernel, plan, m, &descs, a, b, c, d);
+    base_status status =
+        dnnl ? nn_onednn_fail(dnnl, "matrix product") : kernel_matmul_args(kernel, plan, m, &descs, a, b, c, d);
     kernel_forget(&descs);
     *out = kernel;
     return status;
@@ -206,7 +230,16 @@ DEIT_INTERNAL base_status nn_peak_new(nn_peak **out, int64_t size, nn_dtype prec
     if (!peak) return BASE_ERROR;
     peak->size = size, peak->threads = threads;
     dnnl_data_type_t type = nn_dnnl_type(precision);
-    nn_matmul m = {.m = size, .n = size, .k = size, .lda = size, .ldb = size, .ldc = size, .a = type, .b = type, .c = type, .bias_param = -1,
+    nn_matmul m = {.m = size,
+                   .n = size,
+                   .k = size,
+                   .lda = size,
+                   .ldb = size,
+                   .ldc = size,
+                   .a = type,
+                   .b = type,
+                   .c = type,
+                   .bias_param = -1,
                    .pack_param = 0 /* B in the layout that oneDNN likes best */};
     int before = omp_get_max_threads();
     omp_set_num_threads(threads);
@@ -220,18 +253,24 @@ DEIT_INTERNAL base_status nn_peak_new(nn_peak **out, int64_t size, nn_dtype prec
     for (int i = 0; i < 4 && !status; i++) {
         const_dnnl_memory_desc_t md = i == 0   ? descs.a
                                       : i == 1 ? dnnl_primitive_desc_query_md(descs.primitive, dnnl_query_weights_md, 0)
-                                      : i == 2 ? descs.c
-                                               : dnnl_primitive_desc_query_md(descs.primitive, dnnl_query_scratchpad_md, 0);
+                                      : i == 2
+                                          ? descs.c
+                                          : dnnl_primitive_desc_query_md(descs.primitive, dnnl_query_scratchpad_md, 0);
         peak->bytes[i] = dnnl_memory_desc_get_size(md) + 64;
         peak->data[i] = base_map_pages(peak->bytes[i]);
         peak->args[i].arg = arg[i];
-        if (peak->data[i]) memset(peak->data[i], 0x3c, peak->bytes[i]); /* 0.0115 in f32 and bf16: zeros would draw less power */
-        if (!peak->data[i]) status = BASE_ERROR;
-        else if ((dnnl = dnnl_memory_create(&peak->args[i].memory, md, nn_engine(), peak->data[i]))) status = nn_onednn_fail(dnnl, "peak memory");
+        if (peak->data[i])
+            memset(peak->data[i], 0x3c, peak->bytes[i]); /* 0.0115 in f32 and bf16: zeros would draw less power */
+        if (!peak->data[i])
+            status = BASE_ERROR;
+        else if ((dnnl = dnnl_memory_create(&peak->args[i].memory, md, nn_engine(), peak->data[i])))
+            status = nn_onednn_fail(dnnl, "peak memory");
     }
     kernel_forget(&descs);
-    if (status) nn_peak_free(peak);
-    else *out = peak;
+    if (status)
+        nn_peak_free(peak);
+    else
+        *out = peak;
     return status;
 }
 

@@ -1,4 +1,5 @@
-/* nn: a graph of operators, transformed, planned once and run many times with oneDNN. The only layer that includes dnnl.h.
+/* nn: a graph of operators, transformed, planned once and run many times with oneDNN. The only layer that includes
+ * dnnl.h.
  *
  *   nn_graph *g = nn_graph_new(8);                          a graph for batches of 8
  *   nn_value x = nn_input(g, "image", 3, (int64_t[]){3, 224, 224});
@@ -26,17 +27,21 @@ DEIT_INTERNAL base_status nn_graph_status(const nn_graph *graph);
 /* ndim of a value and its dims, the batch first. dim: [4]. */
 DEIT_INTERNAL int nn_shape(const nn_graph *graph, nn_value x, int64_t dim[4]);
 
-/* An input [batch, dim...], f32. nn_run takes inputs in the order of these calls, outputs in the order of nn_output's. */
+/* An input [batch, dim...], f32. nn_run takes inputs in the order of these calls, outputs in the order of nn_output's.
+ */
 DEIT_INTERNAL nn_value nn_input(nn_graph *graph, int ndim, const int64_t *dim);
 DEIT_INTERNAL void nn_output(nn_graph *graph, nn_value x);
 
-/* Image to tokens: x [B, C, H, W] -> [B, extra + H/patch * W/patch, dim]. Parameters: cls_token [1, 1, dim], dist_token (if extra is 2),
- * pos_embed [1, T, dim], patch_embed.proj.weight [dim, C, patch, patch], patch_embed.proj.bias [dim]. */
+/* Image to tokens: x [B, C, H, W] -> [B, extra + H/patch * W/patch, dim]. Parameters: cls_token [1, 1, dim], dist_token
+ * (if extra is 2), pos_embed [1, T, dim], patch_embed.proj.weight [dim, C, patch, patch], patch_embed.proj.bias [dim].
+ */
 DEIT_INTERNAL nn_value nn_tokens(nn_graph *graph, nn_value x, int64_t patch, int64_t dim, int extra);
 /* y = x W^T + b on the last axis; parameters name.weight [out, in], name.bias [out]. */
-DEIT_INTERNAL nn_value nn_linear(nn_graph *graph, nn_value x, int64_t out, const char *name, ...) __attribute__((format(printf, 4, 5)));
+DEIT_INTERNAL nn_value nn_linear(nn_graph *graph, nn_value x, int64_t out, const char *name, ...)
+    __attribute__((format(printf, 4, 5)));
 /* Over the last axis; parameters name.weight, name.bias [dim]. */
-DEIT_INTERNAL nn_value nn_layer_norm(nn_graph *graph, nn_value x, float eps, const char *name, ...) __attribute__((format(printf, 4, 5)));
+DEIT_INTERNAL nn_value nn_layer_norm(nn_graph *graph, nn_value x, float eps, const char *name, ...)
+    __attribute__((format(printf, 4, 5)));
 DEIT_INTERNAL nn_value nn_gelu(nn_graph *graph, nn_value x); /* exact: x Phi(x) */
 DEIT_INTERNAL nn_value nn_add(nn_graph *graph, nn_value a, nn_value b);
 /* Multi-head self-attention: qkv [B, T, 3 D] (q, k, v, each split into heads) -> [B, T, D]; scale (D / heads)^-0.5. */
@@ -46,10 +51,12 @@ DEIT_INTERNAL nn_value nn_average(nn_graph *graph, nn_value a, nn_value b);     
 /* Mean over the batch of -sum_k target log softmax(logits): logits, targets [B, K] -> [1]. */
 DEIT_INTERNAL nn_value nn_cross_entropy(nn_graph *graph, nn_value logits, nn_value targets);
 
-/* Adds the nodes that compute d loss / d parameter for every parameter that leads to the loss. Call once, before nn_plan_new. */
+/* Adds the nodes that compute d loss / d parameter for every parameter that leads to the loss. Call once, before
+ * nn_plan_new. */
 DEIT_INTERNAL void nn_backward(nn_graph *graph, nn_value loss);
 
-/* Floating-point operations for one batch: 2 a multiply-add of every matrix product and convolution in the graph as it was built. */
+/* Floating-point operations for one batch: 2 a multiply-add of every matrix product and convolution in the graph as it
+ * was built. */
 DEIT_INTERNAL double nn_graph_flops(const nn_graph *graph);
 
 /* ---- Parameters -------------------------------------------------------------------------------------------------- */
@@ -68,7 +75,8 @@ typedef struct {
 DEIT_INTERNAL int nn_param_count(const nn_graph *graph);
 DEIT_INTERNAL const nn_param *nn_param_at(const nn_graph *graph, int index);
 
-/* Master weights in f32, flat: `values`, and `gradients` where asked for (both [size], params[i] at its offset, gaps are zero). */
+/* Master weights in f32, flat: `values`, and `gradients` where asked for (both [size], params[i] at its offset, gaps
+ * are zero). */
 typedef struct {
     nn_param *params;
     int count;
@@ -94,14 +102,17 @@ DEIT_INTERNAL nn_source nn_noise_source(void); /* small random numbers, cheap to
 
 typedef struct nn_plan nn_plan;
 typedef struct {
-    nn_dtype precision;   /* NN_BF16: bf16 products with f32 accumulation; norms, softmax, losses and the residual stream in f32 */
-    int workers, threads; /* G workers of T OpenMP threads each. A worker runs whole batches of the graph's size; 0: 1 */
-    nn_plan *share;       /* a plan of the same network whose packed weights serve where formats agree; or NULL */
-    nn_params *params;    /* training: where the gradients of nn_backward's graph go; otherwise NULL */
+    nn_dtype precision; /* NN_BF16: bf16 products with f32 accumulation; norms, softmax, losses and the residual stream
+                           in f32 */
+    int workers,
+        threads;       /* G workers of T OpenMP threads each. A worker runs whole batches of the graph's size; 0: 1 */
+    nn_plan *share;    /* a plan of the same network whose packed weights serve where formats agree; or NULL */
+    nn_params *params; /* training: where the gradients of nn_backward's graph go; otherwise NULL */
 } nn_plan_options;
 
-/* Runs the passes over the graph (fuse, precision, arena), makes the primitives and allocates what running needs. Takes the graph over: it
- * is freed with the plan, or now if this fails. Memory is computed first and compared with what the machine has. */
+/* Runs the passes over the graph (fuse, precision, arena), makes the primitives and allocates what running needs. Takes
+ * the graph over: it is freed with the plan, or now if this fails. Memory is computed first and compared with what the
+ * machine has. */
 DEIT_INTERNAL base_status nn_plan_new(nn_plan **plan, nn_graph *graph, const nn_plan_options *options);
 DEIT_INTERNAL void nn_plan_free(nn_plan *plan);
 DEIT_INTERNAL const nn_graph *nn_plan_graph(const nn_plan *plan);
@@ -109,13 +120,14 @@ DEIT_INTERNAL const nn_graph *nn_plan_graph(const nn_plan *plan);
 DEIT_INTERNAL base_status nn_plan_refresh(nn_plan *plan, nn_source source);
 /* Bytes of packed weights (those of a shared plan not counted), and of all workers' arenas and scratch together. */
 DEIT_INTERNAL void nn_plan_memory(const nn_plan *plan, size_t *weights, size_t *activations);
-/* inputs[i]: [n, ...] f32 -> outputs[i]: [n, ...] f32, any n; workers share the n images, a graph batch at a time. Creates no primitive and
- * allocates nothing. With a loss in the graph n must be the graph's batch. One run at a time a plan. */
+/* inputs[i]: [n, ...] f32 -> outputs[i]: [n, ...] f32, any n; workers share the n images, a graph batch at a time.
+ * Creates no primitive and allocates nothing. With a loss in the graph n must be the graph's batch. One run at a time a
+ * plan. */
 DEIT_INTERNAL base_status nn_run(nn_plan *plan, int64_t n, const float *const *inputs, float *const *outputs);
 
 /* ---- oneDNN and its ISA ------------------------------------------------------------------------------------------ */
 
-DEIT_INTERNAL const char *nn_isa_name(void);    /* what oneDNN will use here, e.g. "avx512_core_amx" */
+DEIT_INTERNAL const char *nn_isa_name(void);       /* what oneDNN will use here, e.g. "avx512_core_amx" */
 DEIT_INTERNAL const char *nn_onednn_version(void); /* "3.7.2 (commit)" */
 /* bf16 in hardware (avx512_core_bf16, avx2_vnni_2 or better); oneDNN would emulate it elsewhere, slowly. */
 DEIT_INTERNAL bool nn_has_bf16(void);

@@ -1,8 +1,9 @@
 /* Multi-head self-attention: softmax(Q K^T / sqrt(d)) V for every image and head.
  *
- * The unit of work is a tile: one image, one head, up to attention_rows queries against all T keys. Its scores [rows, T] are made, normalised
- * and used while they are in a core's second-level cache (at most ATTENTION_TILE bytes of them), so the T x T matrix of a batch never exists.
- * Q, K and V are read where the qkv product left them, with strides: nothing is transposed or copied by us. Threads of a worker share tiles. */
+ * The unit of work is a tile: one image, one head, up to attention_rows queries against all T keys. Its scores [rows,
+ * T] are made, normalised and used while they are in a core's second-level cache (at most ATTENTION_TILE bytes of
+ * them), so the T x T matrix of a batch never exists. Q, K and V are read where the qkv product left them, with
+ * strides: nothing is transposed or copied by us. Threads of a worker share tiles. */
 #include "nn/internal.h"
 #include <math.h>
 #include <string.h>
@@ -14,9 +15,10 @@ typedef struct {
     int64_t tokens, queries, heads, dim, size; /* size: of a head */
     int64_t rows, tiles;                       /* of a tile; tiles a head */
     int64_t scores_ld, p_ld;                   /* row strides of the scores and of what the softmax makes of them */
-    size_t scores_bytes, p_bytes, mix_bytes;   /* of a tile's scratch: scores; their exponentials in bf16; P V in f32 before it becomes bf16 */
-    nn_dtype type;                             /* of q, k, v and the softmax's result */
-    nn_kernel *scores[2], *mix[2];             /* for a whole tile, for the last of a head */
+    size_t scores_bytes, p_bytes,
+        mix_bytes; /* of a tile's scratch: scores; their exponentials in bf16; P V in f32 before it becomes bf16 */
+    nn_dtype type; /* of q, k, v and the softmax's result */
+    nn_kernel *scores[2], *mix[2]; /* for a whole tile, for the last of a head */
     /* the backward's products, whole heads */
     nn_kernel *g_scores, *g_probabilities, *g_v, *g_q, *g_k;
 } attention_setup;
@@ -27,7 +29,8 @@ DEIT_INTERNAL nn_value nn_attention(nn_graph *graph, nn_value qkv, int64_t heads
     if (qkv < 0) return -1;
     nn_node from = graph->nodes[qkv];
     if (from.ndim != 3 || heads < 1 || from.dim[2] % (3 * heads))
-        return nn_graph_fail(graph, "attention: a width of %lld does not divide into %lld heads", (long long)from.dim[2] / 3, (long long)heads);
+        return nn_graph_fail(graph, "attention: a width of %lld does not divide into %lld heads",
+                             (long long)from.dim[2] / 3, (long long)heads);
     nn_value y = nn_add_node(graph, &attention_op, 1, &qkv, 3, (int64_t[]){from.dim[0], from.dim[1], from.dim[2] / 3});
     if (y >= 0) graph->nodes[y].attr[0] = heads;
     return y;
@@ -40,19 +43,43 @@ static double attention_flops(const nn_graph *graph, const nn_node *node) {
 
 static void attention_shape(const nn_plan *plan, int forward, const nn_node *qkv, attention_setup *s) {
     const nn_node *node = &plan->graph->nodes[forward];
-    s->tokens = qkv->dim[1], s->queries = node->dim[1], s->heads = node->attr[0], s->dim = qkv->dim[2] / 3, s->size = s->dim / s->heads;
+    s->tokens = qkv->dim[1], s->queries = node->dim[1], s->heads = node->attr[0], s->dim = qkv->dim[2] / 3,
+    s->size = s->dim / s->heads;
     s->scores_ld = (s->tokens + 15) / 16 * 16;
     s->type = qkv->dtype;
 }
 
 /* S [m, T] = Q [m, d] K^T; O [m, d] = P [m, T] V. Row strides: q, k, v 3 D; o D, or d in scratch. */
-static base_status attention_tile_kernels(nn_plan *plan, const attention_setup *s, int64_t m, nn_kernel **scores, nn_kernel **mix) {
+static base_status attention_tile_kernels(nn_plan *plan, const attention_setup *s, int64_t m, nn_kernel **scores,
+                                          nn_kernel **mix) {
     dnnl_data_type_t type = nn_dnnl_type(s->type);
-    nn_arg q = nn_arg_caller(0), k = nn_arg_caller(1), v = nn_arg_caller(2), sc = nn_arg_caller(3), p = nn_arg_caller(4), o = nn_arg_caller(5);
-    nn_matmul first = {.m = m, .n = s->tokens, .k = s->size, .lda = 3 * s->dim, .ldb = 3 * s->dim, .ldc = s->scores_ld, .b_transposed = true, .a = type,
-                       .b = type, .c = dnnl_f32, .bias_param = -1, .pack_param = -1, .per_thread = true};
-    nn_matmul second = {.m = m, .n = s->size, .k = s->tokens, .lda = s->p_ld, .ldb = 3 * s->dim, .ldc = s->mix_bytes ? s->size : s->dim, .a = type,
-                        .b = type, .c = dnnl_f32, .bias_param = -1, .pack_param = -1, .per_thread = true};
+    nn_arg q = nn_arg_caller(0), k = nn_arg_caller(1), v = nn_arg_caller(2), sc = nn_arg_caller(3),
+           p = nn_arg_caller(4), o = nn_arg_caller(5);
+    nn_matmul first = {.m = m,
+                       .n = s->tokens,
+                       .k = s->size,
+                       .lda = 3 * s->dim,
+                       .ldb = 3 * s->dim,
+                       .ldc = s->scores_ld,
+                       .b_transposed = true,
+                       .a = type,
+                       .b = type,
+                       .c = dnnl_f32,
+                       .bias_param = -1,
+                       .pack_param = -1,
+                       .per_thread = true};
+    nn_matmul second = {.m = m,
+                        .n = s->size,
+                        .k = s->tokens,
+                        .lda = s->p_ld,
+                        .ldb = 3 * s->dim,
+                        .ldc = s->mix_bytes ? s->size : s->dim,
+                        .a = type,
+                        .b = type,
+                        .c = dnnl_f32,
+                        .bias_param = -1,
+                        .pack_param = -1,
+                        .per_thread = true};
     BASE_TRY(nn_matmul_new(scores, plan, &first, &q, &k, &sc, NULL));
     return nn_matmul_new(mix, plan, &second, &p, &v, &o, NULL);
 }
@@ -66,7 +93,8 @@ static base_status attention_setup_new(nn_plan *plan, int i) {
     s->tiles = most < 1 ? s->queries : (s->queries + most - 1) / most;
     s->rows = (s->queries + s->tiles - 1) / s->tiles;
     s->tiles = (s->queries + s->rows - 1) / s->rows;
-    /* oneDNN reads a dense bf16 P of 197 columns in 4.8 us, a padded one in 8.2; scores it writes faster in aligned rows (5.0 against 7.1) */
+    /* oneDNN reads a dense bf16 P of 197 columns in 4.8 us, a padded one in 8.2; scores it writes faster in aligned
+     * rows (5.0 against 7.1) */
     s->p_ld = s->type == NN_BF16 ? s->tokens : s->scores_ld;
     s->scores_bytes = (size_t)(s->rows * s->scores_ld) * sizeof(float);
     s->p_bytes = s->type == NN_BF16 ? ((size_t)(s->rows * s->p_ld + 16) * sizeof(uint16_t) + 63) / 64 * 64 : 0;
@@ -88,17 +116,21 @@ static void attention_tile(nn_worker *worker, int i, int thread, int64_t job) {
     bool last = tile == s->tiles - 1;
     int64_t rows = last ? s->queries - s->rows * tile : s->rows;
     size_t in = nn_type_size(s->type), out = nn_type_size(node->dtype);
-    uint8_t *k = (uint8_t *)nn_value_at(worker, node->input[0]) + (size_t)(image * s->tokens * 3 * s->dim + s->dim + head * s->size) * in;
+    uint8_t *k = (uint8_t *)nn_value_at(worker, node->input[0]) +
+                 (size_t)(image * s->tokens * 3 * s->dim + s->dim + head * s->size) * in;
     uint8_t *q = k - (size_t)s->dim * in + (size_t)(tile * s->rows * 3 * s->dim) * in, *v = k + (size_t)s->dim * in;
-    uint8_t *o = (uint8_t *)nn_value_at(worker, i) + (size_t)((image * s->queries + tile * s->rows) * s->dim + head * s->size) * out;
+    uint8_t *o = (uint8_t *)nn_value_at(worker, i) +
+                 (size_t)((image * s->queries + tile * s->rows) * s->dim + head * s->size) * out;
     uint8_t *scratch = nn_scratch_at(worker, thread);
-    float *scores = (float *)scratch, *mix = s->mix_bytes ? (float *)(scratch + s->scores_bytes + s->p_bytes) : (float *)o;
+    float *scores = (float *)scratch,
+          *mix = s->mix_bytes ? (float *)(scratch + s->scores_bytes + s->p_bytes) : (float *)o;
     float *inverse = (float *)(scratch + s->scores_bytes + s->p_bytes + s->mix_bytes);
     void *p = s->p_bytes ? scratch + s->scores_bytes : scratch;
     void *pointers[6] = {q, k, v, scores, p, mix};
     float *lse = node->saved ? nn_saved_at(worker, i) + (image * s->heads + head) * s->tokens + tile * s->rows : NULL;
     nn_kernel_run(s->scores[last], worker, thread, pointers);
-    nn_simd()->softmax(scores, s->scores_ld, p, s->type, s->p_ld, lse, inverse, rows, s->tokens, 1 / sqrtf((float)s->size));
+    nn_simd()->softmax(scores, s->scores_ld, p, s->type, s->p_ld, lse, inverse, rows, s->tokens,
+                       1 / sqrtf((float)s->size));
     nn_kernel_run(s->mix[last], worker, thread, pointers);
     nn_simd()->scale_rows(mix, s->mix_bytes ? s->size : s->dim, inverse, o, node->dtype, s->dim, rows, s->size);
 }
@@ -113,8 +145,9 @@ static void attention_run(nn_worker *worker, int i) {
 }
 
 /* ---- Gradient ------------------------------------------------------------------------------------------------------
- * inputs: qkv [B, T, 3 D], o [B, T, D] (the forward's value, with its log-sum-exp), do [B, T, D] -> dqkv [B, T, 3 D]. For each head:
- * P = exp(scale Q K^T - lse); dV = P^T dO; dP = dO V^T; dS = scale P (dP - rowsum(dO O)); dQ = dS K; dK = dS^T Q. */
+ * inputs: qkv [B, T, 3 D], o [B, T, D] (the forward's value, with its log-sum-exp), do [B, T, D] -> dqkv [B, T, 3 D].
+ * For each head: P = exp(scale Q K^T - lse); dV = P^T dO; dP = dO V^T; dS = scale P (dP - rowsum(dO O)); dQ = dS K; dK
+ * = dS^T Q. */
 static base_status attention_gradient_setup(nn_plan *plan, int i) {
     const nn_node *node = &plan->graph->nodes[i];
     attention_setup *s = nn_setup_alloc(plan, i, sizeof *s);
@@ -138,7 +171,8 @@ static base_status attention_gradient_setup(nn_plan *plan, int i) {
 }
 
 /* P and dP become P and dS, in place. o, d_o: [T, d] with row stride D. */
-static void attention_gradient_scores(const attention_setup *s, float *p, float *dp, const float *lse, const float *o, const float *d_o) {
+static void attention_gradient_scores(const attention_setup *s, float *p, float *dp, const float *lse, const float *o,
+                                      const float *d_o) {
     float scale = 1 / sqrtf((float)s->size);
     for (int64_t t = 0; t < s->tokens; t++, p += s->scores_ld, dp += s->scores_ld, o += s->dim, d_o += s->dim) {
         float dot = 0;
@@ -156,7 +190,8 @@ static void attention_gradient_head(nn_worker *worker, int i, int thread, int64_
     int64_t head = job % s->heads, image = job / s->heads, wide = image * s->tokens * 3 * s->dim + head * s->size;
     int64_t narrow = image * s->tokens * s->dim + head * s->size;
     float *q = (float *)nn_value_at(worker, node->input[0]) + wide, *k = q + s->dim, *v = k + s->dim;
-    float *o = (float *)nn_value_at(worker, node->input[1]) + narrow, *d_o = (float *)nn_value_at(worker, node->input[2]) + narrow;
+    float *o = (float *)nn_value_at(worker, node->input[1]) + narrow,
+          *d_o = (float *)nn_value_at(worker, node->input[2]) + narrow;
     float *dq = (float *)nn_value_at(worker, i) + wide, *dk = dq + s->dim, *dv = dk + s->dim;
     float *p = nn_scratch_at(worker, thread), *dp = p + s->tokens * s->scores_ld;
     const float *lse = nn_saved_at(worker, node->input[1]) + job * s->tokens;
@@ -177,9 +212,11 @@ static void attention_gradient_run(nn_worker *worker, int i) {
     int threads = nn_threads(worker);
 #pragma omp parallel for num_threads(threads) if (threads > 1) schedule(static)
     for (int t = 0; t < threads; t++)
-        for (int64_t job = jobs * t / threads; job < jobs * (t + 1) / threads; job++) attention_gradient_head(worker, i, t, job);
+        for (int64_t job = jobs * t / threads; job < jobs * (t + 1) / threads; job++)
+            attention_gradient_head(worker, i, t, job);
 }
-static const nn_op attention_gradient_op = {.name = "attention gradient", .setup = attention_gradient_setup, .run = attention_gradient_run};
+static const nn_op attention_gradient_op = {
+    .name = "attention gradient", .setup = attention_gradient_setup, .run = attention_gradient_run};
 
 static void attention_backward(nn_graph *graph, int i, nn_value dy, nn_value *gradient) {
     nn_node forward = graph->nodes[i], qkv = graph->nodes[forward.input[0]];
@@ -188,5 +225,11 @@ static void attention_backward(nn_graph *graph, int i, nn_value dy, nn_value *gr
     gradient[0] = nn_add_node(graph, &attention_gradient_op, 3, inputs, qkv.ndim, qkv.dim);
 }
 
-static const nn_op attention_op = {.name = "attention", .kind = NN_KIND_ATTENTION, .reads_16bit = true, .makes_16bit = true, .flops = attention_flops,
-                                   .backward = attention_backward, .setup = attention_setup_new, .run = attention_run};
+static const nn_op attention_op = {.name = "attention",
+                                   .kind = NN_KIND_ATTENTION,
+                                   .reads_16bit = true,
+                                   .makes_16bit = true,
+                                   .flops = attention_flops,
+                                   .backward = attention_backward,
+                                   .setup = attention_setup_new,
+                                   .run = attention_run};

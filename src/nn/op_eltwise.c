@@ -1,7 +1,8 @@
 /* Operators that work number by number: GELU (exact), sum, average. */
 #include "nn/internal.h"
 
-/* ---- GELU ---------------------------------------------------------------------------------------------------------- */
+/* ---- GELU ----------------------------------------------------------------------------------------------------------
+ */
 
 /* Runs a loop over all numbers of value i in equal shares of 16-number blocks, a share a thread. */
 typedef void (*eltwise_loop)(nn_worker *worker, int i, int64_t begin, int64_t end);
@@ -17,16 +18,21 @@ static void eltwise_share(nn_worker *worker, int i, eltwise_loop loop) {
 
 static void eltwise_gelu_loop(nn_worker *worker, int i, int64_t begin, int64_t end) {
     const nn_node *node = &worker->plan->graph->nodes[i];
-    nn_simd()->gelu((const float *)nn_value_at(worker, node->input[0]) + begin, (float *)nn_value_at(worker, i) + begin, NN_F32, end - begin);
+    nn_simd()->gelu((const float *)nn_value_at(worker, node->input[0]) + begin, (float *)nn_value_at(worker, i) + begin,
+                    NN_F32, end - begin);
 }
-static void eltwise_gelu_run(nn_worker *worker, int i) { eltwise_share(worker, i, eltwise_gelu_loop); }
+static void eltwise_gelu_run(nn_worker *worker, int i) {
+    eltwise_share(worker, i, eltwise_gelu_loop);
+}
 
 static void eltwise_gelu_gradient_loop(nn_worker *worker, int i, int64_t begin, int64_t end) {
     const nn_node *node = &worker->plan->graph->nodes[i];
     const float *x = nn_value_at(worker, node->input[0]), *dy = nn_value_at(worker, node->input[1]);
     nn_simd()->gelu_backward(x + begin, dy + begin, (float *)nn_value_at(worker, i) + begin, end - begin);
 }
-static void eltwise_gelu_gradient_run(nn_worker *worker, int i) { eltwise_share(worker, i, eltwise_gelu_gradient_loop); }
+static void eltwise_gelu_gradient_run(nn_worker *worker, int i) {
+    eltwise_share(worker, i, eltwise_gelu_gradient_loop);
+}
 static const nn_op eltwise_gelu_gradient_op = {.name = "gelu gradient", .run = eltwise_gelu_gradient_run};
 
 static void eltwise_gelu_backward(nn_graph *graph, int i, nn_value dy, nn_value *gradient) {
@@ -43,12 +49,14 @@ DEIT_INTERNAL nn_value nn_gelu(nn_graph *graph, nn_value x) {
     return nn_add_node(graph, &eltwise_gelu_op, 1, &x, from.ndim, from.dim);
 }
 
-/* ---- Sum and average ------------------------------------------------------------------------------------------------ */
+/* ---- Sum and average ------------------------------------------------------------------------------------------------
+ */
 
 static nn_value eltwise_pair(nn_graph *graph, const nn_op *op, nn_value a, nn_value b) {
     if (a < 0 || b < 0) return -1;
     nn_node from = graph->nodes[a];
-    if (nn_node_count(&from) != nn_node_count(&graph->nodes[b])) return nn_graph_fail(graph, "%s of values of different sizes", op->name);
+    if (nn_node_count(&from) != nn_node_count(&graph->nodes[b]))
+        return nn_graph_fail(graph, "%s of values of different sizes", op->name);
     return nn_add_node(graph, op, 2, (nn_value[]){a, b}, from.ndim, from.dim);
 }
 
@@ -58,14 +66,19 @@ static void eltwise_add_loop(nn_worker *worker, int i, int64_t begin, int64_t en
     float *y = nn_value_at(worker, i);
     for (int64_t j = begin; j < end; j++) y[j] = a[j] + b[j];
 }
-static void eltwise_add_run(nn_worker *worker, int i) { eltwise_share(worker, i, eltwise_add_loop); }
+static void eltwise_add_run(nn_worker *worker, int i) {
+    eltwise_share(worker, i, eltwise_add_loop);
+}
 static void eltwise_add_backward(nn_graph *graph, int i, nn_value dy, nn_value *gradient) {
     (void)graph, (void)i;
     gradient[0] = gradient[1] = dy;
 }
-static const nn_op eltwise_add_op = {.name = "add", .kind = NN_KIND_ADD, .rowwise = true, .backward = eltwise_add_backward, .run = eltwise_add_run};
+static const nn_op eltwise_add_op = {
+    .name = "add", .kind = NN_KIND_ADD, .rowwise = true, .backward = eltwise_add_backward, .run = eltwise_add_run};
 
-DEIT_INTERNAL nn_value nn_add(nn_graph *graph, nn_value a, nn_value b) { return eltwise_pair(graph, &eltwise_add_op, a, b); }
+DEIT_INTERNAL nn_value nn_add(nn_graph *graph, nn_value a, nn_value b) {
+    return eltwise_pair(graph, &eltwise_add_op, a, b);
+}
 
 static void eltwise_average_loop(nn_worker *worker, int i, int64_t begin, int64_t end) {
     const nn_node *node = &worker->plan->graph->nodes[i];
@@ -73,18 +86,25 @@ static void eltwise_average_loop(nn_worker *worker, int i, int64_t begin, int64_
     float *y = nn_value_at(worker, i);
     for (int64_t j = begin; j < end; j++) y[j] = (a[j] + b[j]) / 2;
 }
-static void eltwise_average_run(nn_worker *worker, int i) { eltwise_share(worker, i, eltwise_average_loop); }
+static void eltwise_average_run(nn_worker *worker, int i) {
+    eltwise_share(worker, i, eltwise_average_loop);
+}
 static void eltwise_half_loop(nn_worker *worker, int i, int64_t begin, int64_t end) {
     const float *dy = nn_value_at(worker, worker->plan->graph->nodes[i].input[0]);
     float *dx = nn_value_at(worker, i);
     for (int64_t j = begin; j < end; j++) dx[j] = dy[j] / 2;
 }
-static void eltwise_half_run(nn_worker *worker, int i) { eltwise_share(worker, i, eltwise_half_loop); }
+static void eltwise_half_run(nn_worker *worker, int i) {
+    eltwise_share(worker, i, eltwise_half_loop);
+}
 static const nn_op eltwise_half_op = {.name = "average gradient", .run = eltwise_half_run};
 static void eltwise_average_backward(nn_graph *graph, int i, nn_value dy, nn_value *gradient) {
     nn_node forward = graph->nodes[i];
     gradient[0] = gradient[1] = nn_add_node(graph, &eltwise_half_op, 1, &dy, forward.ndim, forward.dim);
 }
-static const nn_op eltwise_average_op = {.name = "average", .rowwise = true, .backward = eltwise_average_backward, .run = eltwise_average_run};
+static const nn_op eltwise_average_op = {
+    .name = "average", .rowwise = true, .backward = eltwise_average_backward, .run = eltwise_average_run};
 
-DEIT_INTERNAL nn_value nn_average(nn_graph *graph, nn_value a, nn_value b) { return eltwise_pair(graph, &eltwise_average_op, a, b); }
+DEIT_INTERNAL nn_value nn_average(nn_graph *graph, nn_value a, nn_value b) {
+    return eltwise_pair(graph, &eltwise_average_op, a, b);
+}

@@ -1,4 +1,5 @@
-/* Linear: y = x W^T + b. A matrix product of all rows at once; activation and residual sum ride along as post-operations. */
+/* Linear: y = x W^T + b. A matrix product of all rows at once; activation and residual sum ride along as
+ * post-operations. */
 #include "nn/internal.h"
 #include <string.h>
 
@@ -20,7 +21,8 @@ DEIT_INTERNAL nn_value nn_linear(nn_graph *graph, nn_value x, int64_t out, const
     if (y < 0) return -1;
     int weight = nn_add_param(graph, NN_INIT_NORMAL, 0, 2, (int64_t[]){out, in}, "%s.weight", prefix);
     int bias = nn_add_param(graph, NN_INIT_ZERO, 0, 1, &out, "%s.bias", prefix);
-    graph->nodes[y].n_params = 2, graph->nodes[y].param[LINEAR_WEIGHT] = weight, graph->nodes[y].param[LINEAR_BIAS] = bias;
+    graph->nodes[y].n_params = 2, graph->nodes[y].param[LINEAR_WEIGHT] = weight,
+    graph->nodes[y].param[LINEAR_BIAS] = bias;
     return y;
 }
 
@@ -34,17 +36,32 @@ static base_status linear_setup(nn_plan *plan, int i) {
     nn_kernel **kernel = nn_setup_alloc(plan, i, sizeof *kernel);
     if (!kernel) return BASE_ERROR;
     int64_t k = nn_node_cols(x), n = nn_node_cols(node);
-    nn_matmul m = {.m = nn_node_rows(node), .n = n, .k = k, .lda = k, .ldb = k, .ldc = n, .b_transposed = true, .a = nn_dnnl_type(x->dtype),
-                   .b = nn_dnnl_type(plan->options.precision), .c = nn_dnnl_type(node->dtype), .bias_param = node->param[LINEAR_BIAS],
-                   .pack_param = node->param[LINEAR_WEIGHT], .sum = node->sum, .gelu = node->gelu};
-    if (x->dtype != plan->options.precision) m.b = m.a; /* an f32 input, as the network's first value may be: f32 weights */
+    nn_matmul m = {.m = nn_node_rows(node),
+                   .n = n,
+                   .k = k,
+                   .lda = k,
+                   .ldb = k,
+                   .ldc = n,
+                   .b_transposed = true,
+                   .a = nn_dnnl_type(x->dtype),
+                   .b = nn_dnnl_type(plan->options.precision),
+                   .c = nn_dnnl_type(node->dtype),
+                   .bias_param = node->param[LINEAR_BIAS],
+                   .pack_param = node->param[LINEAR_WEIGHT],
+                   .sum = node->sum,
+                   .gelu = node->gelu};
+    if (x->dtype != plan->options.precision)
+        m.b = m.a; /* an f32 input, as the network's first value may be: f32 weights */
     nn_arg a = nn_arg_value(node->input[0], 0), c = nn_arg_value(i, 0);
     return nn_matmul_new(kernel, plan, &m, &a, NULL, &c, NULL);
 }
 
-static void linear_run(nn_worker *worker, int i) { nn_kernel_run(*(nn_kernel **)worker->plan->setup[i], worker, 0, NULL); }
+static void linear_run(nn_worker *worker, int i) {
+    nn_kernel_run(*(nn_kernel **)worker->plan->setup[i], worker, 0, NULL);
+}
 
-/* ---- Gradients ----------------------------------------------------------------------------------------------------- */
+/* ---- Gradients -----------------------------------------------------------------------------------------------------
+ */
 
 /* dx = dy W. inputs: dy [M, N]; W: [N, K] -> dx: [M, K] */
 static base_status linear_input_gradient_setup(nn_plan *plan, int i) {
@@ -52,33 +69,58 @@ static base_status linear_input_gradient_setup(nn_plan *plan, int i) {
     nn_kernel **kernel = nn_setup_alloc(plan, i, sizeof *kernel);
     if (!kernel) return BASE_ERROR;
     int64_t k = nn_node_cols(node), n = nn_node_cols(dy);
-    nn_matmul m = {.m = nn_node_rows(node), .n = k, .k = n, .lda = n, .ldb = k, .ldc = k, .a = dnnl_f32, .b = dnnl_f32, .c = dnnl_f32,
-                   .bias_param = -1, .pack_param = node->param[LINEAR_WEIGHT]};
+    nn_matmul m = {.m = nn_node_rows(node),
+                   .n = k,
+                   .k = n,
+                   .lda = n,
+                   .ldb = k,
+                   .ldc = k,
+                   .a = dnnl_f32,
+                   .b = dnnl_f32,
+                   .c = dnnl_f32,
+                   .bias_param = -1,
+                   .pack_param = node->param[LINEAR_WEIGHT]};
     nn_arg a = nn_arg_value(node->input[0], 0), c = nn_arg_value(i, 0);
     return nn_matmul_new(kernel, plan, &m, &a, NULL, &c, NULL);
 }
 
 /* dW = dy^T x, db = the columns of dy summed. inputs: x [M, K], dy [M, N] -> gradients of W [N, K], b [N] */
 static base_status linear_weight_gradient_setup(nn_plan *plan, int i) {
-    const nn_node *node = &plan->graph->nodes[i], *x = &plan->graph->nodes[node->input[0]], *dy = &plan->graph->nodes[node->input[1]];
+    const nn_node *node = &plan->graph->nodes[i], *x = &plan->graph->nodes[node->input[0]],
+                  *dy = &plan->graph->nodes[node->input[1]];
     nn_kernel **kernel = nn_setup_alloc(plan, i, sizeof *kernel);
     if (!kernel) return BASE_ERROR;
     int64_t k = nn_node_cols(x), n = nn_node_cols(dy);
-    nn_matmul m = {.m = n, .n = k, .k = nn_node_rows(x), .lda = n, .ldb = k, .ldc = k, .a_transposed = true, .a = dnnl_f32, .b = dnnl_f32,
-                   .c = dnnl_f32, .bias_param = -1, .pack_param = -1};
-    nn_arg a = nn_arg_value(node->input[1], 0), b = nn_arg_value(node->input[0], 0), c = nn_arg_gradient(node->param[LINEAR_WEIGHT]);
+    nn_matmul m = {.m = n,
+                   .n = k,
+                   .k = nn_node_rows(x),
+                   .lda = n,
+                   .ldb = k,
+                   .ldc = k,
+                   .a_transposed = true,
+                   .a = dnnl_f32,
+                   .b = dnnl_f32,
+                   .c = dnnl_f32,
+                   .bias_param = -1,
+                   .pack_param = -1};
+    nn_arg a = nn_arg_value(node->input[1], 0), b = nn_arg_value(node->input[0], 0),
+           c = nn_arg_gradient(node->param[LINEAR_WEIGHT]);
     return nn_matmul_new(kernel, plan, &m, &a, &b, &c, NULL);
 }
 
 static void linear_weight_gradient_run(nn_worker *worker, int i) {
     const nn_node *node = &worker->plan->graph->nodes[i], *dy = &worker->plan->graph->nodes[node->input[1]];
     linear_run(worker, i);
-    nn_sum_rows(nn_value_at(worker, node->input[1]), nn_gradient_at(worker, node->param[LINEAR_BIAS]), nn_node_rows(dy), nn_node_cols(dy));
+    nn_sum_rows(nn_value_at(worker, node->input[1]), nn_gradient_at(worker, node->param[LINEAR_BIAS]), nn_node_rows(dy),
+                nn_node_cols(dy));
 }
 
-static const nn_op linear_input_gradient_op = {.name = "linear gradient", .setup = linear_input_gradient_setup, .run = linear_run};
-static const nn_op linear_weight_gradient_op = {
-    .name = "linear weight gradient", .kind = NN_KIND_GRADIENT, .setup = linear_weight_gradient_setup, .run = linear_weight_gradient_run};
+static const nn_op linear_input_gradient_op = {
+    .name = "linear gradient", .setup = linear_input_gradient_setup, .run = linear_run};
+static const nn_op linear_weight_gradient_op = {.name = "linear weight gradient",
+                                                .kind = NN_KIND_GRADIENT,
+                                                .setup = linear_weight_gradient_setup,
+                                                .run = linear_weight_gradient_run};
 
 static void linear_backward(nn_graph *graph, int i, nn_value dy, nn_value *gradient) {
     nn_node forward = graph->nodes[i], x = graph->nodes[forward.input[0]];
@@ -92,5 +134,12 @@ static void linear_backward(nn_graph *graph, int i, nn_value dy, nn_value *gradi
     }
 }
 
-static const nn_op linear_op = {.name = "linear", .kind = NN_KIND_LINEAR, .rowwise = true, .reads_16bit = true, .makes_16bit = true,
-                                .flops = linear_flops, .backward = linear_backward, .setup = linear_setup, .run = linear_run};
+static const nn_op linear_op = {.name = "linear",
+                                .kind = NN_KIND_LINEAR,
+                                .rowwise = true,
+                                .reads_16bit = true,
+                                .makes_16bit = true,
+                                .flops = linear_flops,
+                                .backward = linear_backward,
+                                .setup = linear_setup,
+                                .run = linear_run};

@@ -41,10 +41,12 @@ static void loss_cross_entropy_gradient_run(nn_worker *worker, int i) {
     for (int64_t b = 0; b < batch; b++, z += classes, target += classes, dz += classes) {
         double lse = loss_log_sum_exp(z, classes), sum = 0;
         for (int64_t k = 0; k < classes; k++) sum += target[k];
-        for (int64_t k = 0; k < classes; k++) dz[k] = (float)(dloss * (exp(z[k] - lse) * sum - target[k]) / (double)batch);
+        for (int64_t k = 0; k < classes; k++)
+            dz[k] = (float)(dloss * (exp(z[k] - lse) * sum - target[k]) / (double)batch);
     }
 }
-static const nn_op loss_cross_entropy_gradient_op = {.name = "cross entropy gradient", .run = loss_cross_entropy_gradient_run};
+static const nn_op loss_cross_entropy_gradient_op = {.name = "cross entropy gradient",
+                                                     .run = loss_cross_entropy_gradient_run};
 
 static void loss_cross_entropy_backward(nn_graph *graph, int i, nn_value dy, nn_value *gradient) {
     nn_node forward = graph->nodes[i], logits = graph->nodes[forward.input[0]];
@@ -53,4 +55,5 @@ static void loss_cross_entropy_backward(nn_graph *graph, int i, nn_value dy, nn_
     gradient[1] = -1; /* targets are data */
 }
 
-static const nn_op loss_cross_entropy_op = {.name = "cross entropy", .backward = loss_cross_entropy_backward, .run = loss_cross_entropy_run};
+static const nn_op loss_cross_entropy_op = {
+    .name = "cross entropy", .backward = loss_cross_entropy_backward, .run = loss_cross_entropy_run};

@@ -1,4 +1,5 @@
-/* Layer norm over the last axis, and its gradient. Statistics are not kept: the backward computes them again from x, which it needs anyway. */
+/* Layer norm over the last axis, and its gradient. Statistics are not kept: the backward computes them again from x,
+ * which it needs anyway. */
 #include "nn/internal.h"
 #include <math.h>
 #include <string.h>
@@ -17,7 +18,8 @@ DEIT_INTERNAL nn_value nn_layer_norm(nn_graph *graph, nn_value x, float eps, con
     int64_t dim = nn_node_cols(&from);
     nn_value y = nn_add_node(graph, &norm_op, 1, &x, from.ndim, from.dim);
     if (y < 0) return -1;
-    int weight = nn_add_param(graph, NN_INIT_ONE, 0, 1, &dim, "%s.weight", prefix), bias = nn_add_param(graph, NN_INIT_ZERO, 0, 1, &dim, "%s.bias", prefix);
+    int weight = nn_add_param(graph, NN_INIT_ONE, 0, 1, &dim, "%s.weight", prefix),
+        bias = nn_add_param(graph, NN_INIT_ZERO, 0, 1, &dim, "%s.bias", prefix);
     nn_node *node = &graph->nodes[y];
     node->n_params = 2, node->param[0] = weight, node->param[1] = bias, node->real = eps;
     return y;
@@ -36,7 +38,8 @@ static void norm_share(int64_t rows, int threads, int thread, int64_t *begin, in
 
 static void norm_run(nn_worker *worker, int i) {
     const nn_node *node = &worker->plan->graph->nodes[i];
-    const float *x = nn_value_at(worker, node->input[0]), *gamma = nn_small_at(worker, node->param[0]), *beta = nn_small_at(worker, node->param[1]);
+    const float *x = nn_value_at(worker, node->input[0]), *gamma = nn_small_at(worker, node->param[0]),
+                *beta = nn_small_at(worker, node->param[1]);
     uint8_t *y = nn_value_at(worker, i);
     int64_t rows = nn_node_rows(node), cols = nn_node_cols(node);
     int threads = nn_threads(worker);
@@ -44,14 +47,16 @@ static void norm_run(nn_worker *worker, int i) {
     for (int t = 0; t < threads; t++) {
         int64_t begin, end;
         norm_share(rows, threads, t, &begin, &end);
-        nn_simd()->layer_norm(x + begin * cols, gamma, beta, y + (size_t)(begin * cols) * nn_type_size(node->dtype), node->dtype, end - begin, cols,
-                              node->real);
+        nn_simd()->layer_norm(x + begin * cols, gamma, beta, y + (size_t)(begin * cols) * nn_type_size(node->dtype),
+                              node->dtype, end - begin, cols, node->real);
     }
 }
 
 /* inputs: x, dy [M, D] -> dx; also the gradients of weight and bias.
- * dx = rstd (g - mean(g) - xhat mean(g xhat)), g = dy gamma; dgamma = sum dy xhat; dbeta = sum dy. In double, in a fixed order. */
-static void norm_gradient_row(const float *x, const float *dy, const float *gamma, float eps, int64_t cols, float *dx, double *dgamma, double *dbeta) {
+ * dx = rstd (g - mean(g) - xhat mean(g xhat)), g = dy gamma; dgamma = sum dy xhat; dbeta = sum dy. In double, in a
+ * fixed order. */
+static void norm_gradient_row(const float *x, const float *dy, const float *gamma, float eps, int64_t cols, float *dx,
+                              double *dgamma, double *dbeta) {
     double sum = 0, square = 0, sum_g = 0, sum_gx = 0;
     for (int64_t d = 0; d < cols; d++) sum += x[d];
     double mean = sum / (double)cols;
@@ -63,7 +68,8 @@ static void norm_gradient_row(const float *x, const float *dy, const float *gamm
         dgamma[d] += dy[d] * hat, dbeta[d] += dy[d];
     }
     sum_g /= (double)cols, sum_gx /= (double)cols;
-    for (int64_t d = 0; d < cols; d++) dx[d] = (float)(rstd * ((double)dy[d] * gamma[d] - sum_g - (x[d] - mean) * rstd * sum_gx));
+    for (int64_t d = 0; d < cols; d++)
+        dx[d] = (float)(rstd * ((double)dy[d] * gamma[d] - sum_g - (x[d] - mean) * rstd * sum_gx));
 }
 
 static base_status norm_gradient_setup(nn_plan *plan, int i) {
@@ -74,8 +80,10 @@ static base_status norm_gradient_setup(nn_plan *plan, int i) {
 
 static void norm_gradient_run(nn_worker *worker, int i) {
     const nn_node *node = &worker->plan->graph->nodes[i];
-    const float *x = nn_value_at(worker, node->input[0]), *dy = nn_value_at(worker, node->input[1]), *gamma = nn_small_at(worker, node->param[0]);
-    float *dx = nn_value_at(worker, i), *dgamma = nn_gradient_at(worker, node->param[0]), *dbeta = nn_gradient_at(worker, node->param[1]);
+    const float *x = nn_value_at(worker, node->input[0]), *dy = nn_value_at(worker, node->input[1]),
+                *gamma = nn_small_at(worker, node->param[0]);
+    float *dx = nn_value_at(worker, i), *dgamma = nn_gradient_at(worker, node->param[0]),
+          *dbeta = nn_gradient_at(worker, node->param[1]);
     int64_t rows = nn_node_rows(node), cols = nn_node_cols(node);
     int threads = nn_threads(worker);
 #pragma omp parallel for num_threads(threads) if (threads > 1) schedule(static)
@@ -89,7 +97,8 @@ static void norm_gradient_run(nn_worker *worker, int i) {
     }
     for (int64_t d = 0; d < cols; d++) {
         double g = 0, b = 0;
-        for (int t = 0; t < threads; t++) g += ((double *)nn_scratch_at(worker, t))[d], b += ((double *)nn_scratch_at(worker, t))[cols + d];
+        for (int t = 0; t < threads; t++)
+            g += ((double *)nn_scratch_at(worker, t))[d], b += ((double *)nn_scratch_at(worker, t))[cols + d];
         dgamma[d] = (float)g, dbeta[d] = (float)b;
     }
 }
@@ -107,4 +116,9 @@ static void norm_backward(nn_graph *graph, int i, nn_value dy, nn_value *gradien
     node->n_params = forward.n_params, node->real = forward.real;
 }
 
-static const nn_op norm_op = {.name = "layer norm", .rowwise = true, .makes_16bit = true, .backward = norm_backward, .setup = norm_setup, .run = norm_run};
+static const nn_op norm_op = {.name = "layer norm",
+                              .rowwise = true,
+                              .makes_16bit = true,
+                              .backward = norm_backward,
+                              .setup = norm_setup,
+                              .run = norm_run};

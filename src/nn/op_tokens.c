@@ -1,5 +1,6 @@
-/* Tokens: an image cut into patches, projected, with class and distillation tokens before them and positions added; and taking tokens out
- * again. Parameters of nn_tokens in order: cls_token, pos_embed, (dist_token), patch_embed.proj.weight, .bias. */
+/* Tokens: an image cut into patches, projected, with class and distillation tokens before them and positions added; and
+ * taking tokens out again. Parameters of nn_tokens in order: cls_token, pos_embed, (dist_token),
+ * patch_embed.proj.weight, .bias. */
 #include "nn/internal.h"
 #include <string.h>
 
@@ -19,8 +20,9 @@ DEIT_INTERNAL nn_value nn_tokens(nn_graph *graph, nn_value x, int64_t patch, int
     const nn_node *image = &graph->nodes[x];
     int64_t channels = image->dim[1], rows = image->dim[2], cols = image->dim[3];
     if (image->ndim != 4 || patch < 1 || rows % patch || cols % patch)
-        return nn_graph_fail(graph, "patches of %lld pixels do not tile an image of %lld x %lld; choose a multiple of %lld", (long long)patch, (long long)cols,
-                             (long long)rows, (long long)patch);
+        return nn_graph_fail(graph,
+                             "patches of %lld pixels do not tile an image of %lld x %lld; choose a multiple of %lld",
+                             (long long)patch, (long long)cols, (long long)rows, (long long)patch);
     int64_t tokens = extra + rows / patch * (cols / patch);
     nn_value y = nn_add_node(graph, &tokens_op, 1, &x, 3, (int64_t[]){graph->batch, tokens, dim});
     if (y < 0) return -1;
@@ -28,12 +30,14 @@ DEIT_INTERNAL nn_value nn_tokens(nn_graph *graph, nn_value x, int64_t patch, int
     int positions = nn_add_param(graph, NN_INIT_NORMAL, 0, 3, (int64_t[]){1, tokens, dim}, "pos_embed");
     int distillation = extra > 1 ? nn_add_param(graph, NN_INIT_NORMAL, 0, 3, (int64_t[]){1, 1, dim}, "dist_token") : -1;
     int64_t fan_in = channels * patch * patch;
-    int weight = nn_add_param(graph, NN_INIT_UNIFORM_FAN_IN, fan_in, 4, (int64_t[]){dim, channels, patch, patch}, "patch_embed.proj.weight");
+    int weight = nn_add_param(graph, NN_INIT_UNIFORM_FAN_IN, fan_in, 4, (int64_t[]){dim, channels, patch, patch},
+                              "patch_embed.proj.weight");
     int bias = nn_add_param(graph, NN_INIT_UNIFORM_FAN_IN, fan_in, 1, &dim, "patch_embed.proj.bias");
     nn_node *node = &graph->nodes[y];
     node->attr[0] = patch, node->attr[1] = extra;
     node->n_params = extra > 1 ? 5 : 4;
-    node->param[TOKENS_CLASS] = class_token, node->param[TOKENS_POSITIONS] = positions, node->param[TOKENS_WEIGHT] = weight;
+    node->param[TOKENS_CLASS] = class_token, node->param[TOKENS_POSITIONS] = positions,
+    node->param[TOKENS_WEIGHT] = weight;
     node->param[TOKENS_BIAS] = bias, node->param[TOKENS_DISTILLATION] = distillation;
     return y;
 }
@@ -44,7 +48,8 @@ static double tokens_flops(const nn_graph *graph, const nn_node *node) {
 }
 
 /* One patch row: y: [C, patch, patch] of patch (i, j) of x: [C, H, W]. */
-static void tokens_patch(const float *x, int64_t channels, int64_t rows, int64_t cols, int64_t patch, int64_t i, int64_t j, float *y) {
+static void tokens_patch(const float *x, int64_t channels, int64_t rows, int64_t cols, int64_t patch, int64_t i,
+                         int64_t j, float *y) {
     for (int64_t c = 0; c < channels; c++)
         for (int64_t r = 0; r < patch; r++, y += patch)
             memcpy(y, x + (c * rows + i * patch + r) * cols + j * patch, (size_t)patch * sizeof(float));
@@ -58,7 +63,8 @@ static void tokens_patches(const float *x, const nn_node *image, int64_t patch, 
     for (int64_t i = 0; i < down; i++)
         for (int64_t j = 0; j < across; j++) {
             int64_t p = i * across + j;
-            if (type == NN_F32) tokens_patch(x, channels, rows, cols, patch, i, j, (float *)y + p * size);
+            if (type == NN_F32)
+                tokens_patch(x, channels, rows, cols, patch, i, j, (float *)y + p * size);
             else {
                 tokens_patch(x, channels, rows, cols, patch, i, j, row);
                 nn_simd()->to_bf16(row, (uint16_t *)y + p * size, size);
@@ -71,16 +77,27 @@ static base_status tokens_setup_new(nn_plan *plan, int i) {
     const nn_node *image = &plan->graph->nodes[node->input[0]];
     tokens_setup *setup = nn_setup_alloc(plan, i, sizeof *setup);
     if (!setup) return BASE_ERROR;
-    int64_t extra = node->attr[1], patches = node->dim[1] - extra, dim = node->dim[2], size = image->dim[1] * node->attr[0] * node->attr[0];
+    int64_t extra = node->attr[1], patches = node->dim[1] - extra, dim = node->dim[2],
+            size = image->dim[1] * node->attr[0] * node->attr[0];
     setup->patch_type = plan->options.precision;
     setup->patch_bytes = ((size_t)(patches * size) * nn_type_size(setup->patch_type) + 63) / 64 * 64;
     nn_want_small(plan, node->param[TOKENS_CLASS]);
     nn_want_small(plan, node->param[TOKENS_POSITIONS]);
     if (extra > 1) nn_want_small(plan, node->param[TOKENS_DISTILLATION]);
     nn_want_scratch(plan, setup->patch_bytes);
-    nn_matmul m = {.m = patches, .n = dim, .k = size, .lda = size, .ldb = size, .ldc = dim, .b_transposed = true, .a = nn_dnnl_type(setup->patch_type),
-                   .b = nn_dnnl_type(setup->patch_type), .c = nn_dnnl_type(node->dtype), .bias_param = node->param[TOKENS_BIAS],
-                   .pack_param = node->param[TOKENS_WEIGHT], .add = true};
+    nn_matmul m = {.m = patches,
+                   .n = dim,
+                   .k = size,
+                   .lda = size,
+                   .ldb = size,
+                   .ldc = dim,
+                   .b_transposed = true,
+                   .a = nn_dnnl_type(setup->patch_type),
+                   .b = nn_dnnl_type(setup->patch_type),
+                   .c = nn_dnnl_type(node->dtype),
+                   .bias_param = node->param[TOKENS_BIAS],
+                   .pack_param = node->param[TOKENS_WEIGHT],
+                   .add = true};
     nn_arg a = nn_arg_caller(0), c = nn_arg_caller(1), d = nn_arg_caller(2);
     return nn_matmul_new(&setup->project, plan, &m, &a, NULL, &c, &d);
 }
@@ -93,12 +110,14 @@ static void tokens_run(nn_worker *worker, int i) {
     uint8_t *patches = nn_scratch_at(worker, 0);
     for (int64_t b = 0; b < node->dim[0]; b++) {
         float *y = (float *)nn_value_at(worker, i) + b * node->dim[1] * dim;
-        tokens_patches((const float *)nn_value_at(worker, node->input[0]) + b * pixels, image, node->attr[0], patches, setup->patch_type);
+        tokens_patches((const float *)nn_value_at(worker, node->input[0]) + b * pixels, image, node->attr[0], patches,
+                       setup->patch_type);
         for (int64_t t = 0; t < extra; t++) {
             const float *token = nn_small_at(worker, node->param[t ? TOKENS_DISTILLATION : TOKENS_CLASS]);
             for (int64_t d = 0; d < dim; d++) y[t * dim + d] = token[d] + positions[t * dim + d];
         }
-        nn_kernel_run(setup->project, worker, 0, (void *[]){patches, y + extra * dim, (void *)(uintptr_t)(positions + extra * dim)});
+        nn_kernel_run(setup->project, worker, 0,
+                      (void *[]){patches, y + extra * dim, (void *)(uintptr_t)(positions + extra * dim)});
     }
 }
 
@@ -110,12 +129,24 @@ static base_status tokens_gradient_setup(nn_plan *plan, int i) {
     const nn_node *image = &plan->graph->nodes[node->input[0]], *dy = &plan->graph->nodes[node->input[1]];
     tokens_setup *setup = nn_setup_alloc(plan, i, sizeof *setup);
     if (!setup) return BASE_ERROR;
-    int64_t patches = dy->dim[1] - node->attr[1], dim = dy->dim[2], size = image->dim[1] * node->attr[0] * node->attr[0];
+    int64_t patches = dy->dim[1] - node->attr[1], dim = dy->dim[2],
+            size = image->dim[1] * node->attr[0] * node->attr[0];
     setup->patch_bytes = (size_t)(patches * size) * sizeof(float);
     nn_want_scratch(plan, setup->patch_bytes);
     /* dW [D, size] += dy^T [D, P] patches [P, size], an image at a time */
-    nn_matmul m = {.m = dim, .n = size, .k = patches, .lda = dim, .ldb = size, .ldc = size, .a_transposed = true, .a = dnnl_f32, .b = dnnl_f32,
-                   .c = dnnl_f32, .bias_param = -1, .pack_param = -1, .sum = true};
+    nn_matmul m = {.m = dim,
+                   .n = size,
+                   .k = patches,
+                   .lda = dim,
+                   .ldb = size,
+                   .ldc = size,
+                   .a_transposed = true,
+                   .a = dnnl_f32,
+                   .b = dnnl_f32,
+                   .c = dnnl_f32,
+                   .bias_param = -1,
+                   .pack_param = -1,
+                   .sum = true};
     nn_arg a = nn_arg_caller(0), b = nn_arg_caller(1), c = nn_arg_gradient(node->param[TOKENS_WEIGHT]);
     return nn_matmul_new(&setup->weight_gradient, plan, &m, &a, &b, &c, NULL);
 }
@@ -125,7 +156,8 @@ static void tokens_gradient_run(nn_worker *worker, int i) {
     const nn_node *node = &graph->nodes[i], *image = &graph->nodes[node->input[0]], *dy = &graph->nodes[node->input[1]];
     const tokens_setup *setup = worker->plan->setup[i];
     int64_t extra = node->attr[1], tokens = dy->dim[1], dim = dy->dim[2], pixels = nn_node_count(image) / image->dim[0];
-    float *positions = nn_gradient_at(worker, node->param[TOKENS_POSITIONS]), *bias = nn_gradient_at(worker, node->param[TOKENS_BIAS]);
+    float *positions = nn_gradient_at(worker, node->param[TOKENS_POSITIONS]),
+          *bias = nn_gradient_at(worker, node->param[TOKENS_BIAS]);
     float *weight = nn_gradient_at(worker, node->param[TOKENS_WEIGHT]);
     memset(positions, 0, (size_t)(tokens * dim) * sizeof(float));
     memset(weight, 0, (size_t)graph->params[node->param[TOKENS_WEIGHT]].count * sizeof(float));
@@ -134,12 +166,14 @@ static void tokens_gradient_run(nn_worker *worker, int i) {
     for (int64_t b = 0; b < image->dim[0]; b++) {
         const float *g = (const float *)nn_value_at(worker, node->input[1]) + b * tokens * dim;
         for (int64_t j = 0; j < tokens * dim; j++) positions[j] += g[j];
-        tokens_patches((const float *)nn_value_at(worker, node->input[0]) + b * pixels, image, node->attr[0], patches, NN_F32);
+        tokens_patches((const float *)nn_value_at(worker, node->input[0]) + b * pixels, image, node->attr[0], patches,
+                       NN_F32);
         nn_kernel_run(setup->weight_gradient, worker, 0, (void *[]){(void *)(uintptr_t)(g + extra * dim), patches});
     }
     /* A token's gradient is that of its position; the bias's that of all patch positions together. */
     memcpy(nn_gradient_at(worker, node->param[TOKENS_CLASS]), positions, (size_t)dim * sizeof(float));
-    if (extra > 1) memcpy(nn_gradient_at(worker, node->param[TOKENS_DISTILLATION]), positions + dim, (size_t)dim * sizeof(float));
+    if (extra > 1)
+        memcpy(nn_gradient_at(worker, node->param[TOKENS_DISTILLATION]), positions + dim, (size_t)dim * sizeof(float));
     for (int64_t t = extra; t < tokens; t++)
         for (int64_t d = 0; d < dim; d++) bias[d] += positions[t * dim + d];
 }
@@ -162,12 +196,15 @@ static void tokens_backward(nn_graph *graph, int i, nn_value dy, nn_value *gradi
 static const nn_op tokens_op = {
     .name = "tokens", .flops = tokens_flops, .backward = tokens_backward, .setup = tokens_setup_new, .run = tokens_run};
 
-/* ---- Taking tokens out: [B, T, D] -> [B, D] of token attr[0], or [B, n, D] of the first n ------------------------- */
+/* ---- Taking tokens out: [B, T, D] -> [B, D] of token attr[0], or [B, n, D] of the first n -------------------------
+ */
 
 static void tokens_select_run(nn_worker *worker, int i) {
     const nn_node *node = &worker->plan->graph->nodes[i], *x = &worker->plan->graph->nodes[node->input[0]];
-    size_t size = nn_type_size(node->dtype), row = (size_t)(nn_node_count(node) / node->dim[0]) * size, stride = (size_t)(x->dim[1] * x->dim[2]) * size;
-    const uint8_t *from = (const uint8_t *)nn_value_at(worker, node->input[0]) + (size_t)(node->attr[0] * x->dim[2]) * size;
+    size_t size = nn_type_size(node->dtype), row = (size_t)(nn_node_count(node) / node->dim[0]) * size,
+           stride = (size_t)(x->dim[1] * x->dim[2]) * size;
+    const uint8_t *from =
+        (const uint8_t *)nn_value_at(worker, node->input[0]) + (size_t)(node->attr[0] * x->dim[2]) * size;
     uint8_t *to = nn_value_at(worker, i);
     for (int64_t b = 0; b < node->dim[0]; b++) memcpy(to + (size_t)b * row, from + (size_t)b * stride, row);
 }
@@ -179,7 +216,8 @@ static void tokens_spread_run(nn_worker *worker, int i) { /* the gradient of sel
     float *dx = nn_value_at(worker, i);
     memset(dx, 0, (size_t)nn_node_count(node) * sizeof(float));
     for (int64_t b = 0; b < node->dim[0]; b++)
-        memcpy(dx + b * stride + node->attr[0] * node->dim[2], dy + b * node->dim[2], (size_t)node->dim[2] * sizeof(float));
+        memcpy(dx + b * stride + node->attr[0] * node->dim[2], dy + b * node->dim[2],
+               (size_t)node->dim[2] * sizeof(float));
 }
 
 static const nn_op tokens_spread_op = {.name = "select gradient", .run = tokens_spread_run};
@@ -190,12 +228,14 @@ static void tokens_select_backward(nn_graph *graph, int i, nn_value dy, nn_value
     if (gradient[0] >= 0) graph->nodes[gradient[0]].attr[0] = forward.attr[0];
 }
 
-static const nn_op tokens_select_op = {.name = "select", .kind = NN_KIND_SELECT, .backward = tokens_select_backward, .run = tokens_select_run};
+static const nn_op tokens_select_op = {
+    .name = "select", .kind = NN_KIND_SELECT, .backward = tokens_select_backward, .run = tokens_select_run};
 
 DEIT_INTERNAL nn_value nn_select_token(nn_graph *graph, nn_value x, int64_t token) {
     if (x < 0) return -1;
     nn_node from = graph->nodes[x];
-    if (from.ndim != 3 || token < 0 || token >= from.dim[1]) return nn_graph_fail(graph, "select: no token %lld", (long long)token);
+    if (from.ndim != 3 || token < 0 || token >= from.dim[1])
+        return nn_graph_fail(graph, "select: no token %lld", (long long)token);
     nn_value y = nn_add_node(graph, &tokens_select_op, 1, &x, 2, (int64_t[]){from.dim[0], from.dim[2]});
     if (y >= 0) graph->nodes[y].attr[0] = token;
     return y;

@@ -61,7 +61,8 @@ DEIT_INTERNAL void nn_param_init(const nn_param *param, int index, uint64_t seed
 }
 
 DEIT_INTERNAL void nn_params_init(nn_params *params, uint64_t seed) {
-    for (int i = 0; i < params->count; i++) nn_param_init(&params->params[i], i, seed, params->values + params->params[i].offset);
+    for (int i = 0; i < params->count; i++)
+        nn_param_init(&params->params[i], i, seed, params->values + params->params[i].offset);
 }
 
 static base_status params_read(void *user, int index, const nn_param *param, float *out) {
@@ -70,9 +71,12 @@ static base_status params_read(void *user, int index, const nn_param *param, flo
     return BASE_OK;
 }
 
-DEIT_INTERNAL nn_source nn_params_source(nn_params *params) { return (nn_source){params_read, params}; }
+DEIT_INTERNAL nn_source nn_params_source(nn_params *params) {
+    return (nn_source){params_read, params};
+}
 
-/* Uniform with the standard deviation of initial weights, a few operations a number: what is timed does not depend on them. */
+/* Uniform with the standard deviation of initial weights, a few operations a number: what is timed does not depend on
+ * them. */
 static base_status params_noise(void *user, int index, const nn_param *param, float *out) {
     (void)user;
     for (int64_t i = 0; i < param->count; i++) {
@@ -83,4 +87,6 @@ static base_status params_noise(void *user, int index, const nn_param *param, fl
     return BASE_OK;
 }
 
-DEIT_INTERNAL nn_source nn_noise_source(void) { return (nn_source){params_noise, NULL}; }
+DEIT_INTERNAL nn_source nn_noise_source(void) {
+    return (nn_source){params_noise, NULL};
+}

@@ -1,9 +1,11 @@
-/* The passes: each takes the graph a step from what was written towards what runs. In order: dead, narrow, fuse, precision, arena. */
+/* The passes: each takes the graph a step from what was written towards what runs. In order: dead, narrow, fuse,
+ * precision, arena. */
 #include "nn/internal.h"
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- Dead nodes: what neither an output nor a gradient needs ------------------------------------------------------- */
+/* ---- Dead nodes: what neither an output nor a gradient needs -------------------------------------------------------
+ */
 
 /* Keeps the nodes marked in `live`, in order, and renumbers. */
 static void passes_keep(nn_graph *graph, const bool *live, int *renumbered) {
@@ -33,19 +35,23 @@ DEIT_INTERNAL void nn_pass_dead(nn_graph *graph) {
     passes_keep(graph, live, renumbered);
 }
 
-/* ---- Narrow: rows that nobody reads are not computed (inference) --------------------------------------------------- */
+/* ---- Narrow: rows that nobody reads are not computed (inference) ---------------------------------------------------
+ */
 
-/* A classifier reads one or two leading tokens of the last block. want[i]: how many leading tokens of value i are read. Walking from the
- * end, an operator that works row by row passes its want on; attention needs all keys and values, so the want ends there as its number of
- * queries. Where a narrowed operator meets a full value, a select of the leading tokens is put between. */
+/* A classifier reads one or two leading tokens of the last block. want[i]: how many leading tokens of value i are read.
+ * Walking from the end, an operator that works row by row passes its want on; attention needs all keys and values, so
+ * the want ends there as its number of queries. Where a narrowed operator meets a full value, a select of the leading
+ * tokens is put between. */
 static void passes_wants(const nn_graph *graph, int64_t *want) {
     for (int i = 0; i < graph->n_outputs; i++) want[graph->outputs[i]] = INT64_MAX;
     for (int i = graph->n_nodes - 1; i >= 0; i--) {
         const nn_node *node = &graph->nodes[i];
         for (int j = 0; j < node->n_inputs; j++) {
             int64_t wanted = INT64_MAX;
-            if (node->op->kind == NN_KIND_SELECT && node->ndim == 2) wanted = node->attr[0] + 1;
-            else if (node->op->rowwise && node->ndim == 3) wanted = want[i];
+            if (node->op->kind == NN_KIND_SELECT && node->ndim == 2)
+                wanted = node->attr[0] + 1;
+            else if (node->op->rowwise && node->ndim == 3)
+                wanted = want[i];
             if (wanted > want[node->input[j]]) want[node->input[j]] = wanted;
         }
     }
@@ -62,7 +68,8 @@ DEIT_INTERNAL base_status nn_pass_narrow(nn_graph *graph) {
     graph->n_nodes = 0;
     for (int i = 0; i < n; i++) {
         nn_node node = old[i];
-        bool narrows = node.ndim == 3 && (node.op->rowwise || node.op->kind == NN_KIND_ATTENTION) && want[i] < node.dim[1];
+        bool narrows =
+            node.ndim == 3 && (node.op->rowwise || node.op->kind == NN_KIND_ATTENTION) && want[i] < node.dim[1];
         for (int j = 0; j < node.n_inputs; j++) node.input[j] = renumbered[node.input[j]];
         if (narrows) node.dim[1] = want[i];
         for (int j = 0; narrows && node.op->rowwise && j < node.n_inputs; j++) {
@@ -81,7 +88,8 @@ DEIT_INTERNAL base_status nn_pass_narrow(nn_graph *graph) {
     return BASE_OK;
 }
 
-/* ---- Fuse --------------------------------------------------------------------------------------------------------- */
+/* ---- Fuse ---------------------------------------------------------------------------------------------------------
+ */
 
 /* How often a value is read behind node `after`. */
 static int passes_uses(const nn_graph *graph, int value, int after) {
@@ -101,13 +109,16 @@ static void passes_replace(nn_graph *graph, int i, int v) {
         if (graph->outputs[j] == i) graph->outputs[j] = v;
 }
 
-/* linear -> gelu, and linear -> add in place. Both destroy what they fuse over: the value before the activation, and the other operand of
- * the sum. So they are legal only where this is the last use: in training the backward's use forbids by itself what it must. */
+/* linear -> gelu, and linear -> add in place. Both destroy what they fuse over: the value before the activation, and
+ * the other operand of the sum. So they are legal only where this is the last use: in training the backward's use
+ * forbids by itself what it must. */
 static bool passes_fuse_one(nn_graph *graph, int i) {
     nn_node *node = &graph->nodes[i];
     if (node->op->kind == NN_KIND_GELU) {
         nn_node *linear = &graph->nodes[node->input[0]];
-        if (linear->op->kind != NN_KIND_LINEAR || linear->gelu || linear->sum || passes_uses(graph, node->input[0], node->input[0]) > 1) return false;
+        if (linear->op->kind != NN_KIND_LINEAR || linear->gelu || linear->sum ||
+            passes_uses(graph, node->input[0], node->input[0]) > 1)
+            return false;
         linear->gelu = true;
         passes_replace(graph, i, node->input[0]);
         return true;
@@ -116,8 +127,11 @@ static bool passes_fuse_one(nn_graph *graph, int i) {
     for (int side = 0; side < 2; side++) {
         int l = node->input[side], r = node->input[1 - side];
         nn_node *linear = &graph->nodes[l];
-        if (l == r || linear->op->kind != NN_KIND_LINEAR || linear->gelu || linear->sum || linear->n_inputs != 1) continue;
-        if (passes_uses(graph, l, l) > 1 || passes_uses(graph, r, l) > 1 || r > l || graph->nodes[r].op->kind == NN_KIND_INPUT) continue;
+        if (l == r || linear->op->kind != NN_KIND_LINEAR || linear->gelu || linear->sum || linear->n_inputs != 1)
+            continue;
+        if (passes_uses(graph, l, l) > 1 || passes_uses(graph, r, l) > 1 || r > l ||
+            graph->nodes[r].op->kind == NN_KIND_INPUT)
+            continue;
         linear->input[linear->n_inputs++] = r;
         linear->sum = true, linear->alias = r;
         passes_replace(graph, i, l);
@@ -133,9 +147,11 @@ DEIT_INTERNAL void nn_pass_fuse(nn_graph *graph) {
         if (graph->nodes[i].sum) graph->nodes[i].alias = graph->nodes[i].input[graph->nodes[i].n_inputs - 1];
 }
 
-/* ---- Precision: which values are stored as bf16 -------------------------------------------------------------------- */
+/* ---- Precision: which values are stored as bf16 --------------------------------------------------------------------
+ */
 
-/* bf16 where whoever makes it can and everyone who reads it does; the residual stream, the logits and what losses read stay f32. */
+/* bf16 where whoever makes it can and everyone who reads it does; the residual stream, the logits and what losses read
+ * stay f32. */
 DEIT_INTERNAL void nn_pass_precision(nn_graph *graph, nn_dtype precision) {
     if (precision != NN_BF16) return;
     for (int i = 0; i < graph->n_nodes; i++) {
@@ -144,17 +160,20 @@ DEIT_INTERNAL void nn_pass_precision(nn_graph *graph, nn_dtype precision) {
         for (int k = 0; k < graph->n_outputs; k++) small &= graph->outputs[k] != i;
         for (int k = i + 1; small && k < graph->n_nodes; k++)
             for (int j = 0; j < graph->nodes[k].n_inputs; j++)
-                if (graph->nodes[k].input[j] == i) small &= graph->nodes[k].op->reads_16bit && !(graph->nodes[k].sum && j == graph->nodes[k].n_inputs - 1);
+                if (graph->nodes[k].input[j] == i)
+                    small &=
+                        graph->nodes[k].op->reads_16bit && !(graph->nodes[k].sum && j == graph->nodes[k].n_inputs - 1);
         node->dtype = small ? NN_BF16 : NN_F32;
     }
 }
 
-/* ---- Arena: values that are not alive together share storage ------------------------------------------------------- */
+/* ---- Arena: values that are not alive together share storage -------------------------------------------------------
+ */
 
 typedef struct {
     int node, first, last; /* steps at which it is written and last read, both included */
     size_t bytes, offset;
-    bool saved;            /* the node's saved numbers, not its value */
+    bool saved; /* the node's saved numbers, not its value */
 } passes_block;
 
 static int passes_root(const nn_graph *graph, int i) {
@@ -201,8 +220,11 @@ static int passes_blocks(nn_graph *graph, passes_block *blocks) {
         nn_node *node = &graph->nodes[i];
         node->bytes = ((size_t)nn_node_count(node) * nn_type_size(node->dtype) + 63) / 64 * 64;
         int first = node->op->kind == NN_KIND_INPUT ? 0 : i;
-        if (node->alias < 0) blocks[n++] = (passes_block){.node = i, .first = first, .last = node->last_use, .bytes = node->bytes};
-        if (node->saved) blocks[n++] = (passes_block){i, i, node->last_use, ((size_t)node->saved * sizeof(float) + 63) / 64 * 64, 0, true};
+        if (node->alias < 0)
+            blocks[n++] = (passes_block){.node = i, .first = first, .last = node->last_use, .bytes = node->bytes};
+        if (node->saved)
+            blocks[n++] =
+                (passes_block){i, i, node->last_use, ((size_t)node->saved * sizeof(float) + 63) / 64 * 64, 0, true};
     }
     return n;
 }
@@ -217,8 +239,10 @@ DEIT_INTERNAL base_status nn_pass_arena(nn_graph *graph, size_t *bytes) {
         passes_block *block = &blocks[i];
         block->offset = passes_place(blocks, i, block);
         if (block->offset + block->bytes > *bytes) *bytes = block->offset + block->bytes;
-        if (block->saved) graph->nodes[block->node].saved_offset = block->offset;
-        else graph->nodes[block->node].offset = block->offset;
+        if (block->saved)
+            graph->nodes[block->node].saved_offset = block->offset;
+        else
+            graph->nodes[block->node].offset = block->offset;
     }
     for (int i = 0; i < graph->n_nodes; i++) graph->nodes[i].offset = graph->nodes[passes_root(graph, i)].offset;
     base_free(blocks);

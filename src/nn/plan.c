@@ -1,15 +1,21 @@
-/* Plans: a graph made runnable. nn_plan_new runs the passes, sets the operators up and allocates; nn_plan_refresh packs weights; nn_run runs. */
+/* Plans: a graph made runnable. nn_plan_new runs the passes, sets the operators up and allocates; nn_plan_refresh packs
+ * weights; nn_run runs. */
 #include "nn/internal.h"
 #include <math.h>
 #include <omp.h>
 #include <pthread.h>
 #include <string.h>
 
-DEIT_INTERNAL size_t nn_type_size(nn_dtype type) { return type == NN_BF16 ? 2 : 4; }
+DEIT_INTERNAL size_t nn_type_size(nn_dtype type) {
+    return type == NN_BF16 ? 2 : 4;
+}
 
-/* ---- What operators ask for while they are set up, and read while they run ----------------------------------------- */
+/* ---- What operators ask for while they are set up, and read while they run -----------------------------------------
+ */
 
-DEIT_INTERNAL void *nn_setup_alloc(nn_plan *plan, int node, size_t bytes) { return plan->setup[node] = base_arena_alloc(&plan->arena, bytes); }
+DEIT_INTERNAL void *nn_setup_alloc(nn_plan *plan, int node, size_t bytes) {
+    return plan->setup[node] = base_arena_alloc(&plan->arena, bytes);
+}
 DEIT_INTERNAL void nn_want_small(nn_plan *plan, int param) {
     if (plan->small_offset[param] >= 0) return;
     plan->small_offset[param] = plan->small_size;
@@ -19,20 +25,28 @@ DEIT_INTERNAL void nn_want_scratch(nn_plan *plan, size_t bytes) {
     bytes = (bytes + 63) / 64 * 64;
     if (plan->scratch_bytes < bytes) plan->scratch_bytes = bytes;
 }
-DEIT_INTERNAL void *nn_value_at(const nn_worker *worker, int node) { return worker->value[node]; }
+DEIT_INTERNAL void *nn_value_at(const nn_worker *worker, int node) {
+    return worker->value[node];
+}
 DEIT_INTERNAL float *nn_saved_at(const nn_worker *worker, int node) {
     return (float *)(worker->arena + worker->plan->graph->nodes[node].saved_offset);
 }
-DEIT_INTERNAL const float *nn_small_at(const nn_worker *worker, int param) { return worker->plan->small + worker->plan->small_offset[param]; }
+DEIT_INTERNAL const float *nn_small_at(const nn_worker *worker, int param) {
+    return worker->plan->small + worker->plan->small_offset[param];
+}
 DEIT_INTERNAL float *nn_gradient_at(const nn_worker *worker, int param) {
     const nn_params *params = worker->plan->options.params;
     return params->gradients + params->params[param].offset;
 }
-static size_t plan_thread_bytes(const nn_plan *plan) { return plan->scratch_bytes + plan->kernel_scratch; }
+static size_t plan_thread_bytes(const nn_plan *plan) {
+    return plan->scratch_bytes + plan->kernel_scratch;
+}
 DEIT_INTERNAL void *nn_scratch_at(const nn_worker *worker, int thread) {
     return worker->arena + worker->plan->value_bytes + (size_t)thread * plan_thread_bytes(worker->plan);
 }
-DEIT_INTERNAL int nn_threads(const nn_worker *worker) { return worker->plan->options.threads; }
+DEIT_INTERNAL int nn_threads(const nn_worker *worker) {
+    return worker->plan->options.threads;
+}
 
 DEIT_INTERNAL void nn_kernel_run(const nn_kernel *kernel, nn_worker *worker, int thread, void *const *pointers) {
     int context = worker->index * worker->plan->options.threads + thread;
@@ -53,7 +67,8 @@ DEIT_INTERNAL void nn_kernel_run(const nn_kernel *kernel, nn_worker *worker, int
     dnnl_primitive_execute(kernel->primitive, worker->stream[thread], kernel->n_args, exec);
 }
 
-/* ---- Workers: plain threads that wait for a run --------------------------------------------------------------------- */
+/* ---- Workers: plain threads that wait for a run ---------------------------------------------------------------------
+ */
 
 typedef struct nn_team {
     pthread_mutex_t lock;
@@ -68,7 +83,9 @@ typedef struct nn_team {
     float *const *outputs;
 } nn_team;
 
-static int64_t plan_item(const nn_graph *graph, int node) { return nn_node_count(&graph->nodes[node]) / graph->nodes[node].dim[0]; }
+static int64_t plan_item(const nn_graph *graph, int node) {
+    return nn_node_count(&graph->nodes[node]) / graph->nodes[node].dim[0];
+}
 
 /* One graph batch: images begin .. begin + n - 1 of the run. */
 static void plan_run_batch(nn_worker *worker, const nn_team *run, int64_t begin, int64_t n) {
@@ -90,9 +107,11 @@ static void plan_run_batch(nn_worker *worker, const nn_team *run, int64_t begin,
         if (graph->nodes[i].op->run) graph->nodes[i].op->run(worker, i);
     for (int k = 0; k < graph->n_outputs; k++) {
         int node = graph->outputs[k];
-        bool whole = graph->nodes[node].dim[0] != graph->batch || graph->nodes[node].ndim == 1; /* a loss: one for the batch */
+        bool whole =
+            graph->nodes[node].dim[0] != graph->batch || graph->nodes[node].ndim == 1; /* a loss: one for the batch */
         int64_t item = whole ? nn_node_count(&graph->nodes[node]) : plan_item(graph, node);
-        memcpy(run->outputs[k] + (whole ? 0 : begin * item), worker->value[node], (size_t)((whole ? 1 : n) * item) * sizeof(float));
+        memcpy(run->outputs[k] + (whole ? 0 : begin * item), worker->value[node],
+               (size_t)((whole ? 1 : n) * item) * sizeof(float));
     }
 }
 
@@ -135,7 +154,8 @@ static base_status plan_start_team(nn_plan *plan) {
     team->thread = base_arena_alloc(&plan->arena, (size_t)plan->options.workers * sizeof *team->thread);
     if (!team->thread) return BASE_ERROR;
     for (int i = 1; i < plan->options.workers; i++, team->started++)
-        if (pthread_create(&team->thread[i], NULL, plan_thread, &plan->workers[i])) return base_fail("could not start worker thread %d of %d", i, plan->options.workers);
+        if (pthread_create(&team->thread[i], NULL, plan_thread, &plan->workers[i]))
+            return base_fail("could not start worker thread %d of %d", i, plan->options.workers);
     return BASE_OK;
 }
 
@@ -154,7 +174,8 @@ static void plan_stop_team(nn_team *team) {
 DEIT_INTERNAL base_status nn_run(nn_plan *plan, int64_t n, const float *const *inputs, float *const *outputs) {
     nn_team *team = plan->team;
     if (plan->graph->trains && n != plan->graph->batch)
-        return base_fail("a training plan made for a batch of %lld was given %lld images", (long long)plan->graph->batch, (long long)n);
+        return base_fail("a training plan made for a batch of %lld was given %lld images",
+                         (long long)plan->graph->batch, (long long)n);
     int before = omp_get_max_threads();
     omp_set_num_threads(plan->options.threads);
     pthread_mutex_lock(&team->lock);
@@ -171,13 +192,16 @@ DEIT_INTERNAL base_status nn_run(nn_plan *plan, int64_t n, const float *const *i
     return BASE_OK;
 }
 
-/* ---- Making ----------------------------------------------------------------------------------------------------------- */
+/* ---- Making
+ * ----------------------------------------------------------------------------------------------------------- */
 
 static base_status plan_passes(nn_plan *plan) {
     nn_graph *graph = plan->graph;
     BASE_TRY(nn_graph_status(graph));
-    if (graph->trains && plan->options.precision != NN_F32) return base_fail("training in bf16 is not offered: use f32");
-    if (graph->trains && !plan->options.params) return base_fail("a training plan needs a parameter store with gradients");
+    if (graph->trains && plan->options.precision != NN_F32)
+        return base_fail("training in bf16 is not offered: use f32");
+    if (graph->trains && !plan->options.params)
+        return base_fail("a training plan needs a parameter store with gradients");
     if (graph->trains && plan->options.workers != 1) return base_fail("a training plan runs with one worker");
     graph->flops = nn_graph_flops(graph);
     nn_pass_dead(graph);
@@ -193,12 +217,15 @@ static base_status plan_setup(nn_plan *plan) {
     plan->small_offset = base_arena_alloc(&plan->arena, ((size_t)graph->n_params + 1) * sizeof *plan->small_offset);
     if (!plan->setup || !plan->small_offset) return BASE_ERROR;
     for (int i = 0; i < graph->n_params; i++) plan->small_offset[i] = -1;
-    if (plan->options.share) plan->packs = plan->options.share->packs;
-    else plan->packs = base_calloc(1, sizeof *plan->packs);
+    if (plan->options.share)
+        plan->packs = plan->options.share->packs;
+    else
+        plan->packs = base_calloc(1, sizeof *plan->packs);
     if (!plan->packs) return BASE_ERROR;
     plan->packs->references++;
     for (int i = 0; i < graph->n_nodes; i++)
-        if (graph->nodes[i].op->setup) BASE_TRY(base_fail_in(graph->nodes[i].op->setup(plan, i), "node %d, %s", i, graph->nodes[i].op->name));
+        if (graph->nodes[i].op->setup)
+            BASE_TRY(base_fail_in(graph->nodes[i].op->setup(plan, i), "node %d, %s", i, graph->nodes[i].op->name));
     for (nn_kernel *kernel = plan->kernels; kernel; kernel = kernel->next)
         if (plan->kernel_scratch < kernel->scratch) plan->kernel_scratch = (kernel->scratch + 63) / 64 * 64;
     plan->arena_bytes = plan->value_bytes + plan_thread_bytes(plan) * (size_t)plan->options.threads;
@@ -216,10 +243,13 @@ static size_t plan_new_packs(const nn_plan *plan) {
 static base_status plan_check_memory(const nn_plan *plan) {
     base_machine machine;
     base_machine_read(&machine);
-    size_t needed = plan_new_packs(plan) + plan->arena_bytes * (size_t)plan->options.workers + (size_t)plan->small_size * sizeof(float);
+    size_t needed = plan_new_packs(plan) + plan->arena_bytes * (size_t)plan->options.workers +
+                    (size_t)plan->small_size * sizeof(float);
     if (needed <= machine.memory_free) return BASE_OK;
-    return base_fail("a batch of %lld images in %d worker%s needs %.1f GB of memory, %.1f GB are free; use a smaller batch", (long long)plan->graph->batch,
-                     plan->options.workers, plan->options.workers > 1 ? "s" : "", (double)needed * 1e-9, (double)machine.memory_free * 1e-9);
+    return base_fail(
+        "a batch of %lld images in %d worker%s needs %.1f GB of memory, %.1f GB are free; use a smaller batch",
+        (long long)plan->graph->batch, plan->options.workers, plan->options.workers > 1 ? "s" : "",
+        (double)needed * 1e-9, (double)machine.memory_free * 1e-9);
 }
 
 static base_status plan_allocate(nn_plan *plan) {
@@ -248,7 +278,9 @@ static base_status plan_allocate(nn_plan *plan) {
 static base_status plan_make(nn_plan *plan) {
     if (!nn_engine()) return base_fail("oneDNN could not make a CPU engine");
     if (plan->options.precision == NN_BF16 && !nn_has_bf16())
-        return base_fail("bf16 is not in this CPU's instruction set (oneDNN uses %s; avx512_core_bf16 or avx2_vnni_2 is needed): use f32", nn_isa_name());
+        return base_fail("bf16 is not in this CPU's instruction set (oneDNN uses %s; avx512_core_bf16 or avx2_vnni_2 "
+                         "is needed): use f32",
+                         nn_isa_name());
     BASE_TRY(plan_passes(plan));
     BASE_TRY(plan_setup(plan));
     BASE_TRY(plan_check_memory(plan));
@@ -270,8 +302,10 @@ DEIT_INTERNAL base_status nn_plan_new(nn_plan **out, nn_graph *graph, const nn_p
     omp_set_num_threads(plan->options.threads);
     base_status status = plan_make(plan);
     omp_set_num_threads(before);
-    if (status) nn_plan_free(plan);
-    else *out = plan;
+    if (status)
+        nn_plan_free(plan);
+    else
+        *out = plan;
     return status;
 }
 
@@ -306,22 +340,29 @@ DEIT_INTERNAL void nn_plan_free(nn_plan *plan) {
     base_free(plan);
 }
 
-DEIT_INTERNAL const nn_graph *nn_plan_graph(const nn_plan *plan) { return plan->graph; }
+DEIT_INTERNAL const nn_graph *nn_plan_graph(const nn_plan *plan) {
+    return plan->graph;
+}
 
 DEIT_INTERNAL void nn_plan_memory(const nn_plan *plan, size_t *weights, size_t *activations) {
     *weights = (size_t)plan->small_size * sizeof(float);
-    for (nn_pack *pack = plan->options.share ? NULL : plan->packs->first; pack; pack = pack->next) *weights += pack->bytes;
+    for (nn_pack *pack = plan->options.share ? NULL : plan->packs->first; pack; pack = pack->next)
+        *weights += pack->bytes;
     *activations = plan->arena_bytes * (size_t)plan->options.workers;
 }
 
-/* ---- Weights ---------------------------------------------------------------------------------------------------------- */
+/* ---- Weights
+ * ---------------------------------------------------------------------------------------------------------- */
 
 static base_status plan_refresh_param(nn_plan *plan, int index, nn_source source, float *buffer) {
     const nn_param *param = &plan->graph->params[index];
     BASE_TRY(source.read(source.user, index, param, buffer));
     int64_t bad = nn_first_not_finite(buffer, param->count);
-    if (bad >= 0) return base_fail("tensor %s: element %lld is %f, not a finite number; the weights are damaged", param->name, (long long)bad, (double)buffer[bad]);
-    if (plan->small_offset[index] >= 0) memcpy(plan->small + plan->small_offset[index], buffer, (size_t)param->count * sizeof(float));
+    if (bad >= 0)
+        return base_fail("tensor %s: element %lld is %f, not a finite number; the weights are damaged", param->name,
+                         (long long)bad, (double)buffer[bad]);
+    if (plan->small_offset[index] >= 0)
+        memcpy(plan->small + plan->small_offset[index], buffer, (size_t)param->count * sizeof(float));
     for (nn_pack *pack = plan->packs->first; pack; pack = pack->next)
         if (pack->param == index) BASE_TRY(nn_pack_fill(pack, buffer));
     return BASE_OK;
@@ -329,7 +370,8 @@ static base_status plan_refresh_param(nn_plan *plan, int index, nn_source source
 
 DEIT_INTERNAL base_status nn_plan_refresh(nn_plan *plan, nn_source source) {
     int64_t most = 1;
-    for (int i = 0; i < plan->graph->n_params; i++) most = plan->graph->params[i].count > most ? plan->graph->params[i].count : most;
+    for (int i = 0; i < plan->graph->n_params; i++)
+        most = plan->graph->params[i].count > most ? plan->graph->params[i].count : most;
     float *buffer = base_malloc((size_t)most * sizeof(float));
     if (!buffer) return BASE_ERROR;
     int before = omp_get_max_threads(), threads = plan->options.workers * plan->options.threads;

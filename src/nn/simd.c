@@ -1,5 +1,5 @@
-/* Loops of our own, written once with GCC's vectors of 16 numbers and compiled for several instruction sets; the machine picks at run time.
- * A narrower machine splits the 16 numbers over more registers. */
+/* Loops of our own, written once with GCC's vectors of 16 numbers and compiled for several instruction sets; the
+ * machine picks at run time. A narrower machine splits the 16 numbers over more registers. */
 #include "nn/internal.h"
 #include <math.h>
 #include <string.h>
@@ -7,7 +7,8 @@
 #include <immintrin.h>
 #endif
 
-/* The inlined helpers pass vectors by value; no call with them remains for the ABI to matter. (Not popped: GCC warns at the unit's end.) */
+/* The inlined helpers pass vectors by value; no call with them remains for the ABI to matter. (Not popped: GCC warns at
+ * the unit's end.) */
 #pragma GCC diagnostic ignored "-Wpsabi"
 
 typedef float simd_f32 __attribute__((vector_size(64), aligned(4), may_alias));
@@ -17,23 +18,30 @@ typedef uint16_t simd_u16 __attribute__((vector_size(32), aligned(2), may_alias)
 #define SIMD_INLINE static inline __attribute__((always_inline))
 
 /* The functions of a set, from the loops before it. */
-#define SIMD_TABLE                                                                                                                         \
-    static void SIMD(layer_norm)(const float *x, const float *gamma, const float *beta, void *y, nn_dtype type, int64_t rows, int64_t cols, \
-                                 float eps) {                                                                                              \
-        if (type == NN_F32) SIMD(layer_norm_body)(x, gamma, beta, y, NN_F32, rows, cols, eps);                                             \
-        else SIMD(layer_norm_body)(x, gamma, beta, y, NN_BF16, rows, cols, eps);                                                           \
-    }                                                                                                                                      \
-    static void SIMD(softmax)(float *s, int64_t ld, void *p, nn_dtype type, int64_t p_ld, float *lse, float *inverse, int64_t rows,        \
-                              int64_t cols, float scale) {                                                                                 \
-        if (type == NN_F32) SIMD(softmax_body)(s, ld, p, NN_F32, p_ld, lse, inverse, rows, cols, scale);                                   \
-        else SIMD(softmax_body)(s, ld, p, NN_BF16, p_ld, lse, inverse, rows, cols, scale);                                                 \
-    }                                                                                                                                      \
-    static void SIMD(scale_rows)(const float *x, int64_t x_ld, const float *factor, void *y, nn_dtype type, int64_t y_ld, int64_t rows,    \
-                                 int64_t cols) {                                                                                           \
-        if (type == NN_F32) SIMD(scale_rows_body)(x, x_ld, factor, y, NN_F32, y_ld, rows, cols);                                           \
-        else SIMD(scale_rows_body)(x, x_ld, factor, y, NN_BF16, y_ld, rows, cols);                                                         \
-    }                                                                                                                                      \
-    static const nn_simd_table SIMD(table) = {SIMD(layer_norm), SIMD(softmax), SIMD(scale_rows), SIMD(gelu), SIMD(gelu_backward), SIMD(to_bf16)};
+#define SIMD_TABLE                                                                                                     \
+    static void SIMD(layer_norm)(const float *x, const float *gamma, const float *beta, void *y, nn_dtype type,        \
+                                 int64_t rows, int64_t cols, float eps) {                                              \
+        if (type == NN_F32)                                                                                            \
+            SIMD(layer_norm_body)(x, gamma, beta, y, NN_F32, rows, cols, eps);                                         \
+        else                                                                                                           \
+            SIMD(layer_norm_body)(x, gamma, beta, y, NN_BF16, rows, cols, eps);                                        \
+    }                                                                                                                  \
+    static void SIMD(softmax)(float *s, int64_t ld, void *p, nn_dtype type, int64_t p_ld, float *lse, float *inverse,  \
+                              int64_t rows, int64_t cols, float scale) {                                               \
+        if (type == NN_F32)                                                                                            \
+            SIMD(softmax_body)(s, ld, p, NN_F32, p_ld, lse, inverse, rows, cols, scale);                               \
+        else                                                                                                           \
+            SIMD(softmax_body)(s, ld, p, NN_BF16, p_ld, lse, inverse, rows, cols, scale);                              \
+    }                                                                                                                  \
+    static void SIMD(scale_rows)(const float *x, int64_t x_ld, const float *factor, void *y, nn_dtype type,            \
+                                 int64_t y_ld, int64_t rows, int64_t cols) {                                           \
+        if (type == NN_F32)                                                                                            \
+            SIMD(scale_rows_body)(x, x_ld, factor, y, NN_F32, y_ld, rows, cols);                                       \
+        else                                                                                                           \
+            SIMD(scale_rows_body)(x, x_ld, factor, y, NN_BF16, y_ld, rows, cols);                                      \
+    }                                                                                                                  \
+    static const nn_simd_table SIMD(table) = {SIMD(layer_norm), SIMD(softmax),       SIMD(scale_rows),                 \
+                                              SIMD(gelu),       SIMD(gelu_backward), SIMD(to_bf16)};
 
 #define SIMD(name) simd_base_##name
 #define SIMD_BITS 128
@@ -84,9 +92,12 @@ DEIT_INTERNAL const nn_simd_table *nn_simd(void) {
     const nn_simd_table *table = __atomic_load_n(&chosen, __ATOMIC_ACQUIRE);
     if (table) return table;
     int isa = (int)dnnl_get_effective_cpu_isa();
-    if ((isa & dnnl_cpu_isa_avx512_core) == dnnl_cpu_isa_avx512_core) table = &simd_avx512_table;
-    else if ((isa & dnnl_cpu_isa_avx2) == dnnl_cpu_isa_avx2) table = &simd_avx2_table;
-    else table = &simd_base_table;
+    if ((isa & dnnl_cpu_isa_avx512_core) == dnnl_cpu_isa_avx512_core)
+        table = &simd_avx512_table;
+    else if ((isa & dnnl_cpu_isa_avx2) == dnnl_cpu_isa_avx2)
+        table = &simd_avx2_table;
+    else
+        table = &simd_base_table;
     __atomic_store_n(&chosen, table, __ATOMIC_RELEASE);
     return table;
 #else
@@ -94,7 +105,8 @@ DEIT_INTERNAL const nn_simd_table *nn_simd(void) {
 #endif
 }
 
-/* The columns of x [rows, cols] summed into out [cols], in double, blocks of columns that fit registers; in a fixed order. */
+/* The columns of x [rows, cols] summed into out [cols], in double, blocks of columns that fit registers; in a fixed
+ * order. */
 DEIT_INTERNAL void nn_sum_rows(const float *x, float *out, int64_t rows, int64_t cols) {
     for (int64_t c = 0; c < cols; c += 16) {
         double sum[16] = {0};

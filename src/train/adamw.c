@@ -3,7 +3,9 @@
 #include <math.h>
 #include <string.h>
 
-DEIT_INTERNAL train_adamw_options train_adamw_defaults(void) { return (train_adamw_options){5e-4, 0.9, 0.999, 1e-8, 0.05}; }
+DEIT_INTERNAL train_adamw_options train_adamw_defaults(void) {
+    return (train_adamw_options){5e-4, 0.9, 0.999, 1e-8, 0.05};
+}
 
 DEIT_INTERNAL bool train_decays(const nn_param *param) {
     return param->ndim >= 2 && strcmp(param->name, "pos_embed") && strcmp(param->name, "cls_token");
@@ -35,11 +37,13 @@ DEIT_INTERNAL void train_adamw_free(train_adamw *adamw) {
 DEIT_INTERNAL void train_adamw_step(train_adamw *adamw, const train_adamw_options *o) {
     double t = (double)++adamw->steps, root = sqrt(1 - pow(o->beta2, t));
     float rate = (float)(o->lr / (1 - pow(o->beta1, t))), beta1 = (float)o->beta1, beta2 = (float)o->beta2;
-    float first_share = (float)(1 - o->beta1), second_share = (float)(1 - o->beta2), inverse_root = (float)(1 / root), eps = (float)o->eps;
+    float first_share = (float)(1 - o->beta1), second_share = (float)(1 - o->beta2), inverse_root = (float)(1 / root),
+          eps = (float)o->eps;
     for (int i = 0; i < adamw->params->count; i++) {
         const nn_param *param = &adamw->params->params[i];
         float keep = train_decays(param) ? (float)(1 - o->lr * o->weight_decay) : 1;
-        float *value = adamw->params->values + param->offset, *m = adamw->first + param->offset, *v = adamw->second + param->offset;
+        float *value = adamw->params->values + param->offset, *m = adamw->first + param->offset,
+              *v = adamw->second + param->offset;
         const float *g = adamw->params->gradients + param->offset;
         for (int64_t j = 0; j < param->count; j++) {
             m[j] = beta1 * m[j] + first_share * g[j];

@@ -4,8 +4,8 @@
 
 #include "nn/nn.h"
 
-/* AdamW as PyTorch's: decoupled weight decay, bias-corrected moments. RECIPE: no decay on tensors of one dimension, pos_embed and cls_token;
- * dist_token is decayed, as in the authors' code. */
+/* AdamW as PyTorch's: decoupled weight decay, bias-corrected moments. RECIPE: no decay on tensors of one dimension,
+ * pos_embed and cls_token; dist_token is decayed, as in the authors' code. */
 typedef struct {
     double lr, beta1, beta2, eps, weight_decay;
 } train_adamw_options;

@@ -1,4 +1,5 @@
-/* A small test harness: TEST defines and registers; CHECK* record failures and go on; SKIP says why and leaves the test. */
+/* A small test harness: TEST defines and registers; CHECK* record failures and go on; SKIP says why and leaves the
+ * test. */
 #ifndef DEIT_TEST_H
 #define DEIT_TEST_H
 
@@ -24,7 +25,8 @@ static const char *test_skip;
     }                                                                                                                  \
     static void test_run_##id(void)
 
-#define TEST_FAIL(...) (test_bad++, fprintf(stderr, "%s:%d: ", __FILE__, __LINE__), fprintf(stderr, __VA_ARGS__), fputc('\n', stderr))
+#define TEST_FAIL(...)                                                                                                 \
+    (test_bad++, fprintf(stderr, "%s:%d: ", __FILE__, __LINE__), fprintf(stderr, __VA_ARGS__), fputc('\n', stderr))
 #define CHECK(condition)                                                                                               \
     do {                                                                                                               \
         if (!(condition)) TEST_FAIL("not true: %s", #condition);                                                       \
@@ -32,12 +34,12 @@ static const char *test_skip;
 #define CHECK_EQ_INT(a, b)                                                                                             \
     do {                                                                                                               \
         long long test_a = (long long)(a), test_b = (long long)(b);                                                    \
-        if (test_a != test_b) TEST_FAIL("%s is %lld, %s is %lld", #a, test_a, #b, test_b);                              \
+        if (test_a != test_b) TEST_FAIL("%s is %lld, %s is %lld", #a, test_a, #b, test_b);                             \
     } while (0)
 #define CHECK_STR_HAS(haystack, needle)                                                                                \
     do {                                                                                                               \
         const char *test_h = (haystack), *test_n = (needle);                                                           \
-        if (!test_h || !strstr(test_h, test_n)) TEST_FAIL("\"%s\" not in \"%s\"", test_n, test_h ? test_h : "(null)");  \
+        if (!test_h || !strstr(test_h, test_n)) TEST_FAIL("\"%s\" not in \"%s\"", test_n, test_h ? test_h : "(null)"); \
     } while (0)
 #define CHECK_OK(expression)                                                                                           \
     do {                                                                                                               \
@@ -45,8 +47,10 @@ static const char *test_skip;
     } while (0)
 #define CHECK_FAIL_HAS(expression, part)                                                                               \
     do {                                                                                                               \
-        if (!(expression)) TEST_FAIL("%s did not fail", #expression);                                                  \
-        else CHECK_STR_HAS(base_message(), part);                                                                      \
+        if (!(expression))                                                                                             \
+            TEST_FAIL("%s did not fail", #expression);                                                                 \
+        else                                                                                                           \
+            CHECK_STR_HAS(base_message(), part);                                                                       \
     } while (0)
 #define SKIP(why)                                                                                                      \
     do {                                                                                                               \
@@ -63,9 +67,12 @@ static int test_main(int argc, char **argv) {
         if (!wanted) continue;
         test_bad = 0, test_skip = NULL;
         t->run();
-        if (test_bad) failed++, printf("FAIL %s\n", t->name);
-        else if (test_skip) skipped++, printf("skip %s: %s\n", t->name, test_skip);
-        else passed++, printf("ok   %s\n", t->name);
+        if (test_bad)
+            failed++, printf("FAIL %s\n", t->name);
+        else if (test_skip)
+            skipped++, printf("skip %s: %s\n", t->name, test_skip);
+        else
+            passed++, printf("ok   %s\n", t->name);
         fflush(stdout);
     }
     printf("%d passed, %d failed, %d skipped\n", passed, failed, skipped);

@@ -1,6 +1,7 @@
 /* deit.h: models and training as a host program sees them. */
 
-static const deit_options api_small = {.image = 48, .classes = 10, .vit = {.patch = 16, .dim = 32, .depth = 2, .heads = 2}, .seed = 3, .threads = 1};
+static const deit_options api_small = {
+    .image = 48, .classes = 10, .vit = {.patch = 16, .dim = 32, .depth = 2, .heads = 2}, .seed = 3, .threads = 1};
 
 static void api_pixels(uint8_t *rgb, int n) {
     for (int i = 0; i < n; i++) rgb[i] = (uint8_t)(base_splitmix64(1, (uint64_t)i) >> 56);
@@ -104,15 +105,23 @@ TEST(api_trains_and_saves) {
     int file = mkstemp(path);
     CHECK(file >= 0);
     close(file);
-    deit_train_options options = {.batch = BATCH, .threads = 1, .image = SIDE, .classes = 4, .seed = 1, .lr = 1e-3, .vit = {.patch = 8, .dim = 32, .depth = 1, .heads = 2}};
+    deit_train_options options = {.batch = BATCH,
+                                  .threads = 1,
+                                  .image = SIDE,
+                                  .classes = 4,
+                                  .seed = 1,
+                                  .lr = 1e-3,
+                                  .vit = {.patch = 8, .dim = 32, .depth = 1, .heads = 2}};
     static float images[BATCH * 3 * SIDE * SIDE], targets[BATCH * 4];
-    for (int i = 0; i < BATCH * 3 * SIDE * SIDE; i++) images[i] = (float)(base_splitmix64(2, (uint64_t)i) >> 40) / (1 << 23) - 1;
+    for (int i = 0; i < BATCH * 3 * SIDE * SIDE; i++)
+        images[i] = (float)(base_splitmix64(2, (uint64_t)i) >> 40) / (1 << 23) - 1;
     for (int i = 0; i < BATCH; i++) targets[i * 4 + i] = 1;
     deit_trainer *trainer = deit_trainer_open("vit", NULL, &options);
     CHECK(trainer != NULL);
     if (!trainer) return;
     float first = 0, last = 0;
-    for (int step = 0; step < 40; step++) CHECK_EQ_INT(deit_trainer_step(trainer, images, targets, 0, step ? &last : &first), DEIT_OK);
+    for (int step = 0; step < 40; step++)
+        CHECK_EQ_INT(deit_trainer_step(trainer, images, targets, 0, step ? &last : &first), DEIT_OK);
     CHECK(fabsf(first - logf(4)) < 0.2f);
     CHECK(last < 0.5f * first);
     CHECK_EQ_INT(deit_trainer_save(trainer, path), DEIT_OK);

@@ -1,10 +1,16 @@
-/* Golden logits: networks with weights computed from their tensors' names (tests/golden/make_golden.py of the reference says how), against
- * logits that PyTorch computed in float64. Also the tensor lists. DEIT_GOLDEN: another folder of the same shape; DEIT_GOLDEN_SALT: its salt. */
+/* Golden logits: networks with weights computed from their tensors' names (tests/golden/make_golden.py of the reference
+ * says how), against logits that PyTorch computed in float64. Also the tensor lists. DEIT_GOLDEN: another folder of the
+ * same shape; DEIT_GOLDEN_SALT: its salt. */
 
-/* ---- Probe weights ------------------------------------------------------------------------------------------------- */
+/* ---- Probe weights -------------------------------------------------------------------------------------------------
+ */
 
-static const char *probe_folder(void) { return getenv("DEIT_GOLDEN") ? getenv("DEIT_GOLDEN") : "tests/golden"; }
-static const char *probe_salt(void) { return getenv("DEIT_GOLDEN_SALT") ? getenv("DEIT_GOLDEN_SALT") : ""; }
+static const char *probe_folder(void) {
+    return getenv("DEIT_GOLDEN") ? getenv("DEIT_GOLDEN") : "tests/golden";
+}
+static const char *probe_salt(void) {
+    return getenv("DEIT_GOLDEN_SALT") ? getenv("DEIT_GOLDEN_SALT") : "";
+}
 
 static void probe_fill(const char *name, float *out, int64_t count, double scale, double offset) {
     char key[512];
@@ -20,10 +26,14 @@ static void probe_fill(const char *name, float *out, int64_t count, double scale
 static base_status probe_read(void *user, int index, const nn_param *param, float *out) {
     (void)user, (void)index;
     const char *leaf = strrchr(param->name, '.') ? strrchr(param->name, '.') + 1 : param->name;
-    if (!strcmp(leaf, "weight") && param->ndim == 1) probe_fill(param->name, out, param->count, 0.1, 1);
-    else if (!strcmp(leaf, "bias")) probe_fill(param->name, out, param->count, 0.1, 0);
-    else if (!strcmp(leaf, "cls_token") || !strcmp(leaf, "dist_token") || !strcmp(leaf, "pos_embed")) probe_fill(param->name, out, param->count, 0.2, 0);
-    else probe_fill(param->name, out, param->count, sqrt(3.0 / (double)(param->count / param->dim[0])), 0);
+    if (!strcmp(leaf, "weight") && param->ndim == 1)
+        probe_fill(param->name, out, param->count, 0.1, 1);
+    else if (!strcmp(leaf, "bias"))
+        probe_fill(param->name, out, param->count, 0.1, 0);
+    else if (!strcmp(leaf, "cls_token") || !strcmp(leaf, "dist_token") || !strcmp(leaf, "pos_embed"))
+        probe_fill(param->name, out, param->count, 0.2, 0);
+    else
+        probe_fill(param->name, out, param->count, sqrt(3.0 / (double)(param->count / param->dim[0])), 0);
     return BASE_OK;
 }
 static const nn_source probe_source = {probe_read, NULL};
@@ -58,18 +68,22 @@ static bool golden_find(const char *name, golden_row *row) {
     if (!file) return false;
     bool found = false;
     while (!found && fgets(line, sizeof line, file))
-        found = sscanf(line, "%95s %d %lf %lf %lf %lf %lf", row->name, &row->size, &row->parameters, &row->max_logit, &row->torch_error, &row->difference,
-                       &row->margin) == 7 && !strcmp(row->name, name);
+        found = sscanf(line, "%95s %d %lf %lf %lf %lf %lf", row->name, &row->size, &row->parameters, &row->max_logit,
+                       &row->torch_error, &row->difference, &row->margin) == 7 &&
+                !strcmp(row->name, name);
     fclose(file);
     return found;
 }
 
-/* ---- Running -------------------------------------------------------------------------------------------------------- */
+/* ---- Running --------------------------------------------------------------------------------------------------------
+ */
 
 static model_net *golden_net(const model_config *config, const model_options *options) {
     model_net *net = NULL;
-    if (model_net_new(&net, config, NULL, options)) TEST_FAIL("%s", base_message());
-    else if (nn_plan_refresh(net->plan, probe_source)) TEST_FAIL("%s", base_message());
+    if (model_net_new(&net, config, NULL, options))
+        TEST_FAIL("%s", base_message());
+    else if (nn_plan_refresh(net->plan, probe_source))
+        TEST_FAIL("%s", base_message());
     return net;
 }
 
@@ -91,20 +105,25 @@ static int golden_best(const float *y, int classes) {
     return best;
 }
 
-static void golden_check(const model_config *config, const golden_row *row, const float *golden, const model_options *options, int n) {
+static void golden_check(const model_config *config, const golden_row *row, const float *golden,
+                         const model_options *options, int n) {
     int size = config->image, classes = config->classes;
     model_net *net = golden_net(config, options);
     if (!net) return;
     size_t item = (size_t)3 * (size_t)size * (size_t)size;
-    float *two = probe_images(2, size), *x = malloc(sizeof(float) * item * (size_t)n), *y = malloc(sizeof(float) * (size_t)(n * classes));
+    float *two = probe_images(2, size), *x = malloc(sizeof(float) * item * (size_t)n),
+          *y = malloc(sizeof(float) * (size_t)(n * classes));
     for (int i = 0; i < n; i++) memcpy(x + (size_t)i * item, two + (size_t)(i & 1) * item, item * sizeof(float));
     CHECK_OK(model_net_run(net, n, x, y));
     double error = golden_error(y, golden, n, classes), bound = 2 * row->torch_error + 1e-6 * row->max_logit;
     if (options->precision == NN_BF16) bound = 0.05 * row->difference;
     if (!(error <= bound))
-        TEST_FAIL("%s %s batch %d micro %lld G %d T %d: error %.3g, at most %.3g allowed", config->name, options->precision ? "bf16" : "f32", n,
-                  (long long)net->micro_batch, net->workers, net->threads, error, bound);
-    else if (getenv("DEIT_TEST_VERBOSE")) printf("  %-34s %s n %d G %d T %d error %.3g = %.0f%% of bound\n", config->name, options->precision ? "bf16" : "f32", n, net->workers, net->threads, error, 100 * error / bound);
+        TEST_FAIL("%s %s batch %d micro %lld G %d T %d: error %.3g, at most %.3g allowed", config->name,
+                  options->precision ? "bf16" : "f32", n, (long long)net->micro_batch, net->workers, net->threads,
+                  error, bound);
+    else if (getenv("DEIT_TEST_VERBOSE"))
+        printf("  %-34s %s n %d G %d T %d error %.3g = %.0f%% of bound\n", config->name,
+               options->precision ? "bf16" : "f32", n, net->workers, net->threads, error, 100 * error / bound);
     for (int i = 0; i < n && row->margin > 0.1 * row->difference; i++)
         CHECK_EQ_INT(golden_best(y + i * classes, classes), golden_best(golden + (i & 1) * classes, classes));
     free(two), free(x), free(y);
@@ -135,8 +154,10 @@ static void golden_forward(const char *name) {
     }
     base_free(golden);
 }
-#define GOLDEN(name) \
-    TEST(golden_forward_##name) { golden_forward(#name); }
+#define GOLDEN(name)                                                                                                   \
+    TEST(golden_forward_##name) {                                                                                      \
+        golden_forward(#name);                                                                                         \
+    }
 GOLDEN(deit_tiny_patch16_224)
 GOLDEN(deit_small_patch16_224)
 GOLDEN(deit_base_patch16_224)
@@ -165,8 +186,11 @@ static void golden_tensors(const char *name) {
     while (fgets(line, sizeof line, file) && sscanf(line, "%255s %127s", tensor, shape) == 2) {
         char ours[128] = "";
         const nn_param *param = listed < nn_param_count(graph) ? nn_param_at(graph, listed) : NULL;
-        for (int i = 0, at = 0; param && i < param->ndim; i++) at += snprintf(ours + at, sizeof ours - (size_t)at, i ? "x%lld" : "%lld", (long long)param->dim[i]);
-        if (!param || strcmp(param->name, tensor) || strcmp(ours, shape)) TEST_FAIL("%s: tensor %d is %s %s, timm's is %s %s", name, listed, param ? param->name : "none", ours, tensor, shape);
+        for (int i = 0, at = 0; param && i < param->ndim; i++)
+            at += snprintf(ours + at, sizeof ours - (size_t)at, i ? "x%lld" : "%lld", (long long)param->dim[i]);
+        if (!param || strcmp(param->name, tensor) || strcmp(ours, shape))
+            TEST_FAIL("%s: tensor %d is %s %s, timm's is %s %s", name, listed, param ? param->name : "none", ours,
+                      tensor, shape);
         listed++;
     }
     CHECK_EQ_INT(listed, nn_param_count(graph));

@@ -76,7 +76,8 @@ TEST(repro_table5_agrees_with_the_networks) {
     for (int i = 0; i < table->n_claims; i++)
         for (int t = 1; t < table->claims[i].n; t++) {
             const repro_claim *claim = &table->claims[i];
-            CHECK(table->rows[claim->term[t - 1]].published[claim->column] > table->rows[claim->term[t]].published[claim->column]);
+            CHECK(table->rows[claim->term[t - 1]].published[claim->column] >
+                  table->rows[claim->term[t]].published[claim->column]);
         }
     repro_table_free(table);
 }
@@ -116,13 +117,17 @@ TEST(repro_table_says_which_line_is_wrong) {
     CHECK_OK(repro_table_parse(&table, "t", TEST_REPRO_HEAD TEST_REPRO_ROW));
     if (table) CHECK(table->n == 1 && table->rows[0].published[REPRO_REAL] < 0 && table->budget == 9);
     repro_table_free(table);
-    CHECK_FAIL_HAS(repro_table_parse(&table, "t", TEST_REPRO_HEAD "| A | m | 5M | 224 | 100 |\n"), "repro/t:10: expected 8 columns, found 5");
-    CHECK_FAIL_HAS(repro_table_parse(&table, "t", TEST_REPRO_HEAD "| A | m | 5M | 0 | 100 | 1 | 1 | 1 |\n"), "the image's side, found '0'");
-    CHECK_FAIL_HAS(repro_table_parse(&table, "t", TEST_REPRO_HEAD "| A | m | 5M | 224 | fast | 1 | 1 | 1 |\n"), "a number or -, found 'fast'");
+    CHECK_FAIL_HAS(repro_table_parse(&table, "t", TEST_REPRO_HEAD "| A | m | 5M | 224 | 100 |\n"),
+                   "repro/t:10: expected 8 columns, found 5");
+    CHECK_FAIL_HAS(repro_table_parse(&table, "t", TEST_REPRO_HEAD "| A | m | 5M | 0 | 100 | 1 | 1 | 1 |\n"),
+                   "the image's side, found '0'");
+    CHECK_FAIL_HAS(repro_table_parse(&table, "t", TEST_REPRO_HEAD "| A | m | 5M | 224 | fast | 1 | 1 | 1 |\n"),
+                   "a number or -, found 'fast'");
     CHECK_FAIL_HAS(repro_table_parse(&table, "t", "colour red\n"), "repro/t:1: 'colour' means nothing here");
     CHECK_FAIL_HAS(repro_table_parse(&table, "t", "command speed: deit\n"), "no column 'speed'");
     CHECK_FAIL_HAS(repro_table_parse(&table, "t", TEST_REPRO_HEAD), "'relative' names no row");
-    CHECK_FAIL_HAS(repro_table_parse(&table, "t", TEST_REPRO_HEAD TEST_REPRO_ROW "claim imagenet: A > B\n"), "no row 'B'");
+    CHECK_FAIL_HAS(repro_table_parse(&table, "t", TEST_REPRO_HEAD TEST_REPRO_ROW "claim imagenet: A > B\n"),
+                   "no row 'B'");
     CHECK_FAIL_HAS(repro_table_parse(&table, "t", ""), "'relative' names no row");
 }
 
@@ -168,7 +173,8 @@ TEST(repro_commands_are_filled) {
     const repro_name names[] = {{"model", "m"}, {"data", "/a b/it's"}, {"real", NULL}, {"labels", "l.txt"}};
     const char *text = "deit eval --model {model} --data {data}/val [--real {real}] [--labels {labels}] --json";
     CHECK_OK(repro_command_fill(text, names, 4, &arena, words));
-    CHECK(!strcmp(words[5], "/a b/it's/val") && !strcmp(words[6], "--labels") && !strcmp(words[8], "--json") && !words[9]);
+    CHECK(!strcmp(words[5], "/a b/it's/val") && !strcmp(words[6], "--labels") && !strcmp(words[8], "--json") &&
+          !words[9]);
     const char *line = repro_command_line(words, &arena);
     CHECK_STR_HAS(line, "./deit eval --model m --data '/a b/it'\\''s/val' --labels l.txt --json");
     CHECK_FAIL_HAS(repro_command_fill("deit eval --real {real}", names, 4, &arena, words), "no value for '{real}'");
@@ -187,7 +193,8 @@ TEST(repro_slow_machine_takes_fewer_samples) {
     CHECK(nets != NULL);
     if (!nets) return;
     nets[0].first = &small, nets[0].batch = 2, nets[1].first = &large, nets[1].batch = 1;
-    measure_pace unknown = {0}, fast = {1 / 300.0, 0.06, 3e-8}, slow = {1 / 30.0, 0.6, 3e-8}, hopeless = {1.0, 10, 3e-8};
+    measure_pace unknown = {0}, fast = {1 / 300.0, 0.06, 3e-8}, slow = {1 / 30.0, 0.6, 3e-8},
+                 hopeless = {1.0, 10, 3e-8};
     CHECK_EQ_INT(measure_repeats(&state, &unknown, nets, 2, 0, 0), 3);
     CHECK_EQ_INT(measure_repeats(&state, &fast, nets, 2, 0, 0), 3);
     CHECK(measure_repeats(&state, &slow, nets, 2, 0, 0) < 3);
@@ -212,7 +219,9 @@ static repro_report *test_repro_report(const repro_table *table) {
     if (!report) return NULL;
     report->table = table, report->options.precision = "f32", report->options.weights_dir = "/none";
     report->conditions = repro_conditions("f32", 2);
-    if (report_row(report, &table->rows[0]) || report_row(report, &table->rows[22]) || report_row(report, &table->rows[29])) return NULL;
+    if (report_row(report, &table->rows[0]) || report_row(report, &table->rows[22]) ||
+        report_row(report, &table->rows[29]))
+        return NULL;
     repro_result *r = &report->rows[1];
     r->cell[REPRO_IMAGES_PER_S] = (repro_cell){10.5, NULL, 0};
     r->images_per_s = (base_spread){10.5, 10, 11, 10, 11, 6}, r->percent_of_peak = (base_spread){90, 85, 95, 85, 95, 6};
@@ -255,7 +264,9 @@ TEST(repro_report_as_text_markdown_json) {
 static base_status test_repro_compare(const repro_table *table, const char *key, double value, base_text *out) {
     repro_report *report = test_repro_report(table);
     json_t *now = repro_report_json(report), *before = json_deep_copy(now);
-    if (key) json_object_set_new(json_object_get(json_array_get(json_object_get(before, "rows"), 1), "measured"), key, json_real(value));
+    if (key)
+        json_object_set_new(json_object_get(json_array_get(json_object_get(before, "rows"), 1), "measured"), key,
+                            json_real(value));
     char *text = json_dumps(before, 0), path[64];
     snprintf(path, sizeof path, "/tmp/deit-test-baseline-%d.json", (int)getpid());
     CHECK_OK(base_write_file(path, text, strlen(text)));

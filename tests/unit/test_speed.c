@@ -19,7 +19,8 @@ TEST(speed_samples_and_spreads) {
     for (int i = 0; i < 2; i++) {
         const eval_speed *s = &speed[i];
         CHECK_EQ_INT(s->images_per_s.n, 3);
-        CHECK(s->images_per_s.min > 0 && s->images_per_s.min <= s->images_per_s.median && s->images_per_s.median <= s->images_per_s.max);
+        CHECK(s->images_per_s.min > 0 && s->images_per_s.min <= s->images_per_s.median &&
+              s->images_per_s.median <= s->images_per_s.max);
         CHECK(s->peak_gflops > 0 && s->percent_of_peak.median > 0 && s->memory > 0 && s->gflop_per_image > 0);
         CHECK(fabs(s->ms_per_image * s->images_per_s.median - 1000) < 1e-6);
         CHECK_EQ_INT(s->workers * s->threads, 2);
@@ -47,7 +48,8 @@ TEST(speed_refuses) {
     eval_speed *speed = base_calloc(2, sizeof *speed);
     CHECK(speed != NULL);
     if (!speed) return;
-    const eval_speed_case none = {&a, NN_F32, MODEL_LATENCY, 0, 1}, huge = {&a, NN_F32, MODEL_LATENCY, (int64_t)1 << 30, 1};
+    const eval_speed_case none = {&a, NN_F32, MODEL_LATENCY, 0, 1},
+                          huge = {&a, NN_F32, MODEL_LATENCY, (int64_t)1 << 30, 1};
     CHECK_FAIL_HAS(eval_speed_measure(&none, 1, 1, 0, speed, NULL), "batch 0");
     CHECK_FAIL_HAS(eval_speed_measure(&huge, 1, 1, 0, speed, NULL), "use a smaller batch");
     const eval_speed_case mixed[] = {{&a, NN_F32, MODEL_LATENCY, 1, 1}, {&a, NN_F32, MODEL_LATENCY, 1, 2}};

@@ -1,4 +1,5 @@
-/* Training: gradients and optimizer steps of small networks against PyTorch's (tests/golden/train; make_train_golden.py of the reference). */
+/* Training: gradients and optimizer steps of small networks against PyTorch's (tests/golden/train; make_train_golden.py
+ * of the reference). */
 
 enum { TRAIN_BATCH = 4, TRAIN_CLASSES = 10 };
 
@@ -10,7 +11,8 @@ typedef struct {
 
 static model_config train_vit_config(void) {
     model_config config = model_vit();
-    config.image = 32, config.patch = 4, config.dim = 64, config.depth = 3, config.heads = 2, config.classes = TRAIN_CLASSES;
+    config.image = 32, config.patch = 4, config.dim = 64, config.depth = 3, config.heads = 2,
+    config.classes = TRAIN_CLASSES;
     return config;
 }
 
@@ -26,14 +28,16 @@ static void train_targets(float *targets) {
     for (int i = 0; i < TRAIN_BATCH; i++)
         for (int k = 0; k < TRAIN_CLASSES; k++) hot[i][k] = k == (7 * i + 3) % TRAIN_CLASSES ? 0.9 + 0.01 : 0.01;
     for (int i = 0; i < TRAIN_BATCH; i++)
-        for (int k = 0; k < TRAIN_CLASSES; k++) targets[i * TRAIN_CLASSES + k] = (float)(0.7 * hot[i][k] + 0.3 * hot[TRAIN_BATCH - 1 - i][k]);
+        for (int k = 0; k < TRAIN_CLASSES; k++)
+            targets[i * TRAIN_CLASSES + k] = (float)(0.7 * hot[i][k] + 0.3 * hot[TRAIN_BATCH - 1 - i][k]);
 }
 
 static base_status train_case_new(train_case *c, int threads) {
     memset(c, 0, sizeof *c);
     model_config config = train_vit_config();
     nn_graph *g = nn_graph_new(TRAIN_BATCH);
-    nn_value logits[MODEL_MAX_HEADS], x = nn_input(g, 3, (int64_t[]){3, config.image, config.image}), t = nn_input(g, 1, (int64_t[]){TRAIN_CLASSES});
+    nn_value logits[MODEL_MAX_HEADS], x = nn_input(g, 3, (int64_t[]){3, config.image, config.image}),
+                                      t = nn_input(g, 1, (int64_t[]){TRAIN_CLASSES});
     config.family->build(&config, g, x, logits);
     nn_value loss = nn_cross_entropy(g, logits[0], t);
     nn_output(g, loss);
@@ -43,7 +47,8 @@ static base_status train_case_new(train_case *c, int threads) {
         nn_graph_free(g);
         return status;
     }
-    for (int i = 0; i < c->params->count; i++) probe_read(NULL, i, &c->params->params[i], c->params->values + c->params->params[i].offset);
+    for (int i = 0; i < c->params->count; i++)
+        probe_read(NULL, i, &c->params->params[i], c->params->values + c->params->params[i].offset);
     c->images = probe_images(TRAIN_BATCH, config.image);
     train_targets(c->targets);
     nn_plan_options o = {.threads = threads, .params = c->params};
@@ -68,7 +73,8 @@ static void train_measure(const nn_param *param, const float *v, double *sum, do
     *l2 = sqrt(*l2);
 }
 
-/* Each tensor's l2 and sum / sqrt(n) within 3 f32 + 1e-6 of the l2 of all together. values: flat, as the parameter store. */
+/* Each tensor's l2 and sum / sqrt(n) within 3 f32 + 1e-6 of the l2 of all together. values: flat, as the parameter
+ * store. */
 static void train_compare(const char *file, FILE *f, const nn_params *params, const float *values) {
     char line[512], name[256];
     double sum, l2, first, last, f32, all = 0;
@@ -90,8 +96,10 @@ static void train_compare(const char *file, FILE *f, const nn_params *params, co
             }
             double our_sum, our_l2, n, bound = 3 * f32 + 1e-6 * sqrt(all);
             train_measure(param, values + param->offset, &our_sum, &our_l2, &n);
-            if (!(fabs(our_l2 - l2) <= bound)) TEST_FAIL("%s: %s: l2 %.9g, PyTorch %.9g, bound %.3g", file, name, our_l2, l2, bound);
-            if (!(fabs(our_sum - sum) / sqrt(n) <= bound)) TEST_FAIL("%s: %s: sum %.9g, PyTorch %.9g, bound %.3g", file, name, our_sum, sum, bound * sqrt(n));
+            if (!(fabs(our_l2 - l2) <= bound))
+                TEST_FAIL("%s: %s: l2 %.9g, PyTorch %.9g, bound %.3g", file, name, our_l2, l2, bound);
+            if (!(fabs(our_sum - sum) / sqrt(n) <= bound))
+                TEST_FAIL("%s: %s: sum %.9g, PyTorch %.9g, bound %.3g", file, name, our_sum, sum, bound * sqrt(n));
             rows++;
         }
     CHECK_EQ_INT(rows, params->count);
@@ -119,14 +127,20 @@ static void train_gradients(int threads) {
     fclose(f), fclose(grads);
     train_case_free(&c);
 }
-TEST(golden_train_vit_gradients) { train_gradients(2); }
-TEST(golden_train_vit_gradients_one_thread) { train_gradients(1); }
+TEST(golden_train_vit_gradients) {
+    train_gradients(2);
+}
+TEST(golden_train_vit_gradients_one_thread) {
+    train_gradients(1);
+}
 
 TEST(golden_train_vit_adamw) {
     FILE *f = train_open("vit.adamw.tsv");
     if (!f) SKIP("no golden/train");
     double loss[5], f32[5];
-    CHECK_EQ_INT(fscanf(f, "loss %lf %lf %lf %lf %lf f32 %lf %lf %lf %lf %lf", loss, loss + 1, loss + 2, loss + 3, loss + 4, f32, f32 + 1, f32 + 2, f32 + 3, f32 + 4), 10);
+    CHECK_EQ_INT(fscanf(f, "loss %lf %lf %lf %lf %lf f32 %lf %lf %lf %lf %lf", loss, loss + 1, loss + 2, loss + 3,
+                        loss + 4, f32, f32 + 1, f32 + 2, f32 + 3, f32 + 4),
+                 10);
     train_case c;
     train_adamw *adamw = NULL;
     train_adamw_options o = train_adamw_defaults();
@@ -136,7 +150,8 @@ TEST(golden_train_vit_adamw) {
     for (int step = 0; step < 5; step++) {
         float ours = 0;
         CHECK_OK(train_case_loss(&c, &ours));
-        if (!(fabs(ours - loss[step]) <= 3 * f32[step] + 1e-6)) TEST_FAIL("step %d: loss %.9g, PyTorch %.9g", step, ours, loss[step]);
+        if (!(fabs(ours - loss[step]) <= 3 * f32[step] + 1e-6))
+            TEST_FAIL("step %d: loss %.9g, PyTorch %.9g", step, ours, loss[step]);
         train_adamw_step(adamw, &o);
     }
     train_compare("vit.adamw.tsv", f, c.params, c.params->values);
