@@ -143,8 +143,7 @@ DEIT_INTERNAL uint64_t base_fnv1a64(const void *data, size_t size);
 DEIT_INTERNAL void base_sha256(const void *data, size_t size, char hex[65]);
 DEIT_INTERNAL base_status base_sha256_file(const char *path, char hex[65]);
 
-/* ---- Random numbers: a function of a key and a counter, no state to lose ------------------------------------------
- */
+/* ---- Random numbers: a function of a key and a counter, no state to lose ----------------------------------------- */
 
 /* A stream of numbers that depends only on these four. Purposes are small constants, one a use, so that streams never
  * meet. */

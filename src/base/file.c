@@ -108,7 +108,7 @@ DEIT_INTERNAL void base_unmap_file(base_mapping *mapping) {
     *mapping = (base_mapping){0};
 }
 
-/* ---- Outputs ---- */
+/* ---- Outputs ----------------------------------------------------------------------------------------------------- */
 
 struct base_output {
     int file;
@@ -237,7 +237,7 @@ DEIT_INTERNAL base_status base_write_file(const char *path, const void *data, si
     return base_output_commit(output);
 }
 
-/* ---- Paths ---- */
+/* ---- Paths ------------------------------------------------------------------------------------------------------- */
 
 DEIT_INTERNAL char *base_path_join(const char *folder, const char *name) {
     size_t a = strlen(folder), b = strlen(name);

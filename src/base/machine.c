@@ -42,7 +42,7 @@ static bool machine_line(const char *path, const char *key, uint64_t *value) {
     return found;
 }
 
-/* ---- Processors and caches ---- */
+/* ---- Processors and caches --------------------------------------------------------------------------------------- */
 
 static void machine_processors(base_machine *machine, int *first) {
     machine->online = (int)sysconf(_SC_NPROCESSORS_ONLN);
@@ -114,7 +114,7 @@ static void machine_caches(base_machine *machine, int processor) {
     if (!machine->l3 && l3 > 0) machine->l3 = (size_t)l3;
 }
 
-/* ---- The cgroup: every folder from this process's own up to the mount may set a limit; the tightest holds ---- */
+/* ---- The cgroup: every folder from this process's own up to the mount may set a limit; the tightest holds -------- */
 
 static bool machine_number(const char *folder, const char *name, double *value) {
     char path[PATH_MAX], text[128];

@@ -107,7 +107,7 @@ DEIT_INTERNAL size_t base_memory_held(void) {
     return atomic_load(&memory_held);
 }
 
-/* ---- Arena ---- */
+/* ---- Arena ------------------------------------------------------------------------------------------------------- */
 
 struct base_arena_block {
     struct base_arena_block *next;
@@ -157,7 +157,7 @@ DEIT_INTERNAL void base_arena_free(base_arena *arena) {
     arena->block = NULL;
 }
 
-/* ---- Text ---- */
+/* ---- Text -------------------------------------------------------------------------------------------------------- */
 
 static bool memory_text_reserve(base_text *text, size_t more) {
     if (text->failed || more > SIZE_MAX / 4) return !(text->failed = true);

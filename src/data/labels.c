@@ -3,8 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- Leading folders and splits ------------------------------------------------------------------------------------
- */
+/* ---- Leading folders and splits ---------------------------------------------------------------------------------- */
 
 static size_t labels_first(const char *key) { /* length of the first folder; 0: a bare file */
     const char *slash = strchr(key, '/');
@@ -69,8 +68,7 @@ static base_status labels_choose_split(data_set *set, const char *split) {
     return BASE_OK;
 }
 
-/* ---- Classes
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- Classes ----------------------------------------------------------------------------------------------------- */
 
 static int labels_by_class(const void *a, const void *b) {
     const data_item *x = *(const data_item *const *)a, *y = *(const data_item *const *)b;
@@ -130,8 +128,7 @@ static base_status labels_from_folders(data_set *set) {
     return labels_name_classes(set);
 }
 
-/* ---- A label file
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- A label file ------------------------------------------------------------------------------------------------ */
 
 static const char *labels_file(const data_item *item) {
     return strrchr(item->key, '/') ? strrchr(item->key, '/') + 1 : item->key;

@@ -77,7 +77,7 @@ DEIT_INTERNAL void eval_speed_summarise(eval_speed *result) {
     result->ms_per_image = 1000 / result->images_per_s.median;
 }
 
-/* ---- Groups that memory can hold ---- */
+/* ---- Groups that memory can hold --------------------------------------------------------------------------------- */
 
 /* Bytes a network will take, about: packed weights, and some tens of megabytes a thread for activations and scratch. */
 static base_status speed_estimate(const eval_speed_case *c, double *bytes) {
@@ -167,7 +167,7 @@ static base_status speed_measure_group(speed_bench *bench, const eval_speed_case
     return status;
 }
 
-/* ---- All of it ---- */
+/* ---- All of it --------------------------------------------------------------------------------------------------- */
 
 static base_status speed_check(const eval_speed_case *cases, int n) {
     for (int i = 0; i < n; i++) {

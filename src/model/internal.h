@@ -6,6 +6,21 @@
 
 /* Each family's registered networks. */
 DEIT_INTERNAL const model_config *model_vit_configs(int *count);
+DEIT_INTERNAL const model_config *model_resnet_configs(int *count);
+DEIT_INTERNAL const model_config *model_regnet_configs(int *count);
+DEIT_INTERNAL const model_config *model_efficientnet_configs(int *count);
+
+/* Members of a model_config: ImageNet's mean and standard deviation. */
+#define MODEL_IMAGENET_NORM .mean = {0.485f, 0.456f, 0.406f}, .std = {0.229f, 0.224f, 0.225f}
+
+/* convnet.c: parts of convolutional networks; a parameter's name is the prefix and the part's. */
+DEIT_INTERNAL nn_value model_conv_norm(nn_graph *graph, nn_value x, int64_t out, nn_window window, float eps,
+                                       nn_activation activation, const char *prefix, const char *conv,
+                                       const char *norm);
+/* Squeeze-excitation. */
+DEIT_INTERNAL nn_value model_squeeze(nn_graph *graph, nn_value x, int64_t reduced, nn_activation activation,
+                                     const char *prefix, const char *reduce, const char *expand);
+DEIT_INTERNAL base_status model_check_convnet(const model_config *config);
 
 /* flax.c: Google's npz files. True if the store holds one; read: timm's parameter `param` into out (count known to
  * fit), or an error. */

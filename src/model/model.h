@@ -24,6 +24,7 @@ typedef struct {
     int classes;
     int patch, dim, depth, heads; /* transformers */
     bool distilled;               /* a distillation token and a second head */
+    const void *shape;            /* the other families: what its file needs to know */
     /* preprocessing */
     double crop; /* fraction of the resized shorter side that the crop takes: DeiT 0.875 */
     model_interpolation interpolation;
@@ -79,8 +80,7 @@ DEIT_INTERNAL base_status model_weights_write(model_weights *weights, const char
  * interpolate). in: [from, from, dim] -> out: [to, to, dim]. */
 DEIT_INTERNAL void model_resize_grid(const float *in, int from, float *out, int to, int dim);
 
-/* ---- A network ready to run -----------------------------------------------------------------------------------------
- */
+/* ---- A network ready to run -------------------------------------------------------------------------------------- */
 
 typedef enum { MODEL_THROUGHPUT, MODEL_LATENCY } model_schedule;
 typedef struct {

@@ -10,7 +10,7 @@ static nn_value vit_block(const model_config *config, nn_graph *g, nn_value x, i
     x = nn_add(g, x, y);
     y = nn_layer_norm(g, x, 1e-6f, "blocks.%d.norm2", i);
     y = nn_linear(g, y, 4 * config->dim, "blocks.%d.mlp.fc1", i);
-    y = nn_gelu(g, y);
+    y = nn_activate(g, y, NN_GELU);
     y = nn_linear(g, y, config->dim, "blocks.%d.mlp.fc2", i);
     return nn_add(g, x, y);
 }
@@ -42,37 +42,31 @@ static base_status vit_check(const model_config *c) {
 
 static const model_family vit_family = {"vit", vit_build, vit_check};
 
-#define VIT_IMAGENET                                                                                                   \
-    {0.485f, 0.456f, 0.406f}, {                                                                                        \
-        0.229f, 0.224f, 0.225f                                                                                         \
-    }
-#define VIT_HALF                                                                                                       \
-    {0.5f, 0.5f, 0.5f}, {                                                                                              \
-        0.5f, 0.5f, 0.5f                                                                                               \
-    }
-#define VIT(name, image, patch, dim, depth, heads, distilled, crop, mean_std)                                          \
-    { name, &vit_family, image, 1000, patch, dim, depth, heads, distilled, crop, MODEL_BICUBIC, mean_std }
+#define VIT_HALF_NORM .mean = {0.5f, 0.5f, 0.5f}, .std = {0.5f, 0.5f, 0.5f}
+#define VIT(text, size, side, width, blocks, split, distils, part, ...)                                                \
+    {.name = (text), .family = &vit_family, .image = (size), .classes = 1000, .patch = (side), .dim = (width),         \
+     .depth = (blocks), .heads = (split), .distilled = (distils), .crop = (part), .interpolation = MODEL_BICUBIC,      \
+     __VA_ARGS__}
 static const model_config vit_configs[] = {
-    VIT("deit_tiny_patch16_224", 224, 16, 192, 12, 3, false, 0.875, VIT_IMAGENET),
-    VIT("deit_small_patch16_224", 224, 16, 384, 12, 6, false, 0.875, VIT_IMAGENET),
-    VIT("deit_base_patch16_224", 224, 16, 768, 12, 12, false, 0.875, VIT_IMAGENET),
-    VIT("deit_base_patch16_384", 384, 16, 768, 12, 12, false, 0.875, VIT_IMAGENET),
-    VIT("deit_tiny_distilled_patch16_224", 224, 16, 192, 12, 3, true, 0.875, VIT_IMAGENET),
-    VIT("deit_small_distilled_patch16_224", 224, 16, 384, 12, 6, true, 0.875, VIT_IMAGENET),
-    VIT("deit_base_distilled_patch16_224", 224, 16, 768, 12, 12, true, 0.875, VIT_IMAGENET),
-    VIT("deit_base_distilled_patch16_384", 384, 16, 768, 12, 12, true, 0.875, VIT_IMAGENET),
-    VIT("vit_base_patch16_384", 384, 16, 768, 12, 12, false, 1.0, VIT_HALF),
-    VIT("vit_base_patch32_384", 384, 32, 768, 12, 12, false, 1.0, VIT_HALF),
-    VIT("vit_large_patch16_384", 384, 16, 1024, 24, 16, false, 1.0, VIT_HALF),
-    VIT("vit_large_patch32_384", 384, 32, 1024, 24, 16, false, 1.0, VIT_HALF),
+    VIT("deit_tiny_patch16_224", 224, 16, 192, 12, 3, false, 0.875, MODEL_IMAGENET_NORM),
+    VIT("deit_small_patch16_224", 224, 16, 384, 12, 6, false, 0.875, MODEL_IMAGENET_NORM),
+    VIT("deit_base_patch16_224", 224, 16, 768, 12, 12, false, 0.875, MODEL_IMAGENET_NORM),
+    VIT("deit_base_patch16_384", 384, 16, 768, 12, 12, false, 0.875, MODEL_IMAGENET_NORM),
+    VIT("deit_tiny_distilled_patch16_224", 224, 16, 192, 12, 3, true, 0.875, MODEL_IMAGENET_NORM),
+    VIT("deit_small_distilled_patch16_224", 224, 16, 384, 12, 6, true, 0.875, MODEL_IMAGENET_NORM),
+    VIT("deit_base_distilled_patch16_224", 224, 16, 768, 12, 12, true, 0.875, MODEL_IMAGENET_NORM),
+    VIT("deit_base_distilled_patch16_384", 384, 16, 768, 12, 12, true, 0.875, MODEL_IMAGENET_NORM),
+    VIT("vit_base_patch16_384", 384, 16, 768, 12, 12, false, 1.0, VIT_HALF_NORM),
+    VIT("vit_base_patch32_384", 384, 32, 768, 12, 12, false, 1.0, VIT_HALF_NORM),
+    VIT("vit_large_patch16_384", 384, 16, 1024, 24, 16, false, 1.0, VIT_HALF_NORM),
+    VIT("vit_large_patch32_384", 384, 32, 1024, 24, 16, false, 1.0, VIT_HALF_NORM),
 };
 DEIT_INTERNAL const model_config *model_vit_configs(int *count) {
     *count = (int)(sizeof vit_configs / sizeof *vit_configs);
     return vit_configs;
 }
 DEIT_INTERNAL model_config model_vit(void) {
-    return (model_config)VIT("vit", 224, 16, 192, 12, 3, false, 0.875, VIT_IMAGENET);
+    return (model_config)VIT("vit", 224, 16, 192, 12, 3, false, 0.875, MODEL_IMAGENET_NORM);
 }
 #undef VIT
-#undef VIT_IMAGENET
-#undef VIT_HALF
+#undef VIT_HALF_NORM

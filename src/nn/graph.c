@@ -13,6 +13,7 @@ DEIT_INTERNAL void nn_graph_free(nn_graph *graph) {
     base_arena_free(&graph->arena);
     base_free(graph->nodes);
     base_free(graph->params);
+    base_free(graph->folds);
     base_free(graph);
 }
 
@@ -80,7 +81,7 @@ DEIT_INTERNAL nn_value nn_add_node(nn_graph *graph, const nn_op *op, int n_input
     return graph->n_nodes++;
 }
 
-DEIT_INTERNAL int nn_add_param(nn_graph *graph, nn_init init, int64_t fan_in, int ndim, const int64_t *dim,
+DEIT_INTERNAL int nn_add_param(nn_graph *graph, nn_init init, int64_t fan, int ndim, const int64_t *dim,
                                const char *format, ...) {
     if (graph->status) return -1;
     char name[256];
@@ -91,7 +92,7 @@ DEIT_INTERNAL int nn_add_param(nn_graph *graph, nn_init init, int64_t fan_in, in
     if (!graph_grow((void **)&graph->params, graph->n_params, &graph->param_capacity, sizeof *graph->params))
         return nn_graph_fail(graph, "out of memory");
     nn_param *param = &graph->params[graph->n_params];
-    *param = (nn_param){.ndim = ndim, .count = 1, .init = init, .fan_in = fan_in};
+    *param = (nn_param){.ndim = ndim, .count = 1, .init = init, .fan = fan};
     param->name = base_arena_printf(&graph->arena, "%s", name);
     if (!param->name) return nn_graph_fail(graph, "out of memory");
     for (int i = 0; i < ndim; i++) param->dim[i] = dim[i], param->count *= dim[i];
@@ -104,6 +105,18 @@ DEIT_INTERNAL int nn_param_count(const nn_graph *graph) {
 }
 DEIT_INTERNAL const nn_param *nn_param_at(const nn_graph *graph, int index) {
     return &graph->params[index];
+}
+
+DEIT_INTERNAL const nn_param *nn_param_of(const nn_graph *graph, int index) {
+    if (index < graph->n_params) return &graph->params[index];
+    const nn_fold *fold = &graph->folds[(index - graph->n_params) / 2];
+    return &graph->params[(index - graph->n_params) % 2 ? fold->beta : fold->weight];
+}
+
+DEIT_INTERNAL int nn_add_fold(nn_graph *graph, nn_fold fold) {
+    if (!graph_grow((void **)&graph->folds, graph->n_folds, &graph->fold_capacity, sizeof fold)) return -1;
+    graph->folds[graph->n_folds] = fold;
+    return graph->n_folds++;
 }
 
 DEIT_INTERNAL double nn_graph_flops(const nn_graph *graph) {

@@ -14,17 +14,27 @@ typedef struct {
     int n_params, param[NN_MAX_PARAMS];
     int ndim;
     int64_t dim[4];
-    int64_t attr[2]; /* the operator's own: heads, token, patch, ... */
+    int64_t attr[4]; /* the operator's own: heads, token, patch, kernel, ... */
     float real;      /* the operator's own: eps */
     nn_dtype dtype;  /* of the stored value */
-    bool gelu;       /* fused: the activation after a linear */
     bool sum;        /* fused: the last input is added, in place: the value takes its storage over */
-    int64_t saved;   /* f32 numbers kept beside the value for the backward */
+    bool gated;      /* fused: the rows of input 0 are multiplied by those of input 1 first */
+    nn_activation activation; /* fused: comes last */
+    int64_t saved;   /* f32 numbers kept beside the value */
     /* Set by the arena pass. */
     int alias;                          /* the value whose storage this one takes over; -1: its own */
     int last_use;                       /* index of the last node that reads it */
     size_t bytes, offset, saved_offset; /* in a worker's arena */
 } nn_node;
+
+/* Batch norm folded into the convolution before it: weight times gamma / sqrt(var + eps) by output channel, and the bias
+ * to match. Fold f makes the parameters n_params + 2 f (weight) and n_params + 2 f + 1 (bias), computed when weights are
+ * packed. */
+typedef struct {
+    int weight, bias; /* of the convolution; bias -1: none */
+    int gamma, beta, mean, var;
+    float eps;
+} nn_fold;
 
 struct nn_graph {
     base_arena arena;
@@ -35,6 +45,8 @@ struct nn_graph {
     nn_node *nodes;
     int n_params, param_capacity;
     nn_param *params;
+    int n_folds, fold_capacity;
+    nn_fold *folds;
     int n_inputs, inputs[NN_MAX_OUTPUTS], n_outputs, outputs[NN_MAX_OUTPUTS];
     bool trains;  /* nn_backward was called */
     double flops; /* of the graph as it was built, before the passes */
@@ -45,8 +57,12 @@ typedef enum {
     NN_KIND_OTHER,
     NN_KIND_INPUT,
     NN_KIND_LINEAR,
-    NN_KIND_GELU,
+    NN_KIND_CONV,
+    NN_KIND_NORM, /* batch norm */
+    NN_KIND_ACTIVATION,
     NN_KIND_ADD,
+    NN_KIND_SCALE,
+    NN_KIND_POOL, /* global */
     NN_KIND_ATTENTION,
     NN_KIND_SELECT,
     NN_KIND_GRADIENT
@@ -59,6 +75,7 @@ struct nn_op {
     bool rowwise;     /* row i of the value depends on row i of the inputs alone: [.., D] -> [.., E] */
     bool reads_16bit; /* takes bf16 inputs where the plan's precision is bf16 */
     bool makes_16bit; /* its value may be stored as bf16 */
+    bool keeps_type;  /* its value is stored as that of input 0 */
     double (*flops)(const nn_graph *graph, const nn_node *node);
     /* Adds the nodes of the gradient; dy is the gradient of the node's value; gradient[i] is set to that of input i. */
     void (*backward)(nn_graph *graph, int node, nn_value dy, nn_value *gradient);
@@ -69,8 +86,11 @@ struct nn_op {
 /* graph.c */
 DEIT_INTERNAL nn_value nn_add_node(nn_graph *graph, const nn_op *op, int n_inputs, const nn_value *input, int ndim,
                                    const int64_t *dim);
-DEIT_INTERNAL int nn_add_param(nn_graph *graph, nn_init init, int64_t fan_in, int ndim, const int64_t *dim,
+DEIT_INTERNAL int nn_add_param(nn_graph *graph, nn_init init, int64_t fan, int ndim, const int64_t *dim,
                                const char *format, ...) __attribute__((format(printf, 6, 7)));
+/* The parameter of an index, folded ones too: those have the name and size of what they come from. */
+DEIT_INTERNAL const nn_param *nn_param_of(const nn_graph *graph, int index);
+DEIT_INTERNAL int nn_add_fold(nn_graph *graph, nn_fold fold); /* its index; -1: memory ended */
 DEIT_INTERNAL nn_value nn_graph_fail(nn_graph *graph, const char *format, ...) __attribute__((format(printf, 2, 3)));
 DEIT_INTERNAL int64_t nn_node_rows(const nn_node *node);  /* product of all dims but the last */
 DEIT_INTERNAL int64_t nn_node_cols(const nn_node *node);  /* the last dim */
@@ -78,6 +98,14 @@ DEIT_INTERNAL int64_t nn_node_count(const nn_node *node); /* elements */
 
 /* op_tokens.c: the first `tokens` tokens of x [B, T, D]. */
 DEIT_INTERNAL nn_value nn_take_tokens(nn_graph *graph, nn_value x, int64_t tokens);
+
+/* op_maps.c: every stride-th pixel of x [B, H, W, C]. */
+DEIT_INTERNAL nn_value nn_subsample(nn_graph *graph, nn_value x, int64_t stride);
+
+/* op_conv.c: kernel 1, one group: a linear layer over pixels (whatever its stride was: nn_conv subsamples first). */
+DEIT_INTERNAL bool nn_conv_is_pointwise(const nn_node *node);
+/* Depthwise ones can leave the sums of each channel's pixels, [B, C], beside their value. */
+DEIT_INTERNAL bool nn_conv_keeps_sums(const nn_graph *graph, const nn_node *node);
 
 /* passes.c: in this order. */
 DEIT_INTERNAL void nn_pass_dead(nn_graph *graph);
@@ -160,7 +188,8 @@ typedef struct {
     dnnl_data_type_t a, b, c;
     int bias_param; /* parameter used as bias [n], -1: none */
     int pack_param; /* parameter packed as B (b_transposed tells how it is stored), -1: B comes from an argument */
-    bool sum, gelu; /* post-operations: C += before; GELU */
+    bool sum;       /* post-operation: C += before */
+    nn_activation activation; /* the last post-operation */
     bool
         add; /* post-operation: + D[m, n], f32, argument DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1, ldc as C */
     bool per_thread; /* made for one thread, run by each thread of the worker on its own pointers */
@@ -169,6 +198,18 @@ typedef struct {
  * (B), C, (D). */
 DEIT_INTERNAL base_status nn_matmul_new(nn_kernel **kernel, nn_plan *plan, const nn_matmul *matmul, const nn_arg *a,
                                         const nn_arg *b, const nn_arg *c, const nn_arg *d);
+/* Kernels of other primitives, piece by piece: the plan frees what nn_kernel_new makes (NULL: memory ended); each
+ * argument with the layout that the primitive expects there, kept in mds until nn_kernel_contexts makes the memory
+ * objects, whose pointers are set at each run. */
+DEIT_INTERNAL nn_kernel *nn_kernel_new(nn_plan *plan);
+DEIT_INTERNAL base_status nn_kernel_arg(nn_kernel *kernel, const_dnnl_memory_desc_t *mds, int dnnl_arg, nn_arg arg,
+                                        const_dnnl_memory_desc_t md);
+DEIT_INTERNAL base_status nn_kernel_contexts(nn_kernel *kernel, const_dnnl_memory_desc_t *mds);
+DEIT_INTERNAL dnnl_status_t nn_append_post(dnnl_post_ops_t post, bool sum, nn_activation activation);
+/* The pack of a parameter in a layout: an existing one, or a new one without data (nn_plan_new allocates all new ones
+ * together). NULL: memory ended. */
+DEIT_INTERNAL nn_pack *nn_pack_new(nn_plan *plan, int param, const_dnnl_memory_desc_t plain,
+                                   const_dnnl_memory_desc_t packed);
 DEIT_INTERNAL void nn_kernel_run(const nn_kernel *kernel, nn_worker *worker, int thread, void *const *pointers);
 DEIT_INTERNAL void nn_kernel_free(nn_kernel *kernel);
 DEIT_INTERNAL base_status nn_pack_fill(nn_pack *pack, const float *values);
@@ -189,6 +230,17 @@ DEIT_INTERNAL void *nn_setup_alloc(nn_plan *plan, int node, size_t bytes); /* ze
 DEIT_INTERNAL int nn_threads(const nn_worker *worker);
 DEIT_INTERNAL size_t nn_type_size(nn_dtype type);
 
+/* A depthwise convolution of one image: x [height, width, C] -> y [.., out_width, C]. */
+typedef struct {
+    const void *x;
+    void *y;
+    nn_dtype x_type, y_type;
+    const float *taps, *bias; /* [kernel kernel, C]; [C] or NULL */
+    float *sums;              /* [C] += the sums of y's pixels; or NULL */
+    int64_t height, width, channels, out_width, kernel, stride, top, left; /* top, left: padding */
+    nn_activation activation;
+} nn_depthwise;
+
 /* simd.c: loops of our own, picked at run time for the machine. Rows are contiguous unless a stride (in elements) is
  * given. */
 typedef struct {
@@ -203,10 +255,16 @@ typedef struct {
     /* y [r] = x[r] factor[r] over rows of cols; y f32 (it may be x) or bf16. */
     void (*scale_rows)(const float *x, int64_t x_ld, const float *factor, void *y, nn_dtype y_type, int64_t y_ld,
                        int64_t rows, int64_t cols);
-    /* y = x Phi(x), count numbers in place of f32 x; y f32 or bf16. */
-    void (*gelu)(const float *x, void *y, nn_dtype y_type, int64_t count);
+    /* y = activation of x, count numbers; y f32 (it may be x) or bf16. */
+    void (*activate)(nn_activation activation, const float *x, void *y, nn_dtype y_type, int64_t count);
     void (*gelu_backward)(const float *x, const float *dy, float *dx, int64_t count);
     void (*to_bf16)(const float *x, uint16_t *y, int64_t count);
+    /* y = x times factor [cols], over rows of cols; x and y of one type (y may be x). */
+    void (*scale_columns)(const void *x, const float *factor, void *y, nn_dtype type, int64_t rows, int64_t cols);
+    /* sums [cols] += the columns of x [rows, cols]. */
+    void (*add_columns)(const void *x, nn_dtype x_type, float *sums, int64_t rows, int64_t cols);
+    /* Output rows begin .. end - 1 of one image; at least 16 channels. */
+    void (*depthwise)(const nn_depthwise *d, int64_t begin, int64_t end);
 } nn_simd_table;
 DEIT_INTERNAL const nn_simd_table *nn_simd(void);
 DEIT_INTERNAL int64_t nn_first_not_finite(const float *x, int64_t count); /* index of the first infinity or NaN; -1 */

@@ -44,9 +44,7 @@ DEIT_INTERNAL void nn_kernel_free(nn_kernel *kernel) {
     base_free(kernel);
 }
 
-/* The pack of a parameter in a layout: an existing one, or a new one without data (nn_plan_new allocates all new ones
- * together). */
-static nn_pack *kernel_pack(nn_plan *plan, int param, const_dnnl_memory_desc_t plain, const_dnnl_memory_desc_t packed) {
+DEIT_INTERNAL nn_pack *nn_pack_new(nn_plan *plan, int param, const_dnnl_memory_desc_t plain, const_dnnl_memory_desc_t packed) {
     nn_pack_set *set = plan->packs;
     for (nn_pack *pack = set->first; pack; pack = pack->next)
         if (pack->param == param && dnnl_memory_desc_equal(pack->plain, plain) &&
@@ -83,8 +81,7 @@ DEIT_INTERNAL base_status nn_pack_fill(nn_pack *pack, const float *values) {
     return status ? nn_onednn_fail(status, "packing a weight") : BASE_OK;
 }
 
-/* Adds an argument; `md` is what the primitive expects there. */
-static base_status kernel_add_arg(nn_kernel *kernel, const_dnnl_memory_desc_t *mds, int dnnl_arg, nn_arg arg,
+DEIT_INTERNAL base_status nn_kernel_arg(nn_kernel *kernel, const_dnnl_memory_desc_t *mds, int dnnl_arg, nn_arg arg,
                                   const_dnnl_memory_desc_t md) {
     if (kernel->n_args == NN_MAX_ARGS) return base_fail("oneDNN: a kernel of more than %d arguments", NN_MAX_ARGS);
     arg.dnnl_arg = dnnl_arg;
@@ -93,8 +90,7 @@ static base_status kernel_add_arg(nn_kernel *kernel, const_dnnl_memory_desc_t *m
     return BASE_OK;
 }
 
-/* Memory objects for every context; their pointers are set at each run. */
-static base_status kernel_contexts(nn_kernel *kernel, const_dnnl_memory_desc_t *mds) {
+DEIT_INTERNAL base_status nn_kernel_contexts(nn_kernel *kernel, const_dnnl_memory_desc_t *mds) {
     kernel->exec = base_calloc((size_t)(kernel->contexts * kernel->n_args), sizeof *kernel->exec);
     if (!kernel->exec) return BASE_ERROR;
     for (int i = 0; i < kernel->contexts * kernel->n_args; i++) {
@@ -119,6 +115,15 @@ static dnnl_status_t kernel_matrix(dnnl_memory_desc_t *md, int64_t rows, int64_t
     return dnnl_memory_desc_create_with_strides(md, 2, dims, type, strides);
 }
 
+DEIT_INTERNAL dnnl_status_t nn_append_post(dnnl_post_ops_t post, bool sum, nn_activation activation) {
+    static const dnnl_alg_kind_t algorithm[] = {
+        [NN_GELU] = dnnl_eltwise_gelu_erf, [NN_RELU] = dnnl_eltwise_relu, [NN_SILU] = dnnl_eltwise_swish, [NN_SIGMOID] = dnnl_eltwise_logistic};
+    dnnl_status_t status = dnnl_success;
+    if (sum) status = dnnl_post_ops_append_sum(post, 1, 0, dnnl_data_type_undef);
+    if (!status && activation) status = dnnl_post_ops_append_eltwise(post, algorithm[activation], activation == NN_SILU, 0);
+    return status;
+}
+
 static dnnl_status_t kernel_describe(kernel_matmul_descs *d, const nn_matmul *m) {
     dnnl_status_t status = kernel_matrix(&d->a, m->m, m->k, m->lda, m->a_transposed, m->a);
     dnnl_dims_t b_dims = {m->k, m->n}, bias_dims = {1, m->n};
@@ -134,8 +139,7 @@ static dnnl_status_t kernel_describe(kernel_matmul_descs *d, const nn_matmul *m)
     if (!status) status = dnnl_primitive_attr_set_scratchpad_mode(d->attr, dnnl_scratchpad_mode_user);
     if (!status) status = dnnl_post_ops_create(&d->post);
     if (!status && m->add) status = dnnl_post_ops_append_binary(d->post, dnnl_binary_add, d->d);
-    if (!status && m->gelu) status = dnnl_post_ops_append_eltwise(d->post, dnnl_eltwise_gelu_erf, 0, 0);
-    if (!status && m->sum) status = dnnl_post_ops_append_sum(d->post, 1, 0, dnnl_data_type_undef);
+    if (!status) status = nn_append_post(d->post, m->sum, m->activation);
     if (!status) status = dnnl_primitive_attr_set_post_ops(d->attr, d->post);
     if (!status)
         status = dnnl_matmul_primitive_desc_create(&d->primitive, nn_engine(), d->a, d->b, d->bias, d->c, d->attr);
@@ -155,39 +159,45 @@ static base_status kernel_matmul_args(nn_kernel *kernel, nn_plan *plan, const nn
                                       const kernel_matmul_descs *d, const nn_arg *a, const nn_arg *b, const nn_arg *c,
                                       const nn_arg *add) {
     const_dnnl_memory_desc_t mds[NN_MAX_ARGS];
-    BASE_TRY(kernel_add_arg(kernel, mds, DNNL_ARG_SRC, *a, d->a));
+    BASE_TRY(nn_kernel_arg(kernel, mds, DNNL_ARG_SRC, *a, d->a));
     const_dnnl_memory_desc_t weights = dnnl_primitive_desc_query_md(d->primitive, dnnl_query_weights_md, 0);
     if (m->pack_param >= 0) {
         dnnl_memory_desc_t plain;
         dnnl_status_t status = kernel_matrix(&plain, m->k, m->n, m->ldb, m->b_transposed, dnnl_f32);
         if (status) return nn_onednn_fail(status, "weight layout");
-        nn_pack *pack = kernel_pack(plan, m->pack_param, plain, weights);
+        nn_pack *pack = nn_pack_new(plan, m->pack_param, plain, weights);
         dnnl_memory_desc_destroy(plain);
         if (!pack) return BASE_ERROR;
-        BASE_TRY(kernel_add_arg(kernel, mds, DNNL_ARG_WEIGHTS, (nn_arg){.place = NN_AT_PACK, .pack = pack}, weights));
+        BASE_TRY(nn_kernel_arg(kernel, mds, DNNL_ARG_WEIGHTS, (nn_arg){.place = NN_AT_PACK, .pack = pack}, weights));
     } else {
-        BASE_TRY(kernel_add_arg(kernel, mds, DNNL_ARG_WEIGHTS, *b, weights));
+        BASE_TRY(nn_kernel_arg(kernel, mds, DNNL_ARG_WEIGHTS, *b, weights));
     }
-    BASE_TRY(kernel_add_arg(kernel, mds, DNNL_ARG_DST, *c, d->c));
+    BASE_TRY(nn_kernel_arg(kernel, mds, DNNL_ARG_DST, *c, d->c));
     if (m->bias_param >= 0) {
         nn_want_small(plan, m->bias_param);
         nn_arg bias = {.place = NN_AT_SMALL, .index = m->bias_param};
-        BASE_TRY(kernel_add_arg(kernel, mds, DNNL_ARG_BIAS, bias, d->bias));
+        BASE_TRY(nn_kernel_arg(kernel, mds, DNNL_ARG_BIAS, bias, d->bias));
     }
-    if (m->add) BASE_TRY(kernel_add_arg(kernel, mds, DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1, *add, d->d));
+    if (m->add) BASE_TRY(nn_kernel_arg(kernel, mds, DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1, *add, d->d));
     const_dnnl_memory_desc_t scratch = dnnl_primitive_desc_query_md(d->primitive, dnnl_query_scratchpad_md, 0);
     kernel->scratch = dnnl_memory_desc_get_size(scratch);
     if (kernel->scratch)
-        BASE_TRY(kernel_add_arg(kernel, mds, DNNL_ARG_SCRATCHPAD, (nn_arg){.place = NN_AT_SCRATCH}, scratch));
-    return kernel_contexts(kernel, mds);
+        BASE_TRY(nn_kernel_arg(kernel, mds, DNNL_ARG_SCRATCHPAD, (nn_arg){.place = NN_AT_SCRATCH}, scratch));
+    return nn_kernel_contexts(kernel, mds);
+}
+
+DEIT_INTERNAL nn_kernel *nn_kernel_new(nn_plan *plan) {
+    nn_kernel *kernel = base_calloc(1, sizeof *kernel);
+    if (!kernel) return NULL;
+    kernel->next = plan->kernels, plan->kernels = kernel;
+    kernel->contexts = plan->options.workers * plan->options.threads;
+    return kernel;
 }
 
 DEIT_INTERNAL base_status nn_matmul_new(nn_kernel **out, nn_plan *plan, const nn_matmul *m, const nn_arg *a,
                                         const nn_arg *b, const nn_arg *c, const nn_arg *d) {
-    nn_kernel *kernel = base_calloc(1, sizeof *kernel);
+    nn_kernel *kernel = nn_kernel_new(plan);
     if (!kernel) return BASE_ERROR;
-    kernel->next = plan->kernels, plan->kernels = kernel; /* the plan frees it, made or half made */
-    kernel->contexts = plan->options.workers * plan->options.threads;
     int threads = omp_get_max_threads(); /* oneDNN captures the thread count here */
     if (m->per_thread) omp_set_num_threads(1);
     kernel_matmul_descs descs = {0};

@@ -42,12 +42,37 @@ DEIT_INTERNAL nn_value nn_linear(nn_graph *graph, nn_value x, int64_t out, const
 /* Over the last axis; parameters name.weight, name.bias [dim]. */
 DEIT_INTERNAL nn_value nn_layer_norm(nn_graph *graph, nn_value x, float eps, const char *name, ...)
     __attribute__((format(printf, 4, 5)));
-DEIT_INTERNAL nn_value nn_gelu(nn_graph *graph, nn_value x); /* exact: x Phi(x) */
+typedef enum { NN_NO_ACTIVATION, NN_GELU, NN_RELU, NN_SILU, NN_SIGMOID } nn_activation; /* GELU exact: x Phi(x) */
+DEIT_INTERNAL nn_value nn_activate(nn_graph *graph, nn_value x, nn_activation activation);
 DEIT_INTERNAL nn_value nn_add(nn_graph *graph, nn_value a, nn_value b);
 /* Multi-head self-attention: qkv [B, T, 3 D] (q, k, v, each split into heads) -> [B, T, D]; scale (D / heads)^-0.5. */
 DEIT_INTERNAL nn_value nn_attention(nn_graph *graph, nn_value qkv, int64_t heads);
 DEIT_INTERNAL nn_value nn_select_token(nn_graph *graph, nn_value x, int64_t token); /* [B, T, D] -> [B, D] */
 DEIT_INTERNAL nn_value nn_average(nn_graph *graph, nn_value a, nn_value b);         /* (a + b) / 2 */
+
+/* Convolutional networks. Feature maps are channels last, [B, H, W, C]: a pixel is a row, so a 1x1 convolution is a linear
+ * layer and what works by channel reads contiguous numbers. */
+DEIT_INTERNAL nn_value nn_channels_last(nn_graph *graph, nn_value x); /* [B, C, H, W] -> [B, H, W, C] */
+/* Padding: kernel / 2 all round, or TensorFlow's SAME: to ceil(size / stride) outputs, the odd row and column at the end. */
+typedef struct {
+    int kernel, stride;
+    int groups; /* 0: 1 */
+    bool same, bias;
+} nn_window;
+/* Parameters name.weight [out, C / groups, kernel, kernel], with bias name.bias [out]. x may be a vector [B, C] if the
+ * kernel is 1: -> [B, out]. */
+DEIT_INTERNAL nn_value nn_conv(nn_graph *graph, nn_value x, int64_t out, nn_window window, const char *name, ...)
+    __attribute__((format(printf, 5, 6)));
+/* y = (x - running_mean) / sqrt(running_var + eps) weight + bias for each channel; parameters name.weight, name.bias, and
+ * buffers name.running_mean, name.running_var [C]. */
+DEIT_INTERNAL nn_value nn_batch_norm(nn_graph *graph, nn_value x, float eps, const char *name, ...)
+    __attribute__((format(printf, 4, 5)));
+typedef enum { NN_POOL_MAX, NN_POOL_AVERAGE } nn_pooling;
+/* Windows of kernel x kernel, padding kernel / 2 that never counts: neither for the maximum nor for the average. */
+DEIT_INTERNAL nn_value nn_pool(nn_graph *graph, nn_value x, nn_pooling pooling, int kernel, int stride);
+DEIT_INTERNAL nn_value nn_global_pool(nn_graph *graph, nn_value x);            /* mean over pixels: [B, H, W, C] -> [B, C] */
+DEIT_INTERNAL nn_value nn_scale(nn_graph *graph, nn_value x, nn_value factor); /* x [B, H, W, C] times factor [B, C] */
+
 /* Mean over the batch of -sum_k target log softmax(logits): logits, targets [B, K] -> [1]. */
 DEIT_INTERNAL nn_value nn_cross_entropy(nn_graph *graph, nn_value logits, nn_value targets);
 
@@ -61,8 +86,9 @@ DEIT_INTERNAL double nn_graph_flops(const nn_graph *graph);
 
 /* ---- Parameters -------------------------------------------------------------------------------------------------- */
 
-/* How a parameter starts (RECIPE: truncated normal 0.02, zeros, ones, PyTorch's default for the patch embedding). */
-typedef enum { NN_INIT_ZERO, NN_INIT_ONE, NN_INIT_NORMAL, NN_INIT_UNIFORM_FAN_IN } nn_init;
+/* How a parameter starts. RECIPE: truncated normal 0.02, zeros, ones, PyTorch's default for the patch embedding, uniform
+ * in +-1 / sqrt(fan); convolutional networks, as timm: normal, sqrt(2 / fan). */
+typedef enum { NN_INIT_ZERO, NN_INIT_ONE, NN_INIT_NORMAL, NN_INIT_UNIFORM_FAN, NN_INIT_HE } nn_init;
 typedef struct {
     const char *name; /* timm's state_dict name; lives as long as the graph or parameter store it came from */
     int ndim;
@@ -70,7 +96,8 @@ typedef struct {
     int64_t count;  /* elements */
     int64_t offset; /* of the first element in the flat arrays; a multiple of 16 */
     nn_init init;
-    int64_t fan_in; /* for NN_INIT_UNIFORM_FAN_IN */
+    int64_t fan; /* for NN_INIT_UNIFORM_FAN (in), NN_INIT_HE (out) */
+    bool buffer; /* a statistic that the network keeps: no parameter to count or to train */
 } nn_param;
 DEIT_INTERNAL int nn_param_count(const nn_graph *graph);
 DEIT_INTERNAL const nn_param *nn_param_at(const nn_graph *graph, int index);

@@ -1,8 +1,7 @@
-/* Operators that work number by number: GELU (exact), sum, average. */
+/* Operators that work number by number: activations, sum, average. */
 #include "nn/internal.h"
 
-/* ---- GELU ----------------------------------------------------------------------------------------------------------
- */
+/* ---- Activations: attr[0] says which ----------------------------------------------------------------------------- */
 
 /* Runs a loop over all numbers of value i in equal shares of 16-number blocks, a share a thread. */
 typedef void (*eltwise_loop)(nn_worker *worker, int i, int64_t begin, int64_t end);
@@ -16,13 +15,13 @@ static void eltwise_share(nn_worker *worker, int i, eltwise_loop loop) {
     }
 }
 
-static void eltwise_gelu_loop(nn_worker *worker, int i, int64_t begin, int64_t end) {
+static void eltwise_activate_loop(nn_worker *worker, int i, int64_t begin, int64_t end) {
     const nn_node *node = &worker->plan->graph->nodes[i];
-    nn_simd()->gelu((const float *)nn_value_at(worker, node->input[0]) + begin, (float *)nn_value_at(worker, i) + begin,
-                    NN_F32, end - begin);
+    nn_simd()->activate((nn_activation)node->attr[0], (const float *)nn_value_at(worker, node->input[0]) + begin,
+                        (float *)nn_value_at(worker, i) + begin, NN_F32, end - begin);
 }
-static void eltwise_gelu_run(nn_worker *worker, int i) {
-    eltwise_share(worker, i, eltwise_gelu_loop);
+static void eltwise_activate_run(nn_worker *worker, int i) {
+    eltwise_share(worker, i, eltwise_activate_loop);
 }
 
 static void eltwise_gelu_gradient_loop(nn_worker *worker, int i, int64_t begin, int64_t end) {
@@ -35,22 +34,27 @@ static void eltwise_gelu_gradient_run(nn_worker *worker, int i) {
 }
 static const nn_op eltwise_gelu_gradient_op = {.name = "gelu gradient", .run = eltwise_gelu_gradient_run};
 
-static void eltwise_gelu_backward(nn_graph *graph, int i, nn_value dy, nn_value *gradient) {
+static void eltwise_activate_backward(nn_graph *graph, int i, nn_value dy, nn_value *gradient) {
     nn_node forward = graph->nodes[i];
     nn_value both[2] = {forward.input[0], dy};
-    gradient[0] = nn_add_node(graph, &eltwise_gelu_gradient_op, 2, both, forward.ndim, forward.dim);
+    if (forward.attr[0] != NN_GELU) nn_graph_fail(graph, "no backward of this activation");
+    else gradient[0] = nn_add_node(graph, &eltwise_gelu_gradient_op, 2, both, forward.ndim, forward.dim);
 }
-static const nn_op eltwise_gelu_op = {
-    .name = "gelu", .kind = NN_KIND_GELU, .rowwise = true, .backward = eltwise_gelu_backward, .run = eltwise_gelu_run};
+static const nn_op eltwise_activate_op = {.name = "activation",
+                                          .kind = NN_KIND_ACTIVATION,
+                                          .rowwise = true,
+                                          .backward = eltwise_activate_backward,
+                                          .run = eltwise_activate_run};
 
-DEIT_INTERNAL nn_value nn_gelu(nn_graph *graph, nn_value x) {
+DEIT_INTERNAL nn_value nn_activate(nn_graph *graph, nn_value x, nn_activation activation) {
     if (x < 0) return -1;
     nn_node from = graph->nodes[x];
-    return nn_add_node(graph, &eltwise_gelu_op, 1, &x, from.ndim, from.dim);
+    nn_value y = nn_add_node(graph, &eltwise_activate_op, 1, &x, from.ndim, from.dim);
+    if (y >= 0) graph->nodes[y].attr[0] = activation;
+    return y;
 }
 
-/* ---- Sum and average ------------------------------------------------------------------------------------------------
- */
+/* ---- Sum and average --------------------------------------------------------------------------------------------- */
 
 static nn_value eltwise_pair(nn_graph *graph, const nn_op *op, nn_value a, nn_value b) {
     if (a < 0 || b < 0) return -1;

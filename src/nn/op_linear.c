@@ -49,7 +49,7 @@ static base_status linear_setup(nn_plan *plan, int i) {
                    .bias_param = node->param[LINEAR_BIAS],
                    .pack_param = node->param[LINEAR_WEIGHT],
                    .sum = node->sum,
-                   .gelu = node->gelu};
+                   .activation = node->activation};
     if (x->dtype != plan->options.precision)
         m.b = m.a; /* an f32 input, as the network's first value may be: f32 weights */
     nn_arg a = nn_arg_value(node->input[0], 0), c = nn_arg_value(i, 0);
@@ -60,8 +60,7 @@ static void linear_run(nn_worker *worker, int i) {
     nn_kernel_run(*(nn_kernel **)worker->plan->setup[i], worker, 0, NULL);
 }
 
-/* ---- Gradients -----------------------------------------------------------------------------------------------------
- */
+/* ---- Gradients --------------------------------------------------------------------------------------------------- */
 
 /* dx = dy W. inputs: dy [M, N]; W: [N, K] -> dx: [M, K] */
 static base_status linear_input_gradient_setup(nn_plan *plan, int i) {

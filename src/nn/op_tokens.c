@@ -30,9 +30,9 @@ DEIT_INTERNAL nn_value nn_tokens(nn_graph *graph, nn_value x, int64_t patch, int
     int positions = nn_add_param(graph, NN_INIT_NORMAL, 0, 3, (int64_t[]){1, tokens, dim}, "pos_embed");
     int distillation = extra > 1 ? nn_add_param(graph, NN_INIT_NORMAL, 0, 3, (int64_t[]){1, 1, dim}, "dist_token") : -1;
     int64_t fan_in = channels * patch * patch;
-    int weight = nn_add_param(graph, NN_INIT_UNIFORM_FAN_IN, fan_in, 4, (int64_t[]){dim, channels, patch, patch},
+    int weight = nn_add_param(graph, NN_INIT_UNIFORM_FAN, fan_in, 4, (int64_t[]){dim, channels, patch, patch},
                               "patch_embed.proj.weight");
-    int bias = nn_add_param(graph, NN_INIT_UNIFORM_FAN_IN, fan_in, 1, &dim, "patch_embed.proj.bias");
+    int bias = nn_add_param(graph, NN_INIT_UNIFORM_FAN, fan_in, 1, &dim, "patch_embed.proj.bias");
     nn_node *node = &graph->nodes[y];
     node->attr[0] = patch, node->attr[1] = extra;
     node->n_params = extra > 1 ? 5 : 4;
@@ -196,8 +196,7 @@ static void tokens_backward(nn_graph *graph, int i, nn_value dy, nn_value *gradi
 static const nn_op tokens_op = {
     .name = "tokens", .flops = tokens_flops, .backward = tokens_backward, .setup = tokens_setup_new, .run = tokens_run};
 
-/* ---- Taking tokens out: [B, T, D] -> [B, D] of token attr[0], or [B, n, D] of the first n -------------------------
- */
+/* ---- Taking tokens out: [B, T, D] -> [B, D] of token attr[0], or [B, n, D] of the first n ------------------------ */
 
 static void tokens_select_run(nn_worker *worker, int i) {
     const nn_node *node = &worker->plan->graph->nodes[i], *x = &worker->plan->graph->nodes[node->input[0]];

@@ -51,12 +51,13 @@ static float params_truncated_normal(base_random *random) {
 
 DEIT_INTERNAL void nn_param_init(const nn_param *param, int index, uint64_t seed, float *out) {
     base_random random = base_random_stream(seed, 0, (uint64_t)index, PARAMS_RANDOM_INIT);
-    double bound = param->fan_in > 0 ? 1 / sqrt((double)param->fan_in) : 0;
+    double bound = param->fan > 0 ? 1 / sqrt((double)param->fan) : 0;
     for (int64_t j = 0; j < param->count; j++) switch (param->init) {
         case NN_INIT_ZERO: out[j] = 0; break;
         case NN_INIT_ONE: out[j] = 1; break;
         case NN_INIT_NORMAL: out[j] = params_truncated_normal(&random); break;
-        case NN_INIT_UNIFORM_FAN_IN: out[j] = (float)(bound * (2 * base_random_uniform(&random) - 1)); break;
+        case NN_INIT_UNIFORM_FAN: out[j] = (float)(bound * (2 * base_random_uniform(&random) - 1)); break;
+        case NN_INIT_HE: out[j] = (float)(bound * sqrt(2) * base_random_normal(&random)); break;
         }
 }
 
@@ -79,6 +80,10 @@ DEIT_INTERNAL nn_source nn_params_source(nn_params *params) {
  * them. */
 static base_status params_noise(void *user, int index, const nn_param *param, float *out) {
     (void)user;
+    if (param->ndim == 1) { /* few; and a variance must be one */
+        nn_param_init(param, index, 0, out);
+        return BASE_OK;
+    }
     for (int64_t i = 0; i < param->count; i++) {
         uint32_t z = ((uint32_t)index * 0x9E3779B9u + (uint32_t)i) * 0x85EBCA6Bu;
         z = (z ^ (z >> 15)) * 0x2C1B3C6Du;

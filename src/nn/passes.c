@@ -4,8 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- Dead nodes: what neither an output nor a gradient needs -------------------------------------------------------
- */
+/* ---- Dead nodes: what neither an output nor a gradient needs ----------------------------------------------------- */
 
 /* Keeps the nodes marked in `live`, in order, and renumbers. */
 static void passes_keep(nn_graph *graph, const bool *live, int *renumbered) {
@@ -35,8 +34,7 @@ DEIT_INTERNAL void nn_pass_dead(nn_graph *graph) {
     passes_keep(graph, live, renumbered);
 }
 
-/* ---- Narrow: rows that nobody reads are not computed (inference) ---------------------------------------------------
- */
+/* ---- Narrow: rows that nobody reads are not computed (inference) ------------------------------------------------- */
 
 /* A classifier reads one or two leading tokens of the last block. want[i]: how many leading tokens of value i are read.
  * Walking from the end, an operator that works row by row passes its want on; attention needs all keys and values, so
@@ -88,8 +86,7 @@ DEIT_INTERNAL base_status nn_pass_narrow(nn_graph *graph) {
     return BASE_OK;
 }
 
-/* ---- Fuse ---------------------------------------------------------------------------------------------------------
- */
+/* ---- Fuse -------------------------------------------------------------------------------------------------------- */
 
 /* How often a value is read behind node `after`. */
 static int passes_uses(const nn_graph *graph, int value, int after) {
@@ -100,75 +97,148 @@ static int passes_uses(const nn_graph *graph, int value, int after) {
     return uses;
 }
 
-/* Replaces node i by value v everywhere behind it. */
+/* Replaces node i by value v everywhere behind it; i, now dead, reads nothing more. */
 static void passes_replace(nn_graph *graph, int i, int v) {
     for (int k = i + 1; k < graph->n_nodes; k++)
         for (int j = 0; j < graph->nodes[k].n_inputs; j++)
             if (graph->nodes[k].input[j] == i) graph->nodes[k].input[j] = v;
     for (int j = 0; j < graph->n_outputs; j++)
         if (graph->outputs[j] == i) graph->outputs[j] = v;
+    graph->nodes[i].n_inputs = 0;
 }
 
-/* linear -> gelu, and linear -> add in place. Both destroy what they fuse over: the value before the activation, and
- * the other operand of the sum. So they are legal only where this is the last use: in training the backward's use
- * forbids by itself what it must. */
-static bool passes_fuse_one(nn_graph *graph, int i) {
+/* All of it destroys what it fuses over: the value before the activation, the other operand of the sum. So a fusion is
+ * legal only where this is the last use: in training the backward's use forbids by itself what it must. */
+static bool passes_only_use(const nn_graph *graph, int value) {
+    return passes_uses(graph, value, value) == 1;
+}
+static bool passes_is_product(const nn_node *node) {
+    return node->op->kind == NN_KIND_LINEAR || node->op->kind == NN_KIND_CONV;
+}
+
+/* product -> activation. */
+static bool passes_fuse_activation(nn_graph *graph, int i) {
+    nn_node *product = &graph->nodes[graph->nodes[i].input[0]];
+    if (!passes_is_product(product) || product->activation || !passes_only_use(graph, graph->nodes[i].input[0]))
+        return false;
+    product->activation = (nn_activation)graph->nodes[i].attr[0];
+    passes_replace(graph, i, graph->nodes[i].input[0]);
+    return true;
+}
+
+/* product -> add, in place of the other operand. */
+static bool passes_fuse_add(nn_graph *graph, int i) {
     nn_node *node = &graph->nodes[i];
-    if (node->op->kind == NN_KIND_GELU) {
-        nn_node *linear = &graph->nodes[node->input[0]];
-        if (linear->op->kind != NN_KIND_LINEAR || linear->gelu || linear->sum ||
-            passes_uses(graph, node->input[0], node->input[0]) > 1)
-            return false;
-        linear->gelu = true;
-        passes_replace(graph, i, node->input[0]);
-        return true;
-    }
-    if (node->op->kind != NN_KIND_ADD) return false;
-    for (int side = 0; side < 2; side++) {
+    for (int side = 1; side >= 0; side--) {
         int l = node->input[side], r = node->input[1 - side];
-        nn_node *linear = &graph->nodes[l];
-        if (l == r || linear->op->kind != NN_KIND_LINEAR || linear->gelu || linear->sum || linear->n_inputs != 1)
-            continue;
-        if (passes_uses(graph, l, l) > 1 || passes_uses(graph, r, l) > 1 || r > l ||
-            graph->nodes[r].op->kind == NN_KIND_INPUT)
-            continue;
-        linear->input[linear->n_inputs++] = r;
-        linear->sum = true, linear->alias = r;
+        nn_node *product = &graph->nodes[l];
+        if (l == r || r > l || !passes_is_product(product) || product->activation || product->sum) continue;
+        if (!passes_only_use(graph, l) || passes_uses(graph, r, l) > 1) continue;
+        if (graph->nodes[r].op->kind == NN_KIND_INPUT) continue;
+        product->input[product->n_inputs++] = r;
+        product->sum = true, product->alias = r;
         passes_replace(graph, i, l);
         return true;
     }
     return false;
 }
 
+/* convolution -> batch norm: weights and bias take it in. Never in training, where the statistics are the batch's. */
+static bool passes_fuse_norm(nn_graph *graph, int i) {
+    const nn_node *norm = &graph->nodes[i];
+    nn_node *conv = &graph->nodes[norm->input[0]];
+    if (graph->trains || conv->op->kind != NN_KIND_CONV || conv->activation || conv->sum) return false;
+    if (!passes_only_use(graph, norm->input[0])) return false;
+    nn_fold fold = {conv->param[0], conv->n_params > 1 ? conv->param[1] : -1, norm->param[0], norm->param[1],
+                    norm->param[2], norm->param[3], norm->real};
+    int index = nn_add_fold(graph, fold);
+    if (index < 0) return false;
+    conv->n_params = 2, conv->param[0] = graph->n_params + 2 * index, conv->param[1] = conv->param[0] + 1;
+    passes_replace(graph, i, norm->input[0]);
+    return true;
+}
+
+/* scale -> 1x1 convolution: it multiplies the rows that it is about to read, a tile at a time, so that the scaled map is
+ * never written. */
+static bool passes_fuse_scale(nn_graph *graph, int i) {
+    nn_node *conv = &graph->nodes[i];
+    const nn_node *scale = &graph->nodes[conv->input[0]];
+    if (graph->trains || scale->op->kind != NN_KIND_SCALE || conv->gated || conv->sum || !nn_conv_is_pointwise(conv))
+        return false;
+    if (!passes_only_use(graph, conv->input[0])) return false;
+    int dead = conv->input[0];
+    conv->input[0] = scale->input[0], conv->input[1] = scale->input[1], conv->n_inputs = 2, conv->gated = true;
+    graph->nodes[dead].n_inputs = 0;
+    return true;
+}
+
+static bool passes_fuse_one(nn_graph *graph, int i) {
+    switch (graph->nodes[i].op->kind) {
+    case NN_KIND_ACTIVATION: return passes_fuse_activation(graph, i);
+    case NN_KIND_ADD: return passes_fuse_add(graph, i);
+    case NN_KIND_NORM: return passes_fuse_norm(graph, i);
+    case NN_KIND_CONV: return passes_fuse_scale(graph, i);
+    default: return false;
+    }
+}
+
+/* A depthwise convolution whose value is pooled keeps the sums that the pooling needs: the map is not read for them. */
+static void passes_fuse_pool(nn_graph *graph, int i) {
+    const nn_node *node = &graph->nodes[i];
+    if (node->op->kind != NN_KIND_POOL || !node->n_inputs) return;
+    nn_node *conv = &graph->nodes[node->input[0]];
+    if (conv->op->kind == NN_KIND_CONV && nn_conv_keeps_sums(graph, conv)) conv->saved = conv->dim[0] * conv->dim[3];
+}
+
 DEIT_INTERNAL void nn_pass_fuse(nn_graph *graph) {
-    for (int i = 0; i < graph->n_nodes; i++) passes_fuse_one(graph, i);
+    for (int i = 0; i < graph->n_nodes; i++)
+        if (graph->nodes[i].n_inputs) passes_fuse_one(graph, i);
+    for (int i = 0; i < graph->n_nodes && !graph->trains; i++) passes_fuse_pool(graph, i);
     nn_pass_dead(graph);
     for (int i = 0; i < graph->n_nodes; i++) /* pass_dead renumbered the inputs, not the aliases */
         if (graph->nodes[i].sum) graph->nodes[i].alias = graph->nodes[i].input[graph->nodes[i].n_inputs - 1];
 }
 
-/* ---- Precision: which values are stored as bf16 --------------------------------------------------------------------
- */
+/* ---- Precision: which values are stored as bf16 ------------------------------------------------------------------ */
 
-/* bf16 where whoever makes it can and everyone who reads it does; the residual stream, the logits and what losses read
- * stay f32. */
+/* Whether node k can read value i as bf16. A residual sum in a convolutional network is stored as bf16 too; in a
+ * transformer the stream stays f32, like the logits and what losses read. */
+static bool passes_reads_16bit(const nn_graph *graph, int k, int i) {
+    const nn_node *node = &graph->nodes[k];
+    for (int j = 0; j < node->n_inputs; j++) {
+        if (node->input[j] != i) continue;
+        bool summed = node->sum && j == node->n_inputs - 1;
+        bool factor = j == 1 && (node->gated || node->op->kind == NN_KIND_SCALE);
+        if (!node->op->reads_16bit || factor || (summed && node->op->kind != NN_KIND_CONV)) return false;
+    }
+    return true;
+}
+
+static bool passes_is_16bit(const nn_graph *graph, int i) {
+    const nn_node *node = &graph->nodes[i];
+    if (!node->op->makes_16bit) return false;
+    if (node->sum && (node->op->kind != NN_KIND_CONV || graph->nodes[node->alias].dtype != NN_BF16)) return false;
+    if (node->op->keeps_type && graph->nodes[node->input[0]].dtype != NN_BF16) return false;
+    for (int k = 0; k < graph->n_outputs; k++)
+        if (graph->outputs[k] == i) return false;
+    for (int k = i + 1; k < graph->n_nodes; k++)
+        if (!passes_reads_16bit(graph, k, i)) return false;
+    return true;
+}
+
+/* bf16 where whoever makes it can and everyone who reads it does. */
 DEIT_INTERNAL void nn_pass_precision(nn_graph *graph, nn_dtype precision) {
     if (precision != NN_BF16) return;
-    for (int i = 0; i < graph->n_nodes; i++) {
+    for (int i = 0; i < graph->n_nodes; i++) graph->nodes[i].dtype = passes_is_16bit(graph, i) ? NN_BF16 : NN_F32;
+    /* What shares storage or keeps a type shares the type: where a later one is f32, the earlier one becomes it. */
+    for (int i = graph->n_nodes - 1; i >= 0; i--) {
         nn_node *node = &graph->nodes[i];
-        bool small = node->op->makes_16bit && !node->sum;
-        for (int k = 0; k < graph->n_outputs; k++) small &= graph->outputs[k] != i;
-        for (int k = i + 1; small && k < graph->n_nodes; k++)
-            for (int j = 0; j < graph->nodes[k].n_inputs; j++)
-                if (graph->nodes[k].input[j] == i)
-                    small &=
-                        graph->nodes[k].op->reads_16bit && !(graph->nodes[k].sum && j == graph->nodes[k].n_inputs - 1);
-        node->dtype = small ? NN_BF16 : NN_F32;
+        int other = node->sum ? node->alias : node->op->keeps_type ? node->input[0] : i;
+        if (node->dtype == NN_F32) graph->nodes[other].dtype = NN_F32;
     }
 }
 
-/* ---- Arena: values that are not alive together share storage -------------------------------------------------------
- */
+/* ---- Arena: values that are not alive together share storage ----------------------------------------------------- */
 
 typedef struct {
     int node, first, last; /* steps at which it is written and last read, both included */

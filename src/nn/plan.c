@@ -10,8 +10,7 @@ DEIT_INTERNAL size_t nn_type_size(nn_dtype type) {
     return type == NN_BF16 ? 2 : 4;
 }
 
-/* ---- What operators ask for while they are set up, and read while they run -----------------------------------------
- */
+/* ---- What operators ask for while they are set up, and read while they run --------------------------------------- */
 
 DEIT_INTERNAL void *nn_setup_alloc(nn_plan *plan, int node, size_t bytes) {
     return plan->setup[node] = base_arena_alloc(&plan->arena, bytes);
@@ -19,7 +18,7 @@ DEIT_INTERNAL void *nn_setup_alloc(nn_plan *plan, int node, size_t bytes) {
 DEIT_INTERNAL void nn_want_small(nn_plan *plan, int param) {
     if (plan->small_offset[param] >= 0) return;
     plan->small_offset[param] = plan->small_size;
-    plan->small_size += (plan->graph->params[param].count + 15) / 16 * 16;
+    plan->small_size += (nn_param_of(plan->graph, param)->count + 15) / 16 * 16;
 }
 DEIT_INTERNAL void nn_want_scratch(nn_plan *plan, size_t bytes) {
     bytes = (bytes + 63) / 64 * 64;
@@ -67,8 +66,7 @@ DEIT_INTERNAL void nn_kernel_run(const nn_kernel *kernel, nn_worker *worker, int
     dnnl_primitive_execute(kernel->primitive, worker->stream[thread], kernel->n_args, exec);
 }
 
-/* ---- Workers: plain threads that wait for a run ---------------------------------------------------------------------
- */
+/* ---- Workers: plain threads that wait for a run ------------------------------------------------------------------ */
 
 typedef struct nn_team {
     pthread_mutex_t lock;
@@ -192,8 +190,7 @@ DEIT_INTERNAL base_status nn_run(nn_plan *plan, int64_t n, const float *const *i
     return BASE_OK;
 }
 
-/* ---- Making
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- Making ------------------------------------------------------------------------------------------------------ */
 
 static base_status plan_passes(nn_plan *plan) {
     nn_graph *graph = plan->graph;
@@ -211,12 +208,17 @@ static base_status plan_passes(nn_plan *plan) {
     return nn_pass_arena(graph, &plan->value_bytes);
 }
 
+/* Parameters with the folded ones. */
+static int plan_params(const nn_graph *graph) {
+    return graph->n_params + 2 * graph->n_folds;
+}
+
 static base_status plan_setup(nn_plan *plan) {
     nn_graph *graph = plan->graph;
     plan->setup = base_arena_alloc(&plan->arena, (size_t)graph->n_nodes * sizeof *plan->setup);
-    plan->small_offset = base_arena_alloc(&plan->arena, ((size_t)graph->n_params + 1) * sizeof *plan->small_offset);
+    plan->small_offset = base_arena_alloc(&plan->arena, ((size_t)plan_params(graph) + 1) * sizeof *plan->small_offset);
     if (!plan->setup || !plan->small_offset) return BASE_ERROR;
-    for (int i = 0; i < graph->n_params; i++) plan->small_offset[i] = -1;
+    for (int i = 0; i < plan_params(graph); i++) plan->small_offset[i] = -1;
     if (plan->options.share)
         plan->packs = plan->options.share->packs;
     else
@@ -349,36 +351,4 @@ DEIT_INTERNAL void nn_plan_memory(const nn_plan *plan, size_t *weights, size_t *
     for (nn_pack *pack = plan->options.share ? NULL : plan->packs->first; pack; pack = pack->next)
         *weights += pack->bytes;
     *activations = plan->arena_bytes * (size_t)plan->options.workers;
-}
-
-/* ---- Weights
- * ---------------------------------------------------------------------------------------------------------- */
-
-static base_status plan_refresh_param(nn_plan *plan, int index, nn_source source, float *buffer) {
-    const nn_param *param = &plan->graph->params[index];
-    BASE_TRY(source.read(source.user, index, param, buffer));
-    int64_t bad = nn_first_not_finite(buffer, param->count);
-    if (bad >= 0)
-        return base_fail("tensor %s: element %lld is %f, not a finite number; the weights are damaged", param->name,
-                         (long long)bad, (double)buffer[bad]);
-    if (plan->small_offset[index] >= 0)
-        memcpy(plan->small + plan->small_offset[index], buffer, (size_t)param->count * sizeof(float));
-    for (nn_pack *pack = plan->packs->first; pack; pack = pack->next)
-        if (pack->param == index) BASE_TRY(nn_pack_fill(pack, buffer));
-    return BASE_OK;
-}
-
-DEIT_INTERNAL base_status nn_plan_refresh(nn_plan *plan, nn_source source) {
-    int64_t most = 1;
-    for (int i = 0; i < plan->graph->n_params; i++)
-        most = plan->graph->params[i].count > most ? plan->graph->params[i].count : most;
-    float *buffer = base_malloc((size_t)most * sizeof(float));
-    if (!buffer) return BASE_ERROR;
-    int before = omp_get_max_threads(), threads = plan->options.workers * plan->options.threads;
-    omp_set_num_threads(threads);
-    base_status status = BASE_OK;
-    for (int i = 0; i < plan->graph->n_params && !status; i++) status = plan_refresh_param(plan, i, source, buffer);
-    omp_set_num_threads(before);
-    base_free(buffer);
-    return status;
 }

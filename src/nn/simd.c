@@ -40,12 +40,14 @@ typedef uint16_t simd_u16 __attribute__((vector_size(32), aligned(2), may_alias)
         else                                                                                                           \
             SIMD(scale_rows_body)(x, x_ld, factor, y, NN_BF16, y_ld, rows, cols);                                      \
     }                                                                                                                  \
-    static const nn_simd_table SIMD(table) = {SIMD(layer_norm), SIMD(softmax),       SIMD(scale_rows),                 \
-                                              SIMD(gelu),       SIMD(gelu_backward), SIMD(to_bf16)};
+    static const nn_simd_table SIMD(table) = {SIMD(layer_norm),    SIMD(softmax), SIMD(scale_rows),    SIMD(activate),   \
+                                              SIMD(gelu_backward), SIMD(to_bf16), SIMD(scale_columns), SIMD(add_columns), \
+                                              SIMD(depthwise)};
 
 #define SIMD(name) simd_base_##name
 #define SIMD_BITS 128
 #include "nn/simd_loops.inc"
+#include "nn/simd_maps.inc"
 SIMD_TABLE
 #undef SIMD
 #undef SIMD_BITS
@@ -65,6 +67,7 @@ SIMD_BEGIN("avx2,fma")
 #define SIMD(name) simd_avx2_##name
 #define SIMD_BITS 256
 #include "nn/simd_loops.inc"
+#include "nn/simd_maps.inc"
 SIMD_TABLE
 #undef SIMD
 #undef SIMD_BITS
@@ -74,6 +77,7 @@ SIMD_BEGIN("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma,prefer-vector
 #define SIMD(name) simd_avx512_##name
 #define SIMD_BITS 512
 #include "nn/simd_loops.inc"
+#include "nn/simd_maps.inc"
 SIMD_TABLE
 #undef SIMD
 #undef SIMD_BITS

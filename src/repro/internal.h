@@ -7,8 +7,7 @@
 /* table.c: a file that travels in the program, by its name in the tree; NULL if absent. */
 DEIT_INTERNAL const char *repro_embedded(const char *name);
 
-/* ---- locate.c: data sets and weights -------------------------------------------------------------------------------
- */
+/* ---- locate.c: data sets and weights ----------------------------------------------------------------------------- */
 
 /* Paths of what was found, from the report's arena; NULL: not there. */
 typedef struct {
@@ -16,8 +15,7 @@ typedef struct {
 } repro_places;
 DEIT_INTERNAL base_status repro_locate(repro_places *places, const char *data, base_arena *arena);
 
-/* ---- command.c: commands with names in them ------------------------------------------------------------------------
- */
+/* ---- command.c: commands with names in them ---------------------------------------------------------------------- */
 
 enum { REPRO_MAX_WORDS = 32, REPRO_MAX_NAMES = 12 };
 typedef struct {
@@ -31,8 +29,7 @@ DEIT_INTERNAL base_status repro_command_fill(const char *text, const repro_name 
 /* The words as a line for a shell, "./deit ..." first; quoted where needed. NULL when memory ends. */
 DEIT_INTERNAL const char *repro_command_line(const char *const *words, base_arena *arena);
 
-/* ---- job.c: child processes, and the cells an interrupted run keeps
- * -------------------------------------------------- */
+/* ---- job.c: child processes, and the cells an interrupted run keeps ---------------------------------------------- */
 
 /* How far a run is, for its progress. */
 typedef struct {
@@ -57,8 +54,7 @@ DEIT_INTERNAL json_t *repro_cells_load(const repro_cells *cells, const char *key
 DEIT_INTERNAL base_status repro_cells_keep(const repro_cells *cells, const char *key, json_t *cell);
 DEIT_INTERNAL void repro_cells_forget(const repro_cells *cells, const char *key);
 
-/* ---- Columns -------------------------------------------------------------------------------------------------------
- */
+/* ---- Columns ----------------------------------------------------------------------------------------------------- */
 
 /* A run as it goes on. */
 typedef struct {

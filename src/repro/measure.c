@@ -57,8 +57,7 @@ static int measure_batch(double gflop) {
     return batch;
 }
 
-/* ---- The budget ----------------------------------------------------------------------------------------------------
- */
+/* ---- The budget -------------------------------------------------------------------------------------------------- */
 
 /* Seconds that a cell with so many samples takes, about: a pass to warm up, and each pass with a product beside it. */
 static double measure_cost(const measure_pace *pace, const measure_net *net, int samples) {
@@ -93,8 +92,7 @@ static void measure_learn(measure_pace *pace, const measure_net *net, int sample
         pace->per_parameter = fmax(pace->per_parameter, setup); /* of small ones it is noise */
 }
 
-/* ---- Cells ---------------------------------------------------------------------------------------------------------
- */
+/* ---- Cells ------------------------------------------------------------------------------------------------------- */
 
 /* Takes the samples of a bench row over; false if it has none. */
 static bool measure_take(measure_net *net, const json_t *output) {
@@ -161,8 +159,7 @@ static base_status measure_cell(repro_state *state, measure_pace *pace, measure_
     return BASE_OK;
 }
 
-/* ---- Rows ----------------------------------------------------------------------------------------------------------
- */
+/* ---- Rows -------------------------------------------------------------------------------------------------------- */
 
 /* Gives what was measured to every row of the network. */
 static void measure_fill(repro_report *report, measure_net *net) {

@@ -58,8 +58,7 @@ DEIT_INTERNAL const char *repro_column_name(repro_column column);
 /* Images/s that the paper publishes for a network at an image size (bench/published.tsv); negative: none. */
 DEIT_INTERNAL double repro_published(const char *model, int image);
 
-/* ---- Measuring -----------------------------------------------------------------------------------------------------
- */
+/* ---- Measuring --------------------------------------------------------------------------------------------------- */
 
 typedef struct {
     const char *only;      /* rows: labels or networks' names, separated by commas; NULL: all */
@@ -121,8 +120,7 @@ DEIT_INTERNAL void repro_report_free(repro_report *report);
 /* Speed of a row over that of the table's relative row; negative where unknown. */
 DEIT_INTERNAL double repro_relative(const repro_report *report, const repro_result *result, bool published);
 
-/* ---- Showing -------------------------------------------------------------------------------------------------------
- */
+/* ---- Showing ----------------------------------------------------------------------------------------------------- */
 
 DEIT_INTERNAL void repro_write_text(const repro_report *report, base_text *out);
 DEIT_INTERNAL void repro_write_markdown(const repro_report *report, base_text *out);

@@ -128,8 +128,7 @@ static base_status table_line(table_reader *reader, char *line) {
     return BASE_OK;
 }
 
-/* ---- What refers to rows -------------------------------------------------------------------------------------------
- */
+/* ---- What refers to rows ----------------------------------------------------------------------------------------- */
 
 static int table_find(const repro_table *table, const char *label, size_t size) {
     for (int i = 0; i < table->n; i++)
@@ -170,8 +169,7 @@ static base_status table_finish(table_reader *reader) {
     return BASE_OK;
 }
 
-/* ---- Opening -------------------------------------------------------------------------------------------------------
- */
+/* ---- Opening ----------------------------------------------------------------------------------------------------- */
 
 DEIT_INTERNAL void repro_table_free(repro_table *table) {
     if (!table) return;

@@ -25,7 +25,7 @@ struct store_archive {
     store_entry **sorted; // [count] by name
 };
 
-/* ---- Reading at a place ---- */
+/* ---- Reading at a place ------------------------------------------------------------------------------------------ */
 
 static base_status archive_pread(const store_archive *a, uint64_t offset, void *buffer, size_t size, const char *name) {
     for (uint8_t *to = buffer; size;) {
@@ -70,7 +70,7 @@ DEIT_INTERNAL base_status store_archive_sniff(const char *path, store_archive_ki
     return BASE_OK;
 }
 
-/* ---- The index ---- */
+/* ---- The index --------------------------------------------------------------------------------------------------- */
 
 static const char *archive_plain_name(const char *name) {
     while (name[0] == '.' && name[1] == '/') name += 2 + strspn(name + 2, "/");
@@ -254,7 +254,7 @@ static base_status archive_index_zip(store_archive *a) {
     return status ? status : archive_sort(a);
 }
 
-/* ---- Opening ---- */
+/* ---- Opening ----------------------------------------------------------------------------------------------------- */
 
 static base_status archive_open_file(store_archive *a, const char *path) {
     struct stat about;
@@ -334,7 +334,7 @@ DEIT_INTERNAL const store_entry *store_archive_find(const store_archive *a, cons
     return found ? *found : NULL;
 }
 
-/* ---- Reading an entry ---- */
+/* ---- Reading an entry -------------------------------------------------------------------------------------------- */
 
 static base_status archive_inflate(const store_archive *a, const store_entry *entry, uint64_t begin, void *buffer) {
     void *packed = base_malloc(entry->packed);

@@ -102,7 +102,7 @@ DEIT_INTERNAL char *store_shape_text(const store_tensor *tensor, char text[192])
     return text;
 }
 
-/* ---- Copying ---- */
+/* ---- Copying ----------------------------------------------------------------------------------------------------- */
 
 /* Goes over a tensor in C order as runs of `n` elements `stride` apart, so that only the innermost loop is hot. */
 typedef struct {

@@ -6,7 +6,7 @@
 
 enum { STORE_LONGEST_NAME = 1024, STORE_HEADER_LIMIT = 100 * 1000 * 1000 };
 
-/* ---- The container ---- */
+/* ---- The container ----------------------------------------------------------------------------------------------- */
 
 /* A name whose value could not be read, and why. */
 typedef struct store_blocked {
@@ -47,7 +47,7 @@ DEIT_INTERNAL base_status store_read_torch_zip(store *s, const char *part);
 DEIT_INTERNAL base_status store_read_torch_stream(store *s, const char *part);
 DEIT_INTERNAL bool store_is_torch_stream(const uint8_t *data, size_t size);
 
-/* ---- Zip ---- */
+/* ---- Zip --------------------------------------------------------------------------------------------------------- */
 
 /* Reads a little-endian number of 1 to 8 bytes. */
 DEIT_INTERNAL uint64_t store_little(const uint8_t *at, int bytes);
@@ -78,7 +78,7 @@ DEIT_INTERNAL base_status store_zip_data(const uint8_t *data, size_t size, const
 DEIT_INTERNAL base_status store_inflate(const uint8_t *packed, size_t packed_size, size_t skip, void *out, size_t size,
                                         const char *file, const char *entry);
 
-/* ---- Pickle ---- */
+/* ---- Pickle ------------------------------------------------------------------------------------------------------ */
 
 /* Text in the file: not NUL-terminated. */
 typedef struct {

@@ -150,7 +150,7 @@ static base_status pickle_long(pickle_machine *m, int width) {
     return pickle_push_int(m, (int64_t)bits);
 }
 
-/* ---- Memo ---- */
+/* ---- Memo -------------------------------------------------------------------------------------------------------- */
 
 static base_status pickle_put(pickle_machine *m, uint64_t index) {
     store_value *top;
@@ -168,7 +168,7 @@ static base_status pickle_get(pickle_machine *m, uint64_t index) {
     return pickle_push(m, m->memo[index]);
 }
 
-/* ---- Containers ---- */
+/* ---- Containers -------------------------------------------------------------------------------------------------- */
 
 static base_status pickle_add(pickle_machine *m, store_value *to, store_value *key, store_value *value) {
     store_cell *cell = base_arena_alloc(m->arena, sizeof *cell);
@@ -230,7 +230,7 @@ static base_status pickle_set(pickle_machine *m, store_value **items, size_t n) 
     return BASE_OK;
 }
 
-/* ---- Globals: named, never called ---- */
+/* ---- Globals: named, never called -------------------------------------------------------------------------------- */
 
 static base_status pickle_push_global(pickle_machine *m, store_text module, store_text name) {
     store_value *value = store_value_new(m->arena, STORE_VALUE_GLOBAL);
@@ -344,7 +344,7 @@ static base_status pickle_persistent(pickle_machine *m) {
     return pickle_push(m, store_torch_persistent(m->arena, id, m->storages));
 }
 
-/* ---- The opcodes ---- */
+/* ---- The opcodes ------------------------------------------------------------------------------------------------- */
 
 static base_status pickle_pop_one(pickle_machine *m) {
     store_value *value;

@@ -171,7 +171,7 @@ DEIT_INTERNAL base_status store_read_safetensors(store *s) {
     return status;
 }
 
-/* ---- Writing ---- */
+/* ---- Writing ----------------------------------------------------------------------------------------------------- */
 
 typedef struct {
     const store_tensor *tensor;

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- What torch's functions and persistent ids stand for ---- */
+/* ---- What torch's functions and persistent ids stand for --------------------------------------------------------- */
 
 static store_value *torch_inert(base_arena *arena, const store_value *cause, bool misused) {
     store_value *value = store_value_new(arena, STORE_VALUE_INERT);
@@ -135,7 +135,7 @@ DEIT_INTERNAL store_value *store_torch_persistent(base_arena *arena, const store
     return value;
 }
 
-/* ---- From the unpickled dict to named tensors ---- */
+/* ---- From the unpickled dict to named tensors -------------------------------------------------------------------- */
 
 /* Finds where a storage lies, and sets storage->data, or packed for a deflated one. */
 typedef struct torch_source torch_source;
@@ -249,7 +249,7 @@ static base_status torch_add_root(torch_source *source, store_value *root, const
     return BASE_OK;
 }
 
-/* ---- The zip ---- */
+/* ---- The zip ----------------------------------------------------------------------------------------------------- */
 
 static int torch_compare_entries(const void *a, const void *b) {
     return strcmp(((const store_zip_entry *)a)->name, ((const store_zip_entry *)b)->name);
@@ -339,7 +339,7 @@ DEIT_INTERNAL base_status store_read_torch_zip(store *s, const char *part) {
     return status;
 }
 
-/* ---- The older stream: magic, version, system, dict, keys (five pickles), then each key's count and data ---- */
+/* ---- The older stream: magic, version, system, dict, keys (five pickles), then each key's count and data --------- */
 
 DEIT_INTERNAL bool store_is_torch_stream(const uint8_t *data, size_t size) {
     static const uint8_t magic[] = {0x8a, 0x0a, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19, '.'};

@@ -182,7 +182,7 @@ TEST(repro_commands_are_filled) {
     base_arena_free(&arena);
 }
 
-/* ---- The budget ---- */
+/* ---- The budget -------------------------------------------------------------------------------------------------- */
 
 TEST(repro_slow_machine_takes_fewer_samples) {
     repro_table table = {.samples = 5, .budget = 180};
@@ -211,7 +211,7 @@ TEST(repro_samples_are_small_batches) {
     CHECK_EQ_INT(measure_batch(0.8), 8);
 }
 
-/* ---- Reports ---- */
+/* ---- Reports ----------------------------------------------------------------------------------------------------- */
 
 /* A report with a measured row, a row whose network is missing, and a row with accuracies. */
 static repro_report *test_repro_report(const repro_table *table) {

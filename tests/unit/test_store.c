@@ -121,7 +121,7 @@ TEST(store_npz_absent_keys) {
     CHECK_FAIL_HAS(store_open(&s, STORE_TEST_FOLDER "big_endian.npy"), "its numpy type is >f4");
 }
 
-/* ---- Damaged safetensors ---- */
+/* ---- Damaged safetensors ----------------------------------------------------------------------------------------- */
 
 /* Opens a safetensors made of this header and `size` zero bytes of data. */
 static base_status store_test_header(const char *header, size_t size) {
@@ -182,7 +182,7 @@ TEST(store_safetensors_bad_headers) {
     CHECK_FAIL_HAS(store_open_memory(&s, "not weights at all", 18, "x"), "neither safetensors, torch");
 }
 
-/* ---- Every format, cut and flipped ---- */
+/* ---- Every format, cut and flipped ------------------------------------------------------------------------------- */
 
 static const char *const store_test_files[] = {
     "official.pth",      "official_stream.pth", "protocol4_stream.pth", "views.pth",
@@ -270,7 +270,7 @@ TEST(store_out_of_memory) {
     }
 }
 
-/* ---- Writing ---- */
+/* ---- Writing ----------------------------------------------------------------------------------------------------- */
 
 TEST(store_conversions) {
     for (uint32_t i = 0; i < 65536; i++) { // there and back is the same, NaN stays NaN

@@ -1,0 +1,65 @@
+/* ResNet as timm and torchvision have it (v1.5: the stride stands at the 3x3 convolution). */
+#include "model/internal.h"
+
+typedef struct {
+    int depth[4]; /* blocks of each stage */
+    bool bottleneck;
+} resnet_shape;
+
+static nn_value resnet_conv(nn_graph *g, nn_value x, int64_t out, int kernel, int stride, nn_activation activation,
+                            const char *prefix, const char *conv, const char *norm) {
+    return model_conv_norm(g, x, out, (nn_window){.kernel = kernel, .stride = stride}, 1e-5f, activation, prefix, conv,
+                           norm);
+}
+
+/* x: [B, H, W, C] -> [B, H / stride, W / stride, width; with bottlenecks 4 width] */
+static nn_value resnet_block(nn_graph *g, nn_value x, int64_t width, int stride, bool bottleneck, const char *name) {
+    int64_t out = bottleneck ? 4 * width : width, dim[4] = {0};
+    nn_shape(g, x, dim);
+    nn_value y, shortcut = x;
+    if (bottleneck) {
+        y = resnet_conv(g, x, width, 1, 1, NN_RELU, name, "conv1", "bn1");
+        y = resnet_conv(g, y, width, 3, stride, NN_RELU, name, "conv2", "bn2");
+        y = resnet_conv(g, y, out, 1, 1, NN_NO_ACTIVATION, name, "conv3", "bn3");
+    } else {
+        y = resnet_conv(g, x, width, 3, stride, NN_RELU, name, "conv1", "bn1");
+        y = resnet_conv(g, y, out, 3, 1, NN_NO_ACTIVATION, name, "conv2", "bn2");
+    }
+    if (dim[3] != out || stride > 1)
+        shortcut = resnet_conv(g, x, out, 1, stride, NN_NO_ACTIVATION, name, "downsample.0", "downsample.1");
+    return nn_activate(g, nn_add(g, shortcut, y), NN_RELU);
+}
+
+/* x: [B, 3, S, S] -> stem, S / 4 -> four stages, S / 32 -> mean over pixels -> fc */
+static int resnet_build(const model_config *config, nn_graph *g, nn_value x, nn_value logits[MODEL_MAX_HEADS]) {
+    const resnet_shape *shape = config->shape;
+    x = resnet_conv(g, nn_channels_last(g, x), 64, 7, 2, NN_RELU, "", "conv1", "bn1");
+    x = nn_pool(g, x, NN_POOL_MAX, 3, 2);
+    for (int stage = 0; stage < 4; stage++)
+        for (int block = 0; block < shape->depth[stage]; block++) {
+            char name[32];
+            snprintf(name, sizeof name, "layer%d.%d.", stage + 1, block);
+            x = resnet_block(g, x, 64 << stage, stage && !block ? 2 : 1, shape->bottleneck, name);
+        }
+    logits[0] = nn_linear(g, nn_global_pool(g, x), config->classes, "fc");
+    return 1;
+}
+
+static const model_family resnet_family = {"resnet", resnet_build, model_check_convnet};
+
+#define RESNET(text, blocks, wide)                                                                                     \
+    {.name = (text), .family = &resnet_family, .shape = &(const resnet_shape){blocks, wide}, .image = 224,             \
+     .classes = 1000, .crop = 0.875, .interpolation = MODEL_BILINEAR, MODEL_IMAGENET_NORM}
+#define RESNET_DEPTH(a, b, c, d) {a, b, c, d}
+static const model_config resnet_configs[] = {
+    RESNET("resnet18", RESNET_DEPTH(2, 2, 2, 2), false),
+    RESNET("resnet50", RESNET_DEPTH(3, 4, 6, 3), true),
+    RESNET("resnet101", RESNET_DEPTH(3, 4, 23, 3), true),
+    RESNET("resnet152", RESNET_DEPTH(3, 8, 36, 3), true),
+};
+#undef RESNET
+#undef RESNET_DEPTH
+DEIT_INTERNAL const model_config *model_resnet_configs(int *count) {
+    *count = (int)(sizeof resnet_configs / sizeof *resnet_configs);
+    return resnet_configs;
+}

@@ -1,0 +1,316 @@
+/* Convolution over feature maps [B, H, W, C]. Three kinds, each with the kernel that suits it:
+ *   pointwise   1x1: a matrix product over pixels, which runs at the GEMM peak where oneDNN's 1x1 kernels do not
+ *   depthwise   a filter a channel: loops of our own (simd_maps.inc), bound by memory, not by arithmetic
+ *   the rest    oneDNN's convolution, channels last in and out, weights in the layout it asks for
+ * Bias, folded batch norm, residual sum and activation ride along. */
+#include "nn/internal.h"
+#include <omp.h>
+#include <string.h>
+
+enum { CONV_WEIGHT, CONV_BIAS };
+enum { CONV_KERNEL, CONV_STRIDE, CONV_GROUPS, CONV_SAME }; /* attr */
+/* Gated products work on tiles of so many bytes of input: a third of a second-level cache of 512 KB, beside weights and results. */
+enum { CONV_TILE = 160 << 10 };
+static const nn_op conv_op;
+
+/* ---- The graph --------------------------------------------------------------------------------------------------- */
+
+/* Outputs along an axis of `size`, and the padding before and after. */
+static int64_t conv_out(int64_t size, int64_t kernel, int64_t stride, bool same, int64_t *before, int64_t *after) {
+    if (!same) {
+        *before = *after = kernel / 2;
+        return (size + 2 * (kernel / 2) - kernel) / stride + 1;
+    }
+    int64_t out = (size + stride - 1) / stride, all = (out - 1) * stride + kernel - size;
+    if (all < 0) all = 0;
+    *before = all / 2, *after = all - all / 2;
+    return out;
+}
+
+DEIT_INTERNAL nn_value nn_conv(nn_graph *graph, nn_value x, int64_t out, nn_window w, const char *name, ...) {
+    if (x < 0) return -1;
+    char prefix[200];
+    va_list arguments;
+    va_start(arguments, name);
+    vsnprintf(prefix, sizeof prefix, name, arguments);
+    va_end(arguments);
+    if (!w.groups) w.groups = 1;
+    nn_node from = graph->nodes[x];
+    int64_t channels = nn_node_cols(&from), dim[4] = {from.dim[0], out}, before, after;
+    if ((from.ndim != 4 && !(from.ndim == 2 && w.kernel == 1)) || channels % w.groups || out % w.groups)
+        return nn_graph_fail(graph, "%s: a convolution of %lld channels to %lld in %d groups", prefix, (long long)channels,
+                             (long long)out, w.groups);
+    if (w.kernel == 1 && w.stride > 1) x = nn_subsample(graph, x, w.stride), w.stride = 1;
+    if (x < 0) return -1;
+    from = graph->nodes[x];
+    if (from.ndim == 4) {
+        dim[1] = conv_out(from.dim[1], w.kernel, w.stride, w.same, &before, &after);
+        dim[2] = conv_out(from.dim[2], w.kernel, w.stride, w.same, &before, &after);
+        dim[3] = out;
+    }
+    nn_value y = nn_add_node(graph, &conv_op, 1, &x, from.ndim, dim);
+    if (y < 0) return -1;
+    int64_t fan_out = out / w.groups * w.kernel * w.kernel;
+    int weight = nn_add_param(graph, NN_INIT_HE, fan_out, 4, (int64_t[]){out, channels / w.groups, w.kernel, w.kernel},
+                              "%s.weight", prefix);
+    int bias = w.bias ? nn_add_param(graph, NN_INIT_ZERO, 0, 1, &out, "%s.bias", prefix) : -1;
+    nn_node *node = &graph->nodes[y];
+    node->n_params = w.bias ? 2 : 1, node->param[CONV_WEIGHT] = weight, node->param[CONV_BIAS] = bias;
+    node->attr[CONV_KERNEL] = w.kernel, node->attr[CONV_STRIDE] = w.stride, node->attr[CONV_GROUPS] = w.groups;
+    node->attr[CONV_SAME] = w.same;
+    return y;
+}
+
+DEIT_INTERNAL bool nn_conv_is_pointwise(const nn_node *node) {
+    return node->attr[CONV_KERNEL] == 1 && node->attr[CONV_GROUPS] == 1;
+}
+/* A filter a channel, in at least a vector of channels: what simd_maps.inc can do. */
+static bool conv_is_depthwise(const nn_graph *graph, const nn_node *node) {
+    int64_t groups = node->attr[CONV_GROUPS];
+    return groups >= 16 && groups == nn_node_cols(node) && groups == nn_node_cols(&graph->nodes[node->input[0]]) &&
+           !node->sum;
+}
+DEIT_INTERNAL bool nn_conv_keeps_sums(const nn_graph *graph, const nn_node *node) {
+    return conv_is_depthwise(graph, node);
+}
+
+static double conv_flops(const nn_graph *graph, const nn_node *node) {
+    int64_t channels = nn_node_cols(&graph->nodes[node->input[0]]) / node->attr[CONV_GROUPS];
+    return 2.0 * (double)nn_node_count(node) * (double)(channels * node->attr[CONV_KERNEL] * node->attr[CONV_KERNEL]);
+}
+
+typedef struct {
+    nn_kernel *kernel[2]; /* [0] for all of it, or for a tile; [1] for an image's last tile */
+    int64_t rows, tiles;  /* of a gated product: pixels a tile, tiles an image */
+    nn_pack *taps;        /* depthwise: [kernel kernel, C] */
+    int64_t top, left;    /* padding */
+} conv_setup;
+
+static int conv_bias(const nn_node *node) { return node->n_params > 1 ? node->param[CONV_BIAS] : -1; }
+
+/* ---- Pointwise --------------------------------------------------------------------------------------------------- */
+
+static nn_matmul conv_product(const nn_plan *plan, const nn_node *node, int64_t rows) {
+    const nn_node *x = &plan->graph->nodes[node->input[0]];
+    int64_t k = nn_node_cols(x), n = nn_node_cols(node);
+    return (nn_matmul){.m = rows, .n = n, .k = k, .lda = k, .ldb = k, .ldc = n, .b_transposed = true,
+                       .a = nn_dnnl_type(x->dtype), .b = nn_dnnl_type(x->dtype), .c = nn_dnnl_type(node->dtype),
+                       .bias_param = conv_bias(node), .pack_param = node->param[CONV_WEIGHT], .sum = node->sum,
+                       .activation = node->activation};
+}
+
+static base_status conv_setup_pointwise(nn_plan *plan, int i, conv_setup *setup) {
+    const nn_node *node = &plan->graph->nodes[i];
+    nn_matmul m = conv_product(plan, node, nn_node_rows(node));
+    if (!node->gated) {
+        nn_arg a = nn_arg_value(node->input[0], 0), c = nn_arg_value(i, 0);
+        return nn_matmul_new(&setup->kernel[0], plan, &m, &a, NULL, &c, NULL);
+    }
+    int64_t pixels = node->dim[1] * node->dim[2], row = m.k * (int64_t)nn_type_size(plan->graph->nodes[node->input[0]].dtype);
+    int64_t most = CONV_TILE / row > 16 ? CONV_TILE / row : 16;
+    setup->tiles = (pixels + most - 1) / most, setup->rows = (pixels + setup->tiles - 1) / setup->tiles;
+    setup->tiles = (pixels + setup->rows - 1) / setup->rows;
+    nn_want_scratch(plan, (size_t)(setup->rows * row));
+    nn_arg a = nn_arg_caller(0), c = nn_arg_caller(1);
+    m.per_thread = true, m.m = setup->rows;
+    BASE_TRY(nn_matmul_new(&setup->kernel[0], plan, &m, &a, NULL, &c, NULL));
+    m.m = pixels - setup->rows * (setup->tiles - 1);
+    if (m.m != setup->rows) return nn_matmul_new(&setup->kernel[1], plan, &m, &a, NULL, &c, NULL);
+    setup->kernel[1] = setup->kernel[0];
+    return BASE_OK;
+}
+
+/* One tile: rows of x times the image's gate into scratch, and from there the product. */
+static void conv_gated_tile(nn_worker *worker, int i, int thread, int64_t job) {
+    const nn_graph *graph = worker->plan->graph;
+    const nn_node *node = &graph->nodes[i], *x = &graph->nodes[node->input[0]];
+    const conv_setup *setup = worker->plan->setup[i];
+    int64_t image = job / setup->tiles, tile = job % setup->tiles, pixels = node->dim[1] * node->dim[2];
+    int64_t channels = nn_node_cols(x), begin = image * pixels + tile * setup->rows;
+    bool last = tile == setup->tiles - 1;
+    int64_t rows = last ? pixels - setup->rows * tile : setup->rows;
+    const uint8_t *from = (const uint8_t *)nn_value_at(worker, node->input[0]) + (size_t)(begin * channels) * nn_type_size(x->dtype);
+    uint8_t *to = (uint8_t *)nn_value_at(worker, i) + (size_t)(begin * nn_node_cols(node)) * nn_type_size(node->dtype);
+    const float *gate = (const float *)nn_value_at(worker, node->input[1]) + image * channels;
+    void *scaled = nn_scratch_at(worker, thread);
+    nn_simd()->scale_columns(from, gate, scaled, x->dtype, rows, channels);
+    nn_kernel_run(setup->kernel[last], worker, thread, (void *[]){scaled, to});
+}
+
+static void conv_run_gated(nn_worker *worker, int i) {
+    const conv_setup *setup = worker->plan->setup[i];
+    int64_t jobs = worker->plan->graph->nodes[i].dim[0] * setup->tiles;
+    int threads = nn_threads(worker);
+#pragma omp parallel for num_threads(threads) if (threads > 1) schedule(static)
+    for (int t = 0; t < threads; t++)
+        for (int64_t job = jobs * t / threads; job < jobs * (t + 1) / threads; job++) conv_gated_tile(worker, i, t, job);
+}
+
+/* ---- Depthwise --------------------------------------------------------------------------------------------------- */
+
+static base_status conv_setup_depthwise(nn_plan *plan, int i, conv_setup *setup) {
+    const nn_node *node = &plan->graph->nodes[i];
+    int64_t channels = nn_node_cols(node), taps = node->attr[CONV_KERNEL] * node->attr[CONV_KERNEL];
+    dnnl_dims_t dims = {taps, channels}, plain_strides = {1, taps}, strides = {channels, 1};
+    dnnl_memory_desc_t plain = NULL, packed = NULL;
+    dnnl_status_t status = dnnl_memory_desc_create_with_strides(&plain, 2, dims, dnnl_f32, plain_strides);
+    if (!status) status = dnnl_memory_desc_create_with_strides(&packed, 2, dims, dnnl_f32, strides);
+    if (!status) setup->taps = nn_pack_new(plan, node->param[CONV_WEIGHT], plain, packed);
+    if (packed) dnnl_memory_desc_destroy(packed);
+    if (plain) dnnl_memory_desc_destroy(plain);
+    if (status) return nn_onednn_fail(status, "depthwise weight layout");
+    if (conv_bias(node) >= 0) nn_want_small(plan, conv_bias(node));
+    nn_want_scratch(plan, (size_t)node->saved * sizeof(float));
+    return setup->taps ? BASE_OK : BASE_ERROR;
+}
+
+/* Output rows begin .. end - 1 of image b; sums: [C], or NULL. */
+static void conv_depthwise_rows(nn_worker *worker, int i, int64_t b, int64_t begin, int64_t end, float *sums) {
+    const nn_graph *graph = worker->plan->graph;
+    const nn_node *node = &graph->nodes[i], *x = &graph->nodes[node->input[0]];
+    const conv_setup *setup = worker->plan->setup[i];
+    size_t in = (size_t)(nn_node_count(x) / x->dim[0]) * nn_type_size(x->dtype);
+    size_t out = (size_t)(nn_node_count(node) / node->dim[0]) * nn_type_size(node->dtype);
+    nn_depthwise d = {.x = (const uint8_t *)nn_value_at(worker, node->input[0]) + (size_t)b * in,
+                      .y = (uint8_t *)nn_value_at(worker, i) + (size_t)b * out,
+                      .x_type = x->dtype,
+                      .y_type = node->dtype,
+                      .taps = setup->taps->data,
+                      .bias = conv_bias(node) < 0 ? NULL : nn_small_at(worker, conv_bias(node)),
+                      .sums = sums,
+                      .height = x->dim[1],
+                      .width = x->dim[2],
+                      .channels = x->dim[3],
+                      .out_width = node->dim[2],
+                      .kernel = node->attr[CONV_KERNEL],
+                      .stride = node->attr[CONV_STRIDE],
+                      .top = setup->top,
+                      .left = setup->left,
+                      .activation = node->activation};
+    nn_simd()->depthwise(&d, begin, end);
+}
+
+/* Threads share out the rows of each image; each has sums of its own, added in order. */
+static void conv_run_depthwise(nn_worker *worker, int i) {
+    const nn_node *node = &worker->plan->graph->nodes[i];
+    int64_t rows = node->dim[1], channels = node->dim[3], images = node->dim[0];
+    float *sums = node->saved ? nn_saved_at(worker, i) : NULL;
+    int threads = nn_threads(worker);
+#pragma omp parallel for num_threads(threads) if (threads > 1) schedule(static)
+    for (int t = 0; t < threads; t++) {
+        float *own = sums ? nn_scratch_at(worker, t) : NULL;
+        if (sums) memset(own, 0, (size_t)node->saved * sizeof(float));
+        for (int64_t b = 0; b < images; b++)
+            conv_depthwise_rows(worker, i, b, rows * t / threads, rows * (t + 1) / threads, own ? own + b * channels : NULL);
+    }
+    for (int64_t j = 0; j < node->saved; j++) {
+        sums[j] = 0;
+        for (int t = 0; t < threads; t++) sums[j] += ((const float *)nn_scratch_at(worker, t))[j];
+    }
+}
+
+/* ---- The rest: oneDNN's ------------------------------------------------------------------------------------------ */
+
+typedef struct {
+    dnnl_memory_desc_t x, plain, any, bias, y;
+    dnnl_primitive_attr_t attr;
+    dnnl_post_ops_t post;
+    dnnl_primitive_desc_t primitive;
+} conv_descs;
+
+/* Plain weights [out, in / groups, k, k], with a dimension for the groups where there are any; NULL strides: any layout. */
+static dnnl_status_t conv_weights(dnnl_memory_desc_t *md, int64_t groups, int64_t out, int64_t in, int64_t kernel, bool any, dnnl_data_type_t type) {
+    dnnl_dims_t dims = {groups, out / groups, in / groups, kernel, kernel};
+    bool flat = groups == 1;
+    dnnl_format_tag_t tag = any ? dnnl_format_tag_any : flat ? dnnl_oihw : dnnl_goihw;
+    return dnnl_memory_desc_create_with_tag(md, flat ? 4 : 5, dims + flat, type, tag);
+}
+
+static dnnl_status_t conv_map(dnnl_memory_desc_t *md, const nn_node *node) {
+    dnnl_dims_t dims = {node->dim[0], node->dim[3], node->dim[1], node->dim[2]};
+    return dnnl_memory_desc_create_with_tag(md, 4, dims, nn_dnnl_type(node->dtype), dnnl_nhwc);
+}
+
+static dnnl_status_t conv_describe(conv_descs *d, const nn_node *x, const nn_node *node) {
+    int64_t kernel = node->attr[CONV_KERNEL], stride = node->attr[CONV_STRIDE], out = node->dim[3];
+    dnnl_dims_t strides = {stride, stride}, dilation = {0, 0}, before, after, bias_dims = {out};
+    for (int axis = 0; axis < 2; axis++)
+        conv_out(x->dim[1 + axis], kernel, stride, node->attr[CONV_SAME], &before[axis], &after[axis]);
+    dnnl_status_t status = conv_map(&d->x, x);
+    if (!status) status = conv_map(&d->y, node);
+    if (!status) status = conv_weights(&d->plain, node->attr[CONV_GROUPS], out, x->dim[3], kernel, false, dnnl_f32);
+    if (!status) status = conv_weights(&d->any, node->attr[CONV_GROUPS], out, x->dim[3], kernel, true, nn_dnnl_type(x->dtype));
+    if (!status && conv_bias(node) >= 0) status = dnnl_memory_desc_create_with_tag(&d->bias, 1, bias_dims, dnnl_f32, dnnl_a);
+    if (!status) status = dnnl_primitive_attr_create(&d->attr);
+    if (!status) status = dnnl_primitive_attr_set_scratchpad_mode(d->attr, dnnl_scratchpad_mode_user);
+    if (!status) status = dnnl_post_ops_create(&d->post);
+    if (!status) status = nn_append_post(d->post, node->sum, node->activation);
+    if (!status) status = dnnl_primitive_attr_set_post_ops(d->attr, d->post);
+    if (!status)
+        status = dnnl_convolution_forward_primitive_desc_create(&d->primitive, nn_engine(), dnnl_forward_inference, dnnl_convolution_direct,
+                                                                d->x, d->any, d->bias, d->y, strides, dilation, before, after, d->attr);
+    return status;
+}
+
+static void conv_forget(conv_descs *d) {
+    dnnl_memory_desc_t all[] = {d->x, d->plain, d->any, d->bias, d->y};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (all[i]) dnnl_memory_desc_destroy(all[i]);
+    if (d->post) dnnl_post_ops_destroy(d->post);
+    if (d->attr) dnnl_primitive_attr_destroy(d->attr);
+    if (d->primitive) dnnl_primitive_desc_destroy(d->primitive);
+}
+
+static base_status conv_args(nn_plan *plan, int i, nn_kernel *kernel, const conv_descs *d) {
+    const nn_node *node = &plan->graph->nodes[i];
+    const_dnnl_memory_desc_t mds[NN_MAX_ARGS], weights = dnnl_primitive_desc_query_md(d->primitive, dnnl_query_weights_md, 0);
+    const_dnnl_memory_desc_t scratch = dnnl_primitive_desc_query_md(d->primitive, dnnl_query_scratchpad_md, 0);
+    nn_pack *pack = nn_pack_new(plan, node->param[CONV_WEIGHT], d->plain, weights);
+    if (!pack) return BASE_ERROR;
+    BASE_TRY(nn_kernel_arg(kernel, mds, DNNL_ARG_SRC, nn_arg_value(node->input[0], 0), d->x));
+    BASE_TRY(nn_kernel_arg(kernel, mds, DNNL_ARG_WEIGHTS, (nn_arg){.place = NN_AT_PACK, .pack = pack}, weights));
+    BASE_TRY(nn_kernel_arg(kernel, mds, DNNL_ARG_DST, nn_arg_value(i, 0), d->y));
+    if (d->bias) {
+        nn_want_small(plan, conv_bias(node));
+        BASE_TRY(nn_kernel_arg(kernel, mds, DNNL_ARG_BIAS, (nn_arg){.place = NN_AT_SMALL, .index = conv_bias(node)}, d->bias));
+    }
+    kernel->scratch = dnnl_memory_desc_get_size(scratch);
+    if (kernel->scratch) BASE_TRY(nn_kernel_arg(kernel, mds, DNNL_ARG_SCRATCHPAD, (nn_arg){.place = NN_AT_SCRATCH}, scratch));
+    return nn_kernel_contexts(kernel, mds);
+}
+
+static base_status conv_setup_full(nn_plan *plan, int i, conv_setup *setup) {
+    const nn_node *node = &plan->graph->nodes[i];
+    nn_kernel *kernel = setup->kernel[0] = nn_kernel_new(plan);
+    if (!kernel) return BASE_ERROR;
+    conv_descs d = {0};
+    dnnl_status_t dnnl = conv_describe(&d, &plan->graph->nodes[node->input[0]], node);
+    if (!dnnl) dnnl = dnnl_primitive_create(&kernel->primitive, d.primitive);
+    base_status status = dnnl ? nn_onednn_fail(dnnl, "convolution") : conv_args(plan, i, kernel, &d);
+    conv_forget(&d);
+    return status;
+}
+
+/* ---- The operator ------------------------------------------------------------------------------------------------ */
+
+static base_status conv_setup_new(nn_plan *plan, int i) {
+    const nn_node *node = &plan->graph->nodes[i], *x = &plan->graph->nodes[node->input[0]];
+    conv_setup *setup = nn_setup_alloc(plan, i, sizeof *setup);
+    if (!setup) return BASE_ERROR;
+    if (nn_conv_is_pointwise(node)) return conv_setup_pointwise(plan, i, setup);
+    int64_t after;
+    conv_out(x->dim[1], node->attr[CONV_KERNEL], node->attr[CONV_STRIDE], node->attr[CONV_SAME], &setup->top, &after);
+    conv_out(x->dim[2], node->attr[CONV_KERNEL], node->attr[CONV_STRIDE], node->attr[CONV_SAME], &setup->left, &after);
+    if (conv_is_depthwise(plan->graph, node)) return conv_setup_depthwise(plan, i, setup);
+    return conv_setup_full(plan, i, setup);
+}
+
+static void conv_run(nn_worker *worker, int i) {
+    const conv_setup *setup = worker->plan->setup[i];
+    if (setup->taps) conv_run_depthwise(worker, i);
+    else if (setup->tiles) conv_run_gated(worker, i);
+    else nn_kernel_run(setup->kernel[0], worker, 0, NULL);
+}
+
+static const nn_op conv_op = {.name = "convolution", .kind = NN_KIND_CONV, .reads_16bit = true, .makes_16bit = true, .flops = conv_flops,
+                              .setup = conv_setup_new, .run = conv_run};
