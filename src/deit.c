@@ -51,6 +51,7 @@
 #include "nn/params.c"
 #include "nn/passes.c"
 #include "nn/plan.c"
+#include "nn/profile.c"
 #include "nn/refresh.c"
 #include "nn/simd.c"
 
@@ -66,6 +67,7 @@
 #include "model/weights.c"
 
 #include "eval/accuracy.c"
+#include "eval/profile.c"
 #include "eval/speed.c"
 #include "eval/top.c"
 
@@ -98,6 +100,7 @@
 #include "cli/network.c"
 #include "cli/output.c"
 #include "cli/predict.c"
+#include "cli/profile.c"
 #include "cli/repro.c"
 #include "cli/terminal.c"
 #endif

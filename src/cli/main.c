@@ -9,7 +9,7 @@
 
 DEIT_INTERNAL const cli_command *const *cli_commands(void) {
     static const cli_command *commands[16];
-    const cli_command *all[] = {cli_predict(), cli_eval(),   cli_forward(),
+    const cli_command *all[] = {cli_predict(), cli_eval(),   cli_profile(), cli_forward(),
                                 cli_weights(), cli_doctor(), cli_completion()};
     memcpy(commands, all, sizeof all);
     return commands;

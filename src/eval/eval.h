@@ -73,4 +73,18 @@ DEIT_INTERNAL void eval_speed_summarise(eval_speed *result);
 DEIT_INTERNAL base_status eval_speed_measure(const eval_speed_case *cases, int n, int samples, double seconds,
                                              eval_speed *results, const base_context *context);
 
+/* ---- Where the time goes ------------------------------------------------------------------------------------------ */
+
+typedef struct {
+    nn_step *steps; /* [n]; seconds: of one graph batch (micro_batch images) on one worker, the median of the passes */
+    int n;
+    double seconds;     /* of all steps together */
+    double peak_gflops; /* of one worker's share of the GEMM peak, the median of products between the passes */
+    double images_per_s;
+} eval_profile;
+
+/* Runs `passes` passes of the network's batch on random images, after one to warm up. The net must outlive the profile. */
+DEIT_INTERNAL base_status eval_profile_measure(eval_profile *profile, model_net *net, int passes, const base_context *context);
+DEIT_INTERNAL void eval_profile_free(eval_profile *profile);
+
 #endif

@@ -148,6 +148,7 @@ typedef struct nn_kernel {
     nn_arg args[NN_MAX_ARGS];
     dnnl_exec_arg_t *exec; /* [contexts, n_args] */
     size_t scratch;
+    int node; /* whose setup made it */
     struct nn_kernel *next; /* the plan's list, for freeing */
 } nn_kernel;
 
@@ -157,6 +158,7 @@ struct nn_worker {
     uint8_t *arena;        /* values, then for each thread: scratch of the operators, scratch of oneDNN */
     void **value;          /* [n_nodes]: where each value lies in this run */
     dnnl_stream_t *stream; /* [threads] */
+    double *seconds;       /* [n_nodes] of each step, while they are measured; otherwise NULL */
 };
 
 struct nn_plan {
@@ -165,6 +167,7 @@ struct nn_plan {
     base_arena arena;
     void **setup; /* [n_nodes]: what an operator's setup made */
     nn_kernel *kernels;
+    int setting_up; /* the node whose setup runs */
     nn_pack_set *packs;
     float *small;          /* the parameters that are used as they are (biases, norms, tokens), [small_size] */
     int64_t *small_offset; /* [n_params], -1: not used as it is */

@@ -189,6 +189,7 @@ static base_status kernel_matmul_args(nn_kernel *kernel, nn_plan *plan, const nn
 DEIT_INTERNAL nn_kernel *nn_kernel_new(nn_plan *plan) {
     nn_kernel *kernel = base_calloc(1, sizeof *kernel);
     if (!kernel) return NULL;
+    kernel->node = plan->setting_up;
     kernel->next = plan->kernels, plan->kernels = kernel;
     kernel->contexts = plan->options.workers * plan->options.threads;
     return kernel;

@@ -152,6 +152,23 @@ DEIT_INTERNAL void nn_plan_memory(const nn_plan *plan, size_t *weights, size_t *
  * plan. */
 DEIT_INTERNAL base_status nn_run(nn_plan *plan, int64_t n, const float *const *inputs, float *const *outputs);
 
+/* ---- Where the time goes ------------------------------------------------------------------------------------------ */
+
+/* A step of a plan: one operator with what was fused into it. */
+typedef struct {
+    const char *op, *param; /* "convolution"; the name of its first parameter, or "" */
+    const char *kernel;     /* oneDNN's name of the implementation it runs, or "" */
+    int ndim;
+    int64_t dim[4];         /* of its value */
+    double flops, bytes;    /* for a graph batch: products; values and weights read and written, each once */
+    double seconds;         /* all workers' time in it since nn_profile_start, over the graph batches they ran */
+} nn_step;
+/* Between start and stop nn_run keeps each step's time (its inputs must come in whole graph batches a worker). */
+DEIT_INTERNAL base_status nn_profile_start(nn_plan *plan);
+DEIT_INTERNAL void nn_profile_stop(nn_plan *plan);
+DEIT_INTERNAL int nn_step_count(const nn_plan *plan);
+DEIT_INTERNAL void nn_step_at(const nn_plan *plan, int index, nn_step *step);
+
 /* ---- oneDNN and its ISA ------------------------------------------------------------------------------------------ */
 
 DEIT_INTERNAL const char *nn_isa_name(void);       /* what oneDNN will use here, e.g. "avx512_core_amx" */

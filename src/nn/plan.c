@@ -101,8 +101,12 @@ static void plan_run_batch(nn_worker *worker, const nn_team *run, int64_t begin,
             worker->value[node] = to;
         }
     }
-    for (int i = 0; i < graph->n_nodes; i++)
-        if (graph->nodes[i].op->run) graph->nodes[i].op->run(worker, i);
+    for (int i = 0; i < graph->n_nodes; i++) {
+        if (!graph->nodes[i].op->run) continue;
+        double start = worker->seconds ? base_now() : 0;
+        graph->nodes[i].op->run(worker, i);
+        if (worker->seconds) worker->seconds[i] += base_now() - start;
+    }
     for (int k = 0; k < graph->n_outputs; k++) {
         int node = graph->outputs[k];
         bool whole =
@@ -226,8 +230,10 @@ static base_status plan_setup(nn_plan *plan) {
     if (!plan->packs) return BASE_ERROR;
     plan->packs->references++;
     for (int i = 0; i < graph->n_nodes; i++)
-        if (graph->nodes[i].op->setup)
+        if (graph->nodes[i].op->setup) {
+            plan->setting_up = i;
             BASE_TRY(base_fail_in(graph->nodes[i].op->setup(plan, i), "node %d, %s", i, graph->nodes[i].op->name));
+        }
     for (nn_kernel *kernel = plan->kernels; kernel; kernel = kernel->next)
         if (plan->kernel_scratch < kernel->scratch) plan->kernel_scratch = (kernel->scratch + 63) / 64 * 64;
     plan->arena_bytes = plan->value_bytes + plan_thread_bytes(plan) * (size_t)plan->options.threads;

@@ -1,0 +1,53 @@
+/* Where a plan's time goes: the seconds of each step, and what it had to compute and move. */
+#include "nn/internal.h"
+#include <string.h>
+
+DEIT_INTERNAL base_status nn_profile_start(nn_plan *plan) {
+    for (int w = 0; w < plan->options.workers; w++) {
+        nn_worker *worker = &plan->workers[w];
+        worker->seconds = base_arena_alloc(&plan->arena, (size_t)plan->graph->n_nodes * sizeof(double));
+        if (!worker->seconds) return BASE_ERROR;
+    }
+    return BASE_OK;
+}
+
+DEIT_INTERNAL void nn_profile_stop(nn_plan *plan) {
+    for (int w = 0; w < plan->options.workers; w++) plan->workers[w].seconds = NULL;
+}
+
+DEIT_INTERNAL int nn_step_count(const nn_plan *plan) { return plan->graph->n_nodes; }
+
+static double profile_bytes(const nn_graph *graph, const nn_node *node) {
+    double bytes = (double)nn_node_count(node) * (double)nn_type_size(node->dtype);
+    for (int j = 0; j < node->n_inputs; j++) {
+        const nn_node *x = &graph->nodes[node->input[j]];
+        bytes += (double)nn_node_count(x) * (double)nn_type_size(x->dtype);
+    }
+    for (int p = 0; p < node->n_params; p++) bytes += (double)nn_param_of(graph, node->param[p])->count * (double)nn_type_size(node->dtype);
+    return bytes;
+}
+
+static const char *profile_kernel(const nn_plan *plan, int index) {
+    const char *name = "";
+    for (const nn_kernel *kernel = plan->kernels; kernel; kernel = kernel->next) {
+        if (kernel->node != index || !kernel->primitive) continue;
+        const_dnnl_primitive_desc_t description = NULL;
+        if (dnnl_primitive_get_primitive_desc(kernel->primitive, &description)) continue;
+        dnnl_primitive_desc_query(description, dnnl_query_impl_info_str, 0, &name);
+    }
+    return name;
+}
+
+DEIT_INTERNAL void nn_step_at(const nn_plan *plan, int index, nn_step *step) {
+    const nn_graph *graph = plan->graph;
+    const nn_node *node = &graph->nodes[index];
+    *step = (nn_step){.op = node->op->name,
+                      .param = node->n_params ? nn_param_of(graph, node->param[0])->name : "",
+                      .kernel = profile_kernel(plan, index),
+                      .ndim = node->ndim,
+                      .flops = node->op->flops ? node->op->flops(graph, node) : 0,
+                      .bytes = profile_bytes(graph, node)};
+    memcpy(step->dim, node->dim, sizeof step->dim);
+    for (int w = 0; w < plan->options.workers; w++)
+        if (plan->workers[w].seconds) step->seconds += plan->workers[w].seconds[index];
+}
