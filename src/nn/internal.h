@@ -19,6 +19,8 @@ typedef struct {
     nn_dtype dtype;  /* of the stored value */
     bool sum;        /* fused: the last input is added, in place: the value takes its storage over */
     bool gated;      /* fused: the rows of input 0 are multiplied by those of input 1 first */
+    bool expands;    /* fused: a depthwise convolution makes its own input from input 0 by a 1x1 convolution */
+    nn_activation inner; /* of that convolution */
     nn_activation activation; /* fused: comes last */
     int64_t saved;   /* f32 numbers kept beside the value */
     /* Set by the arena pass. */
@@ -104,6 +106,8 @@ DEIT_INTERNAL nn_value nn_subsample(nn_graph *graph, nn_value x, int64_t stride)
 
 /* op_conv.c: kernel 1, one group: a linear layer over pixels (whatever its stride was: nn_conv subsamples first). */
 DEIT_INTERNAL bool nn_conv_is_pointwise(const nn_node *node);
+/* Lets a depthwise convolution take over the 1x1 convolution that makes its input, if that is what input 0 is. */
+DEIT_INTERNAL bool nn_conv_expand(const nn_graph *graph, nn_node *node);
 /* Depthwise ones can leave the sums of each channel's pixels, [B, C], beside their value. */
 DEIT_INTERNAL bool nn_conv_keeps_sums(const nn_graph *graph, const nn_node *node);
 
@@ -241,6 +245,7 @@ typedef struct {
     const float *taps, *bias; /* [kernel kernel, C]; [C] or NULL */
     float *sums;              /* [C] += the sums of y's pixels; or NULL */
     int64_t height, width, channels, out_width, kernel, stride, top, left; /* top, left: padding */
+    int64_t first; /* the map's row at which x begins, where it holds only some of them */
     nn_activation activation;
 } nn_depthwise;
 

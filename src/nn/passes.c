@@ -182,6 +182,14 @@ static bool passes_fuse_one(nn_graph *graph, int i) {
     }
 }
 
+/* 1x1 convolution -> depthwise convolution: the map between them never exists as a whole. */
+static void passes_fuse_expand(nn_graph *graph, int i) {
+    nn_node *node = &graph->nodes[i];
+    int dead = node->op->kind == NN_KIND_CONV && node->n_inputs ? node->input[0] : -1;
+    if (dead < 0 || graph->nodes[dead].op->kind != NN_KIND_CONV || !passes_only_use(graph, dead)) return;
+    if (nn_conv_expand(graph, node)) graph->nodes[dead].n_inputs = 0;
+}
+
 /* A depthwise convolution whose value is pooled keeps the sums that the pooling needs: the map is not read for them. */
 static void passes_fuse_pool(nn_graph *graph, int i) {
     const nn_node *node = &graph->nodes[i];
@@ -193,7 +201,7 @@ static void passes_fuse_pool(nn_graph *graph, int i) {
 DEIT_INTERNAL void nn_pass_fuse(nn_graph *graph) {
     for (int i = 0; i < graph->n_nodes; i++)
         if (graph->nodes[i].n_inputs) passes_fuse_one(graph, i);
-    for (int i = 0; i < graph->n_nodes && !graph->trains; i++) passes_fuse_pool(graph, i);
+    for (int i = 0; i < graph->n_nodes && !graph->trains; i++) passes_fuse_expand(graph, i), passes_fuse_pool(graph, i);
     nn_pass_dead(graph);
     for (int i = 0; i < graph->n_nodes; i++) /* pass_dead renumbered the inputs, not the aliases */
         if (graph->nodes[i].sum) graph->nodes[i].alias = graph->nodes[i].input[graph->nodes[i].n_inputs - 1];

@@ -11,11 +11,13 @@
  * the unit's end.) */
 #pragma GCC diagnostic ignored "-Wpsabi"
 
-typedef float simd_f32 __attribute__((vector_size(64), aligned(4), may_alias));
-typedef int32_t simd_i32 __attribute__((vector_size(64)));
-typedef uint32_t simd_u32 __attribute__((vector_size(64)));
-typedef uint16_t simd_u16 __attribute__((vector_size(32), aligned(2), may_alias));
 #define SIMD_INLINE static inline __attribute__((always_inline))
+#ifdef __clang__
+#define SIMD_UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define SIMD_UNROLL _Pragma("GCC unroll 16")
+#endif
+static const int32_t simd_lane[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
 
 /* The functions of a set, from the loops before it. */
 #define SIMD_TABLE                                                                                                     \
@@ -88,6 +90,7 @@ SIMD_END
 #endif
 #undef SIMD_TABLE
 #undef SIMD_INLINE
+#undef SIMD_UNROLL
 
 /* Follows oneDNN's choice, so that ONEDNN_MAX_CPU_ISA limits these loops too. */
 DEIT_INTERNAL const nn_simd_table *nn_simd(void) {
