@@ -134,7 +134,7 @@ static bool passes_fuse_add(nn_graph *graph, int i) {
         nn_node *product = &graph->nodes[l];
         if (l == r || r > l || !passes_is_product(product) || product->activation || product->sum) continue;
         if (!passes_only_use(graph, l) || passes_uses(graph, r, l) > 1) continue;
-        if (graph->nodes[r].op->kind == NN_KIND_INPUT) continue;
+        if (graph->nodes[r].op->kind == NN_KIND_INPUT || product->input[0] == r) continue; /* it still reads r */
         product->input[product->n_inputs++] = r;
         product->sum = true, product->alias = r;
         passes_replace(graph, i, l);

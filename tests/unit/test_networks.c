@@ -1,0 +1,328 @@
+/* Convolutional networks: each operator against a plain loop in double, in every way the passes may run it; EfficientNet-B8 at
+ * both its sizes. (test_model.c holds the other networks against their goldens.) */
+
+/* ---- Operators ------------------------------------------------------------------------------------------------------- */
+
+enum { NETWORKS_BATCH = 3 };
+typedef struct {
+    int height, width, in, out, kernel, stride, groups;
+    bool same, bias, norm, scale, sum, expand;
+    nn_activation activation;
+} networks_case;
+
+static double networks_act(double x, nn_activation activation) {
+    switch (activation) {
+    case NN_RELU: return x > 0 ? x : 0;
+    case NN_SILU: return x / (1 + exp(-x));
+    case NN_SIGMOID: return 1 / (1 + exp(-x));
+    case NN_GELU: return x * 0.5 * erfc(-x / sqrt(2));
+    default: return x;
+    }
+}
+
+/* Parameters as the graph names them, filled by probe_fill. */
+static base_status networks_read(void *user, int index, const nn_param *param, float *out) {
+    (void)user, (void)index;
+    probe_fill(param->name, out, param->count, 0.5, strstr(param->name, "var") ? 1 : 0);
+    return BASE_OK;
+}
+static double *networks_param(const char *name, int64_t count) {
+    float *values = malloc(sizeof(float) * (size_t)count);
+    double *wide = malloc(sizeof(double) * (size_t)count);
+    probe_fill(name, values, count, 0.5, strstr(name, "var") ? 1 : 0);
+    for (int64_t i = 0; i < count; i++) wide[i] = (double)values[i];
+    free(values);
+    return wide;
+}
+
+/* x: [H, W, C] -> y: [OH, OW, out], with PyTorch's meaning of everything. */
+static void networks_conv(const double *x, int H, int W, int C, int out, int k, int s, int groups, bool same, const double *w, double *y, int *OH,
+                          int *OW) {
+    *OH = same ? (H + s - 1) / s : (H + 2 * (k / 2) - k) / s + 1, *OW = same ? (W + s - 1) / s : (W + 2 * (k / 2) - k) / s + 1;
+    int down = same ? (*OH - 1) * s + k - H : 2 * (k / 2), across = same ? (*OW - 1) * s + k - W : 2 * (k / 2);
+    int top = down > 0 ? down / 2 : 0, left = across > 0 ? across / 2 : 0, in = C / groups, each = out / groups;
+    for (int i = 0; i < *OH; i++)
+        for (int j = 0; j < *OW; j++)
+            for (int o = 0; o < out; o++) {
+                double sum = 0;
+                for (int a = 0; a < k; a++)
+                    for (int b = 0; b < k; b++) {
+                        int r = i * s + a - top, c = j * s + b - left;
+                        if (r < 0 || r >= H || c < 0 || c >= W) continue;
+                        for (int q = 0; q < in; q++) sum += x[(r * W + c) * C + o / each * in + q] * w[((o * in + q) * k + a) * k + b];
+                    }
+                y[(i * *OW + j) * out + o] = sum;
+            }
+}
+
+static void networks_norm(double *y, int pixels, int channels, const char *prefix) {
+    const char *leaf[4] = {"weight", "bias", "running_mean", "running_var"};
+    double *v[4];
+    for (int p = 0; p < 4; p++) {
+        char name[64];
+        snprintf(name, sizeof name, "%s.%s", prefix, leaf[p]);
+        v[p] = networks_param(name, channels);
+    }
+    for (int i = 0; i < pixels * channels; i++) {
+        int c = i % channels;
+        y[i] = (y[i] - v[2][c]) / sqrt(v[3][c] + 1e-3) * v[0][c] + v[1][c];
+    }
+    for (int p = 0; p < 4; p++) free(v[p]);
+}
+
+/* One image through the case: image [C0, H, W] as the graph sees it. Returns the outputs' number. */
+static int networks_reference(const networks_case *t, const float *image, double *y) {
+    int H = t->height, W = t->width, C = t->in, wide = t->expand ? t->groups : t->in, OH, OW;
+    double *x = calloc((size_t)(H * W * wide), sizeof *x), *first = calloc((size_t)(H * W * C), sizeof *first);
+    for (int c = 0; c < C; c++)
+        for (int p = 0; p < H * W; p++) first[p * C + c] = image[c * H * W + p];
+    if (t->expand) {
+        double *w = networks_param("expand.weight", (int64_t)wide * C);
+        networks_conv(first, H, W, C, wide, 1, 1, 1, false, w, x, &OH, &OW);
+        networks_norm(x, H * W, wide, "expand_bn");
+        for (int i = 0; i < H * W * wide; i++) x[i] = networks_act(x[i], t->activation);
+        free(w);
+    } else {
+        memcpy(x, first, sizeof *x * (size_t)(H * W * C));
+    }
+    if (t->scale) {
+        double *mean = calloc((size_t)wide, sizeof *mean);
+        for (int i = 0; i < H * W * wide; i++) mean[i % wide] += x[i] / (H * W);
+        for (int i = 0; i < H * W * wide; i++) x[i] *= networks_act(mean[i % wide], NN_SIGMOID);
+        free(mean);
+    }
+    double *w = networks_param("conv.weight", (int64_t)t->out * (wide / t->groups) * t->kernel * t->kernel);
+    networks_conv(x, H, W, wide, t->out, t->kernel, t->stride, t->groups, t->same, w, y, &OH, &OW);
+    int n = OH * OW * t->out;
+    double *bias = networks_param("conv.bias", t->out);
+    for (int i = 0; t->bias && i < n; i++) y[i] += bias[i % t->out];
+    if (t->norm) networks_norm(y, OH * OW, t->out, "bn");
+    for (int i = 0; t->sum && i < n; i++) y[i] += x[i];
+    for (int i = 0; i < n; i++) y[i] = networks_act(y[i], t->activation);
+    free(bias), free(w), free(x), free(first);
+    return n;
+}
+
+static nn_plan *networks_plan(const networks_case *t, int workers, int threads, int64_t *outputs) {
+    nn_graph *g = nn_graph_new(NETWORKS_BATCH);
+    nn_value x = nn_channels_last(g, nn_input(g, 3, (int64_t[]){t->in, t->height, t->width})), y;
+    if (t->expand) {
+        x = nn_conv(g, x, t->groups, (nn_window){.kernel = 1, .stride = 1}, "expand");
+        x = nn_activate(g, nn_batch_norm(g, x, 1e-3f, "expand_bn"), t->activation);
+    }
+    if (t->scale) x = nn_scale(g, x, nn_activate(g, nn_global_pool(g, x), NN_SIGMOID));
+    nn_window window = {.kernel = t->kernel, .stride = t->stride, .groups = t->groups, .same = t->same, .bias = t->bias};
+    y = nn_conv(g, x, t->out, window, "conv");
+    if (t->norm) y = nn_batch_norm(g, y, 1e-3f, "bn");
+    if (t->sum) y = nn_add(g, x, y);
+    if (t->activation) y = nn_activate(g, y, t->activation);
+    nn_output(g, y);
+    int64_t dim[4] = {0};
+    nn_shape(g, y, dim);
+    *outputs = dim[1] * dim[2] * dim[3];
+    nn_plan *plan = NULL;
+    nn_plan_options options = {.workers = workers, .threads = threads};
+    if (nn_plan_new(&plan, g, &options)) TEST_FAIL("%s", base_message());
+    else if (nn_plan_refresh(plan, (nn_source){networks_read, NULL})) TEST_FAIL("%s", base_message());
+    return plan;
+}
+
+static void networks_check(const networks_case *t) {
+    enum { IMAGES = 2 * NETWORKS_BATCH + 1 };
+    int item = t->in * t->height * t->width;
+    float *images = malloc(sizeof(float) * (size_t)(IMAGES * item));
+    probe_fill("images", images, (int64_t)IMAGES * item, 1, 0);
+    double *expected = malloc(sizeof(double) * (size_t)(t->height * t->width * t->out));
+    for (int threads = 1; threads <= 2; threads++) {
+        int64_t n;
+        nn_plan *plan = networks_plan(t, 3 - threads, threads, &n);
+        if (!plan) break;
+        float *y = malloc(sizeof(float) * (size_t)(IMAGES * n));
+        CHECK_OK(nn_run(plan, IMAGES, (const float *const[]){images}, (float *const[]){y}));
+        double worst = 0, most = 0;
+        for (int i = 0; i < IMAGES; i++) {
+            CHECK_EQ_INT(networks_reference(t, images + (size_t)i * (size_t)item, expected), n);
+            for (int64_t j = 0; j < n; j++) worst = fmax(worst, fabs((double)y[i * n + j] - expected[j])), most = fmax(most, fabs(expected[j]));
+        }
+        if (!(worst <= 2e-6 * (1 + most)))
+            TEST_FAIL("%dx%d %d -> %d, kernel %d stride %d groups %d%s%s%s%s%s, T %d: error %.3g of %.3g", t->height, t->width, t->in, t->out, t->kernel,
+                      t->stride, t->groups, t->same ? " same" : "", t->norm ? " norm" : "", t->scale ? " scale" : "", t->sum ? " sum" : "",
+                      t->expand ? " expand" : "", threads, worst, most);
+        free(y);
+        nn_plan_free(plan);
+    }
+    free(images), free(expected);
+}
+
+TEST(networks_convolutions) {
+    static const networks_case cases[] = {
+        {9, 7, 5, 6, 3, 1, 1, .bias = true},
+        {9, 7, 5, 6, 1, 1, 1, .bias = true, .activation = NN_GELU},
+        {8, 8, 16, 16, 1, 2, 1, .norm = true, .activation = NN_RELU},
+        {9, 11, 16, 24, 1, 2, 1, .bias = true, .norm = true},
+        {12, 12, 3, 16, 7, 2, 1, .norm = true, .activation = NN_RELU},
+        {11, 10, 3, 16, 3, 2, 1, .same = true, .norm = true, .activation = NN_SILU},
+        {10, 10, 24, 24, 5, 2, 1, .same = true, .bias = true},
+        {7, 7, 32, 32, 3, 1, 4, .norm = true, .activation = NN_RELU},
+        {8, 9, 56, 112, 3, 2, 2, .norm = true, .activation = NN_SILU},
+        {9, 9, 12, 12, 3, 1, 1, .norm = true, .sum = true, .activation = NN_RELU},
+        {6, 5, 20, 20, 1, 1, 1, .norm = true, .sum = true, .activation = NN_RELU},
+        {6, 5, 20, 20, 1, 1, 1, .norm = true, .sum = true},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) networks_check(&cases[i]);
+}
+
+TEST(networks_depthwise) {
+    static const int kernels[] = {3, 5, 7}, sizes[] = {1, 2, 4, 7, 13, 26}, channels[] = {4, 16, 24, 40, 48};
+    for (size_t k = 0; k < 3; k++)
+        for (size_t s = 0; s < 6; s++)
+            for (size_t c = 0; c < 5; c++)
+                for (int stride = 1; stride <= 2; stride++) {
+                    networks_case t = {sizes[s], sizes[5 - s] < 13 ? 17 : 9, channels[c], channels[c], kernels[k], stride, channels[c],
+                                       .same = (s + c) % 2, .bias = c % 2, .norm = true, .activation = c % 3 ? NN_SILU : NN_RELU};
+                    networks_check(&t);
+                }
+}
+
+/* A squeezed map before a 1x1 convolution, and before another, which cannot take the scaling over. */
+TEST(networks_scaling) {
+    static const networks_case cases[] = {
+        {14, 13, 40, 24, 1, 1, 1, .norm = true, .scale = true},
+        {33, 31, 96, 16, 1, 1, 1, .norm = true, .scale = true, .activation = NN_SILU},
+        {9, 9, 16, 8, 3, 1, 1, .norm = true, .scale = true},
+        {5, 5, 7, 9, 1, 1, 1, .bias = true, .scale = true},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) networks_check(&cases[i]);
+}
+
+/* An expansion that the depthwise convolution makes for itself: small maps whole, large ones a buffer at a time. */
+TEST(networks_expansions) {
+    static const networks_case cases[] = {
+        {7, 7, 8, 48, 5, 1, 48, .same = true, .norm = true, .expand = true, .activation = NN_SILU},
+        {14, 9, 8, 96, 3, 2, 96, .same = true, .norm = true, .expand = true, .activation = NN_SILU},
+        {75, 80, 8, 96, 3, 1, 96, .same = true, .norm = true, .expand = true, .activation = NN_SILU},
+        {76, 81, 16, 96, 5, 2, 96, .same = true, .norm = true, .expand = true, .activation = NN_SILU},
+        {61, 120, 4, 144, 5, 1, 144, .norm = true, .expand = true, .activation = NN_RELU},
+        {120, 130, 3, 144, 3, 2, 144, .norm = true, .expand = true, .activation = NN_SILU},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) networks_check(&cases[i]);
+}
+
+TEST(networks_pooling) {
+    enum { SIDE = 9, CHANNELS = 6 };
+    for (int kernel = 2; kernel <= 3; kernel++)
+        for (int kind = NN_POOL_MAX; kind <= NN_POOL_AVERAGE; kind++) {
+            nn_graph *g = nn_graph_new(1);
+            nn_value y = nn_pool(g, nn_channels_last(g, nn_input(g, 3, (int64_t[]){CHANNELS, SIDE, SIDE})), (nn_pooling)kind, kernel, 2);
+            nn_output(g, y);
+            int64_t dim[4] = {0};
+            nn_shape(g, y, dim);
+            nn_plan *plan;
+            CHECK_OK(nn_plan_new(&plan, g, &(nn_plan_options){0}));
+            if (!plan) return;
+            float image[CHANNELS * SIDE * SIDE], out[CHANNELS * SIDE * SIDE];
+            probe_fill("pooled", image, CHANNELS * SIDE * SIDE, 1, -2); /* all negative: padding must not win */
+            CHECK_OK(nn_run(plan, 1, (const float *const[]){image}, (float *const[]){out}));
+            for (int i = 0; i < dim[1]; i++)
+                for (int j = 0; j < dim[2]; j++)
+                    for (int c = 0; c < CHANNELS; c++) {
+                        double most = -1e30, sum = 0;
+                        int counted = 0;
+                        for (int r = i * 2 - kernel / 2; r < i * 2 - kernel / 2 + kernel; r++)
+                            for (int q = j * 2 - kernel / 2; q < j * 2 - kernel / 2 + kernel; q++)
+                                if (r >= 0 && r < SIDE && q >= 0 && q < SIDE) {
+                                    double v = image[(c * SIDE + r) * SIDE + q];
+                                    most = fmax(most, v), sum += v, counted++;
+                                }
+                        double expected = kind == NN_POOL_MAX ? most : sum / counted;
+                        if (!(fabs(out[(i * dim[2] + j) * CHANNELS + c] - expected) < 1e-6)) TEST_FAIL("pool %d kernel %d at %d,%d,%d", kind, kernel, i, j, c);
+                    }
+            nn_plan_free(plan);
+        }
+}
+
+TEST(networks_refuse) {
+    nn_graph *g = nn_graph_new(1);
+    nn_value x = nn_channels_last(g, nn_input(g, 3, (int64_t[]){6, 8, 8}));
+    nn_conv(g, x, 8, (nn_window){.kernel = 3, .stride = 1, .groups = 4}, "odd");
+    CHECK_FAIL_HAS(nn_graph_status(g), "odd: a convolution of 6 channels to 8 in 4 groups");
+    nn_graph_free(g);
+    model_config config;
+    nn_graph *graph;
+    CHECK_OK(model_find("resnet50", &config));
+    config.image = 20;
+    CHECK_FAIL_HAS(model_graph(&graph, &config, 1, MODEL_HEAD_MEAN), "resnet50: an image of 20; expected 32 to 8192 pixels");
+    config.image = 224, config.classes = 0;
+    CHECK_FAIL_HAS(model_graph(&graph, &config, 1, MODEL_HEAD_MEAN), "0 classes");
+    config.classes = 10;
+    CHECK_FAIL_HAS(model_graph(&graph, &config, 1, MODEL_HEAD_DIST), "no distillation head");
+}
+
+static base_status networks_bad_variance(void *user, int index, const nn_param *param, float *out) {
+    BASE_TRY(networks_read(user, index, param, out));
+    if (!strcmp(param->name, "bn.running_var")) out[3] = -1;
+    return BASE_OK;
+}
+TEST(networks_name_a_bad_variance) {
+    const networks_case t = {6, 6, 8, 8, 3, 1, 1, .norm = true};
+    int64_t n;
+    nn_plan *plan = networks_plan(&t, 1, 1, &n);
+    if (!plan) return;
+    CHECK_FAIL_HAS(nn_plan_refresh(plan, (nn_source){networks_bad_variance, NULL}), "bn.running_var: element 3 is -1");
+    nn_plan_free(plan);
+}
+
+TEST(networks_steady_memory) {
+    model_config config;
+    CHECK_OK(model_find("tf_efficientnet_b0", &config));
+    config.image = 64, config.classes = 10;
+    model_net *net;
+    CHECK_OK(model_net_new(&net, &config, NULL, &(model_options){.batch = 2, .threads = 2}));
+    if (!net) return;
+    float *images = calloc(2 * 3 * 64 * 64, sizeof *images), logits[20];
+    CHECK_OK(model_net_run(net, 2, images, logits));
+    size_t held = base_memory_held();
+    for (int i = 0; i < 5; i++) CHECK_OK(model_net_run(net, 2, images, logits));
+    CHECK_EQ_INT(base_memory_held(), held);
+    free(images);
+    model_net_free(net);
+}
+
+/* ---- EfficientNet-B8 at timm's size, and at KDforAA-B8's -------------------------------------------------------------- */
+
+static void networks_b8(int size) {
+    char path[512], name[64], line[512], *statistics;
+    size_t bytes;
+    golden_row row = {.size = 0};
+    model_config config;
+    CHECK_OK(model_find("tf_efficientnet_b8", &config));
+    CHECK_EQ_INT(config.image, 672);
+    config.image = size;
+    snprintf(name, sizeof name, "tf_efficientnet_b8_at_%d", size);
+    float *golden = golden_logits("extra", name, 1000);
+    snprintf(path, sizeof path, "%s/extra/convnets.tsv", probe_folder());
+    FILE *file = fopen(path, "r");
+    if (!golden || !file) SKIP("no goldens of EfficientNet-B8");
+    while (row.size != size && fgets(line, sizeof line, file))
+        sscanf(line, "%95s %d %lf %lf %lf %lf %lf", row.name, &row.size, &row.parameters, &row.max_logit, &row.torch_error, &row.difference, &row.margin);
+    fclose(file);
+    CHECK_EQ_INT(row.size, size);
+    snprintf(path, sizeof path, "%s/extra/tf_efficientnet_b8.bn.bf16", probe_folder());
+    CHECK_OK(base_read_file(path, 0, &statistics, &bytes));
+    model_net *net;
+    CHECK_OK(model_net_new(&net, &config, NULL, &(model_options){.batch = 2, .threads = 2}));
+    if (net) {
+        probe_network network = {nn_plan_graph(net->plan), (const uint16_t *)(const void *)statistics, bytes / 2};
+        CHECK_OK(nn_plan_refresh(net->plan, (nn_source){probe_read, &network}));
+        float *x = probe_images(2, size), y[2000];
+        CHECK_OK(model_net_run(net, 2, x, y));
+        double error = golden_error(y, golden, 2, 1000);
+        if (!(error <= 4 * row.torch_error + 1e-6 * row.max_logit)) TEST_FAIL("%s: error %.3g, PyTorch's %.3g", name, error, row.torch_error);
+        free(x);
+    }
+    model_net_free(net);
+    base_free(golden);
+    base_free(statistics);
+}
+TEST(golden_extra_efficientnet_b8_672) { networks_b8(672); }
+TEST(golden_extra_efficientnet_b8_800) { networks_b8(800); }
