@@ -8,7 +8,7 @@ ifeq ($(origin CC),default)
 CC = gcc
 endif
 CFLAGS = -O2
-WARN = -Wall -Wextra
+WARN = -Wall -Wextra -Wno-psabi
 WERROR = -Werror
 # LDEXTRA and STATIC= serve to link a shared oneDNN while developing: make ONEDNN=PREFIX STATIC= LDEXTRA=...
 STATIC = -static
