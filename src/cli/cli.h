@@ -72,6 +72,8 @@ typedef struct {
 DEIT_INTERNAL const cli_command *const *cli_commands(void);
 DEIT_INTERNAL const cli_command *cli_predict(void);
 DEIT_INTERNAL const cli_command *cli_eval(void);
+DEIT_INTERNAL const cli_command *cli_bench(void);
+DEIT_INTERNAL const cli_command *cli_repro(void);
 DEIT_INTERNAL const cli_command *cli_forward(void);
 DEIT_INTERNAL const cli_command *cli_weights(void);
 DEIT_INTERNAL const cli_command *cli_doctor(void);

@@ -70,7 +70,7 @@ DEIT_INTERNAL void eval_speed_summarise(eval_speed *result);
 
 /* Measures the cases of one precision and thread count in turn, round by round, each pass paired with the peak product,
  * so that drift hits all alike. Each case gets at least `samples` passes (after one to warm up) and as many more as fit
- * `seconds` in all (0: no more). Weights are initial values. results: [n]. */
+ * `seconds` in all (0: no more). Weights are noise. results: [n]. */
 DEIT_INTERNAL base_status eval_speed_measure(const eval_speed_case *cases, int n, int samples, double seconds,
                                              eval_speed *results, const base_context *context);
 

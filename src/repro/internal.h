@@ -30,6 +30,7 @@ DEIT_INTERNAL base_status repro_command_fill(const char *text, const repro_name 
                                              const char *words[REPRO_MAX_WORDS]);
 /* The words as a line for a shell, "./deit ..." first; quoted where needed. NULL when memory ends. */
 DEIT_INTERNAL const char *repro_command_line(const char *const *words, base_arena *arena);
+DEIT_INTERNAL const char *repro_command_word(const char *word, base_arena *arena);
 
 /* ---- job.c: child processes, and the cells an interrupted run keeps
  * -------------------------------------------------- */
