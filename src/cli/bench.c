@@ -264,6 +264,7 @@ DEIT_INTERNAL const cli_command *cli_bench(void) {
         .about = "  deit bench                                            DeiT-Ti, -S and -B\n"
                  "  deit bench deit_small_patch16_224 deit_base_patch16_224 --precision f32,bf16\n"
                  "  deit bench --model vit --dim 256 --heads 4 --image 128 --schedule latency --json speed.json",
+        .models = true,
         .most = -1,
         .groups = CLI_NETWORK,
         .flags = flags,

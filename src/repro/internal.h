@@ -7,15 +7,6 @@
 /* table.c: a file that travels in the program, by its name in the tree; NULL if absent. */
 DEIT_INTERNAL const char *repro_embedded(const char *name);
 
-/* ---- locate.c: data sets and weights -------------------------------------------------------------------------------
- */
-
-/* Paths of what was found, from the report's arena; NULL: not there. */
-typedef struct {
-    const char *imagenet, *labels, *real, *imagenetv2;
-} repro_places;
-DEIT_INTERNAL base_status repro_locate(repro_places *places, const char *data, base_arena *arena);
-
 /* ---- command.c: commands with names in them ------------------------------------------------------------------------
  */
 

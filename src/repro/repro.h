@@ -58,6 +58,15 @@ DEIT_INTERNAL const char *repro_column_name(repro_column column);
 /* Images/s that the paper publishes for a network at an image size (bench/published.tsv); negative: none. */
 DEIT_INTERNAL double repro_published(const char *model, int image);
 
+/* ---- Data sets --------------------------------------------------------------------------------------------------- */
+
+/* Paths of what was found in a folder of data sets (locate.c says under which names), from the arena; NULL: not there.
+ */
+typedef struct {
+    const char *imagenet, *labels, *real, *imagenetv2;
+} repro_places;
+DEIT_INTERNAL base_status repro_locate(repro_places *places, const char *data, base_arena *arena);
+
 /* ---- Measuring -----------------------------------------------------------------------------------------------------
  */
 
