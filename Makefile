@@ -144,7 +144,7 @@ build/asan/deit: $(SOURCES) build/version.h build/embed.h $(ONEDNN_READY)
 	@mkdir -p build/asan
 	$(CC) $(BASE) $(TEST_FLAGS) $(WARN) $(WERROR) -DDEIT_MAIN $(call DEFINE_FLAGS,$(TEST_FLAGS)) src/deit.c -o $@ $(LDEXTRA) $(LIBS)
 
-# make bench-check  every speed target; takes minutes and an idle machine
+# make bench-check  every speed target; takes ten minutes and an idle machine
 bench-check: deit
 	tests/bench_check.sh ./deit
 

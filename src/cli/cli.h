@@ -93,8 +93,7 @@ DEIT_INTERNAL const char *cli_flag_word(const cli_flag *flag, char text[128]);
 /* Whether the flag was on the command line; value: the same pointer as in the table. */
 DEIT_INTERNAL bool cli_given(const void *value);
 
-/* ---- What the shared flags gave ------------------------------------------------------------------------------------
- */
+/* ---- What the shared flags gave ---------------------------------------------------------------------------------- */
 
 /* CLI_NETWORK. model: a name in place of --model (bench takes names as arguments), or NULL. */
 DEIT_INTERNAL base_status cli_network(const char *model, model_config *config);

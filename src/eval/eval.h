@@ -38,8 +38,7 @@ typedef struct {
 } eval_class;
 DEIT_INTERNAL void eval_top(const float *logits, int classes, int k, eval_class *best);
 
-/* ---- Throughput ---------------------------------------------------------------------------------------------------
- */
+/* ---- Throughput -------------------------------------------------------------------------------------------------- */
 
 enum { EVAL_SPEED_SAMPLES = 200 }; /* the most a case gets */
 typedef struct {

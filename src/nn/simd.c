@@ -55,10 +55,12 @@ SIMD_TABLE
 #define SIMD_PRAGMA(text) _Pragma(#text)
 #define SIMD_BEGIN(isa) SIMD_PRAGMA(clang attribute push(__attribute__((target(isa))), apply_to = function))
 #define SIMD_END SIMD_PRAGMA(clang attribute pop)
+#define SIMD_AVX512 "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma"
 #else
 #define SIMD_PRAGMA(text) _Pragma(#text)
 #define SIMD_BEGIN(isa) SIMD_PRAGMA(GCC push_options) SIMD_PRAGMA(GCC target(isa))
 #define SIMD_END SIMD_PRAGMA(GCC pop_options)
+#define SIMD_AVX512 "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma,prefer-vector-width=512"
 #endif
 
 SIMD_BEGIN("avx2,fma")
@@ -70,7 +72,7 @@ SIMD_TABLE
 #undef SIMD_BITS
 SIMD_END
 
-SIMD_BEGIN("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma,prefer-vector-width=512")
+SIMD_BEGIN(SIMD_AVX512)
 #define SIMD(name) simd_avx512_##name
 #define SIMD_BITS 512
 #include "nn/simd_loops.inc"
@@ -81,6 +83,7 @@ SIMD_END
 #undef SIMD_PRAGMA
 #undef SIMD_BEGIN
 #undef SIMD_END
+#undef SIMD_AVX512
 #endif
 #undef SIMD_TABLE
 #undef SIMD_INLINE

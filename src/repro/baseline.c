@@ -5,8 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- JSON ----------------------------------------------------------------------------------------------------------
- */
+/* ---- JSON -------------------------------------------------------------------------------------------------------- */
 
 static json_t *baseline_number(double value) {
     return value >= 0 ? json_real(value) : json_null();
@@ -94,8 +93,7 @@ DEIT_INTERNAL base_status repro_write_json(const repro_report *report, base_text
     return BASE_OK;
 }
 
-/* ---- Comparing
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- Comparing --------------------------------------------------------------------------------------------------- */
 
 typedef struct {
     const repro_table *table;

@@ -7,8 +7,7 @@
 /* table.c: a file that travels in the program, by its name in the tree; NULL if absent. */
 DEIT_INTERNAL const char *repro_embedded(const char *name);
 
-/* ---- command.c: commands with names in them ------------------------------------------------------------------------
- */
+/* ---- command.c: commands with names in them ---------------------------------------------------------------------- */
 
 enum { REPRO_MAX_WORDS = 32, REPRO_MAX_NAMES = 12 };
 typedef struct {
@@ -23,8 +22,7 @@ DEIT_INTERNAL base_status repro_command_fill(const char *text, const repro_name 
 DEIT_INTERNAL const char *repro_command_line(const char *const *words, base_arena *arena);
 DEIT_INTERNAL const char *repro_command_word(const char *word, base_arena *arena);
 
-/* ---- job.c: child processes, and the cells an interrupted run keeps
- * -------------------------------------------------- */
+/* ---- job.c: child processes, and the cells an interrupted run keeps ---------------------------------------------- */
 
 /* How far a run is, for its progress. */
 typedef struct {
@@ -49,8 +47,7 @@ DEIT_INTERNAL json_t *repro_cells_load(const repro_cells *cells, const char *key
 DEIT_INTERNAL base_status repro_cells_keep(const repro_cells *cells, const char *key, json_t *cell);
 DEIT_INTERNAL void repro_cells_forget(const repro_cells *cells, const char *key);
 
-/* ---- Columns -------------------------------------------------------------------------------------------------------
- */
+/* ---- Columns ----------------------------------------------------------------------------------------------------- */
 
 /* A run as it goes on. */
 typedef struct {

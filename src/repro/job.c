@@ -14,8 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* ---- Children ------------------------------------------------------------------------------------------------------
- */
+/* ---- Children ---------------------------------------------------------------------------------------------------- */
 
 typedef struct {
     pid_t pid;
@@ -117,8 +116,7 @@ DEIT_INTERNAL base_status repro_child(const char *const *words, json_t **output,
     return status;
 }
 
-/* ---- Kept cells ----------------------------------------------------------------------------------------------------
- */
+/* ---- Kept cells -------------------------------------------------------------------------------------------------- */
 
 /* What must be the same for a measurement to stand for another: the program, the machine, the table. */
 static uint64_t job_identity(const repro_table *table) {

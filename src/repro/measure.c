@@ -58,8 +58,7 @@ static int measure_batch(double gflop) {
     return batch;
 }
 
-/* ---- The budget ----------------------------------------------------------------------------------------------------
- */
+/* ---- The budget -------------------------------------------------------------------------------------------------- */
 
 /* Samples that a network lacks, shared out over the rounds that are left; each takes one at least. */
 static int measure_lacks(const repro_state *state, const measure_net *net, int round) {
@@ -115,8 +114,7 @@ static void measure_learn(measure_pace *pace, const measure_net *net, int sample
         pace->per_parameter = fmax(pace->per_parameter, setup); /* of small ones it is noise */
 }
 
-/* ---- Cells ---------------------------------------------------------------------------------------------------------
- */
+/* ---- Cells ------------------------------------------------------------------------------------------------------- */
 
 /* Takes the samples of a bench row over; false if it has none. */
 static bool measure_take(measure_net *net, const json_t *output) {
@@ -184,8 +182,7 @@ static base_status measure_cell(repro_state *state, measure_pace *pace, measure_
     return BASE_OK;
 }
 
-/* ---- Rows ----------------------------------------------------------------------------------------------------------
- */
+/* ---- Rows -------------------------------------------------------------------------------------------------------- */
 
 /* Gives what was measured to every row of the network. */
 static void measure_fill(repro_report *report, measure_net *net) {

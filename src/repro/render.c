@@ -5,8 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- Grids: columns as wide as their widest cell --------------------------------------------------------------------
- */
+/* ---- Grids: columns as wide as their widest cell ----------------------------------------------------------------- */
 
 enum { RENDER_COLUMNS = 16 };
 /* What stands over the columns; a group's title spans the columns up to the next one. "over" is followed by the row
@@ -159,8 +158,7 @@ static void render_markdown_grid(const repro_report *report, const render_line *
     }
 }
 
-/* ---- What stands below the table ------------------------------------------------------------------------------------
- */
+/* ---- What stands below the table --------------------------------------------------------------------------------- */
 
 static double render_condition(const repro_report *report, const char *name) {
     return json_number_value(json_object_get(report->conditions, name));
@@ -322,8 +320,7 @@ static void render_missing(const repro_report *report, const render_facts *facts
     if (markdown) base_text_printf(out, "```\n");
 }
 
-/* ---- Pages
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- Pages ------------------------------------------------------------------------------------------------------- */
 
 static void render_page(const repro_report *report, base_text *out, bool markdown) {
     render_line *lines = base_calloc((size_t)report->n + 1, sizeof *lines);

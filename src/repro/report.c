@@ -4,8 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-/* ---- Rows ----------------------------------------------------------------------------------------------------------
- */
+/* ---- Rows -------------------------------------------------------------------------------------------------------- */
 
 static bool report_is(const char *word, size_t size, const char *name) {
     return strlen(name) == size && !strncasecmp(word, name, size);
@@ -60,8 +59,7 @@ static base_status report_row(repro_report *report, const repro_row *row) {
     return BASE_OK;
 }
 
-/* ---- Cells ---------------------------------------------------------------------------------------------------------
- */
+/* ---- Cells ------------------------------------------------------------------------------------------------------- */
 
 DEIT_INTERNAL const char *repro_command_for(const repro_table *table, repro_column column) {
     for (int i = 0; i < table->n_commands; i++)
@@ -115,8 +113,7 @@ DEIT_INTERNAL base_status repro_cell_run(repro_state *state, const char *key, co
     return status;
 }
 
-/* ---- The run -------------------------------------------------------------------------------------------------------
- */
+/* ---- The run ----------------------------------------------------------------------------------------------------- */
 
 /* What the user should know before waiting. */
 static void report_announce(const repro_state *state, int speed, int accuracy) {

@@ -67,8 +67,7 @@ typedef struct {
 } repro_places;
 DEIT_INTERNAL base_status repro_locate(repro_places *places, const char *data, base_arena *arena);
 
-/* ---- Measuring -----------------------------------------------------------------------------------------------------
- */
+/* ---- Measuring --------------------------------------------------------------------------------------------------- */
 
 typedef struct {
     const char *only;      /* rows: labels or networks' names, separated by commas; NULL: all */
@@ -132,8 +131,7 @@ DEIT_INTERNAL void repro_report_free(repro_report *report);
 /* Speed of a row over that of the table's relative row; negative where unknown. */
 DEIT_INTERNAL double repro_relative(const repro_report *report, const repro_result *result, bool published);
 
-/* ---- Showing -------------------------------------------------------------------------------------------------------
- */
+/* ---- Showing ----------------------------------------------------------------------------------------------------- */
 
 DEIT_INTERNAL void repro_write_text(const repro_report *report, base_text *out);
 DEIT_INTERNAL void repro_write_markdown(const repro_report *report, base_text *out);

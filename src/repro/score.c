@@ -33,8 +33,7 @@ DEIT_INTERNAL int repro_accuracy_cells(const repro_state *state) {
     return n;
 }
 
-/* ---- Commands ------------------------------------------------------------------------------------------------------
- */
+/* ---- Commands ---------------------------------------------------------------------------------------------------- */
 
 /* The command with what is here, or (example) with the places where it would be looked for. */
 static base_status score_words(const repro_state *state, const repro_result *r, const repro_command *command,
@@ -66,8 +65,7 @@ static base_status score_words(const repro_state *state, const repro_result *r, 
     return repro_command_fill(command->text, names, sizeof names / sizeof *names, &report->arena, words);
 }
 
-/* ---- Cells ---------------------------------------------------------------------------------------------------------
- */
+/* ---- Cells ------------------------------------------------------------------------------------------------------- */
 
 static void score_set(repro_cell *cell, const json_t *output, const char *value, const char *images) {
     const json_t *number = json_object_get(output, value);
@@ -130,8 +128,7 @@ DEIT_INTERNAL base_status repro_accuracy(repro_state *state) {
     return BASE_OK;
 }
 
-/* ---- What is missing -----------------------------------------------------------------------------------------------
- */
+/* ---- What is missing --------------------------------------------------------------------------------------------- */
 
 static void score_why(const repro_state *state, repro_result *r) {
     bool here = r->weights_path && base_path_exists(r->weights_path);
