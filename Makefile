@@ -8,7 +8,7 @@ ifeq ($(origin CC),default)
 CC = gcc
 endif
 CFLAGS = -O2
-WARN = -Wall -Wextra
+WARN = -Wall -Wextra -Wno-psabi
 WERROR = -Werror
 # LDEXTRA and STATIC= serve to link a shared oneDNN while developing: make ONEDNN=PREFIX STATIC= LDEXTRA=...
 STATIC = -static
@@ -68,8 +68,9 @@ $(ONEDNN_READY):
 # Rewritten only when the commit or the files changed, so that nothing is compiled for nothing.
 build/version.h: FORCE
 	@mkdir -p build
-	@printf '#ifndef DEIT_COMMIT\n#define DEIT_COMMIT "%s"\n#endif\n#ifndef DEIT_FLAGS\n#define DEIT_FLAGS ""\n#endif\n' \
-	    '$(COMMIT)' >$@.new
+	@{ printf '#ifndef DEIT_COMMIT\n#define DEIT_COMMIT "%s"\n#endif\n' '$(COMMIT)'; \
+	   printf '#ifndef DEIT_FLAGS\n#define DEIT_FLAGS ""\n#endif\n'; \
+	   printf '#ifdef __clang__\n#define DEIT_COMPILER __VERSION__\n#else\n#define DEIT_COMPILER "gcc " __VERSION__\n#endif\n'; } >$@.new
 	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 
 build/embed.h: $(EMBEDDED) src/tools/embed.awk Makefile
@@ -107,7 +108,8 @@ build/dev/%.o: src/%.c Makefile | build/version.h build/embed.h $(ONEDNN_READY)
 	@echo '  CC $<'
 	@$(CC) $(BASE) -O2 -g $(WARN) $(WERROR) -DDEIT_MAIN -MMD -c $< -o $@
 build/dev/deit: $(DEV_OBJECTS)
-	$(CC) -fopenmp $(DEV_OBJECTS) -o $@ $(LDEXTRA) $(LIBS)
+	@echo '  LD $@'
+	@$(CC) -fopenmp $(DEV_OBJECTS) -o $@ $(LDEXTRA) $(LIBS)
 -include $(shell find build/dev -name '*.d' 2>/dev/null)
 
 # ---- Tests ----
@@ -142,7 +144,7 @@ build/asan/deit: $(SOURCES) build/version.h build/embed.h $(ONEDNN_READY)
 	@mkdir -p build/asan
 	$(CC) $(BASE) $(TEST_FLAGS) $(WARN) $(WERROR) -DDEIT_MAIN $(call DEFINE_FLAGS,$(TEST_FLAGS)) src/deit.c -o $@ $(LDEXTRA) $(LIBS)
 
-# make bench-check  every speed target; takes minutes and an idle machine
+# make bench-check  every speed target; takes ten minutes and an idle machine
 bench-check: deit
 	tests/bench_check.sh ./deit
 

@@ -65,7 +65,7 @@ const char *deit_version(void) {
     return DEIT_COMMIT;
 }
 const char *deit_build(void) {
-    return *DEIT_FLAGS ? __VERSION__ ": " DEIT_FLAGS : __VERSION__;
+    return *DEIT_FLAGS ? DEIT_COMPILER ": " DEIT_FLAGS : DEIT_COMPILER;
 }
 const char *deit_onednn(void) {
     return nn_onednn_version();

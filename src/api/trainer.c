@@ -97,7 +97,7 @@ void deit_trainer_close(deit_trainer *trainer) {
 
 deit_status deit_trainer_step(deit_trainer *trainer, const float *images, const float *targets, double lr,
                               float *loss) {
-    float mean;
+    float mean = 0;
     const float *inputs[] = {images, targets};
     float *outputs[] = {&mean};
     base_status status = nn_plan_refresh(trainer->plan, nn_params_source(trainer->params));

@@ -37,17 +37,16 @@ typedef enum {
     BASE_CANCELLED = 4, /* the cancel flag was set */
 } base_status;
 
-/* Records a message for this thread (printf rules, at most 4 KiB) and returns BASE_ERROR, or `status` with
- * base_fail_as. */
-DEIT_INTERNAL base_status base_fail_as(base_status status, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-/* A macro, so that the compiler sees that the outcome is never BASE_OK, and does not warn of variables it thinks unset.
+/* Records a message for this thread (printf rules, at most 4 KiB) and is BASE_ERROR, or `status` with base_fail_as.
+ * Macros, so that the compiler sees that the outcome is never BASE_OK, and does not warn of variables it thinks unset.
  */
-#define base_fail(...)                                                                                                 \
+#define base_fail(...) base_fail_as(BASE_ERROR, __VA_ARGS__)
+#define base_fail_as(status, ...)                                                                                      \
     __extension__({                                                                                                    \
-        base_fail_as(BASE_ERROR, __VA_ARGS__);                                                                         \
-        BASE_ERROR;                                                                                                    \
+        base_fail_record(__VA_ARGS__);                                                                                 \
+        status;                                                                                                        \
     })
+DEIT_INTERNAL void base_fail_record(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Puts "text: " before this thread's message, for a caller that knows the file or the step; returns `status` unchanged.
  */
 DEIT_INTERNAL base_status base_fail_in(base_status status, const char *format, ...)

@@ -20,12 +20,11 @@ static void status_record(const char *format, va_list arguments) {
     status_mark_cut(length);
 }
 
-DEIT_INTERNAL base_status base_fail_as(base_status status, const char *format, ...) {
+DEIT_INTERNAL void base_fail_record(const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
     status_record(format, arguments);
     va_end(arguments);
-    return status;
 }
 
 DEIT_INTERNAL base_status base_fail_in(base_status status, const char *format, ...) {

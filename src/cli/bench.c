@@ -8,7 +8,7 @@
 
 enum { BENCH_MODELS = 64, BENCH_PRECISIONS = 2 };
 static struct {
-    const char *models, *precision;
+    const char *precision;
     int64_t batch, threads, repeats;
     double seconds;
     int schedule;
@@ -73,7 +73,6 @@ static bool bench_model_given(void) {
 static base_status bench_ask(bench_plan *plan, int n, char **arguments) {
     if (bench_given.json) plan->file = cli_output_take(&n, arguments);
     for (int i = 0; i < n; i++) BASE_TRY(bench_add(plan, arguments[i]));
-    if (bench_given.models) BASE_TRY(bench_split(plan, bench_given.models, bench_add));
     if (bench_model_given()) BASE_TRY(bench_add(plan, NULL));
     if (!plan->n_models)
         BASE_TRY(bench_split(plan, "deit_tiny_patch16_224,deit_small_patch16_224,deit_base_patch16_224", bench_add));
@@ -160,7 +159,7 @@ static void bench_print_text(const bench_plan *plan, const bench_row *rows, int 
                bench_precision_name(plan->precision[k]));
     }
     const bench_row *row = &rows[0];
-    printf("Measured  %s: batch %lld as micro-batches of %lld, %d threads as %d x %d, not pinned, initial weights\n",
+    printf("Measured  %s: batch %lld as micro-batches of %lld, %d threads as %d x %d, not pinned, weights of noise\n",
            bench_given.schedule ? "latency" : "throughput", (long long)row->speed.batch,
            (long long)row->speed.micro_batch, bench_threads(row), row->speed.workers, row->speed.threads);
     printf("          %d samples, networks in turn, after a warm-up; the median; ±: half the range of the samples\n",
@@ -214,7 +213,7 @@ static json_t *bench_json(const bench_row *rows, int n) {
     json_object_set_new(conditions, "repeats", json_integer(bench_given.repeats));
     json_object_set_new(conditions, "seconds", json_real(bench_given.seconds));
     json_object_set_new(conditions, "schedule", json_string(bench_given.schedule ? "latency" : "throughput"));
-    json_object_set_new(conditions, "weights", json_string("initial"));
+    json_object_set_new(conditions, "weights", json_string("noise"));
     json_object_set_new(conditions, "peak",
                         json_string("2048 x 2048 x 2048 matrix products before and after each sample"));
     for (int i = 0; i < n; i++)
@@ -226,6 +225,7 @@ static base_status bench_run(int n, char **arguments) {
     bench_plan *plan = base_calloc(1, sizeof *plan);
     if (!plan) return BASE_ERROR;
     base_status status = bench_ask(plan, n, arguments);
+    if (!status) status = cli_output_check(plan->file);
     int count = plan->n_models * plan->n_precisions;
     bench_row *rows = status ? NULL : base_calloc((size_t)count, sizeof *rows);
     if (!status && !rows) status = BASE_ERROR;
@@ -244,8 +244,6 @@ static base_status bench_run(int n, char **arguments) {
 DEIT_INTERNAL const cli_command *cli_bench(void) {
     static const char *const schedules[] = {"throughput", "latency", NULL};
     static const cli_flag flags[] = {
-        {"models", CLI_TEXT, &bench_given.models, .help = "networks, separated by commas; without any the DeiT trio",
-         .word = "A,B"},
         {"batch", CLI_INT, &bench_given.batch, .help = "images a pass (default 32; 1 for latency)", .min = 1,
          .max = 65536},
         {"threads", CLI_INT, &bench_given.threads, .help = "in all; without it every core", .min = 1, .max = 4096},
@@ -263,8 +261,10 @@ DEIT_INTERNAL const cli_command *cli_bench(void) {
         .name = "bench",
         .summary = "images a second, and how near to the machine's peak",
         .arguments = "[MODEL...]",
-        .about = "  deit bench deit_small_patch16_224 deit_base_patch16_224 --precision f32,bf16\n"
+        .about = "  deit bench                                            DeiT-Ti, -S and -B\n"
+                 "  deit bench deit_small_patch16_224 deit_base_patch16_224 --precision f32,bf16\n"
                  "  deit bench --model vit --dim 256 --heads 4 --image 128 --schedule latency --json speed.json",
+        .models = true,
         .most = -1,
         .groups = CLI_NETWORK,
         .flags = flags,

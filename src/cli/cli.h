@@ -4,8 +4,9 @@
  * A subcommand is a cli_command: a static table that drives parsing, help, shell completion and the check of the man
  * page. Its file has
  *
- *   static struct { int64_t top; bool json; } predict_given = {.top = 5};        the values before parsing are the
- * defaults static const cli_flag predict_flags[] = {
+ *   // before parsing the values are the defaults
+ *   static struct { int64_t top; bool json; } predict_given = {.top = 5};
+ *   static const cli_flag predict_flags[] = {
  *       {"top", CLI_INT, &predict_given.top, .help = "classes an image", .min = 1, .max = 1000},
  *       {"json", CLI_YES, &predict_given.json, .help = "JSON"},
  *       {0},
@@ -62,6 +63,7 @@ typedef struct {
     const char *arguments;    /* "IMAGE..." for the usage line; "" for none */
     const char *about;        /* more paragraphs for the help: examples, output; may be NULL */
     const char *const *words; /* what the first argument may be, for did-you-mean and completion; NULL: anything */
+    bool models;              /* the arguments are names of networks, for completion */
     int least, most;          /* how many arguments; most -1: any number */
     unsigned groups;          /* CLI_NETWORK | ... */
     const cli_flag *flags;    /* its own; NULL: none */
@@ -72,7 +74,9 @@ typedef struct {
 DEIT_INTERNAL const cli_command *const *cli_commands(void);
 DEIT_INTERNAL const cli_command *cli_predict(void);
 DEIT_INTERNAL const cli_command *cli_eval(void);
+DEIT_INTERNAL const cli_command *cli_bench(void);
 DEIT_INTERNAL const cli_command *cli_profile(void);
+DEIT_INTERNAL const cli_command *cli_repro(void);
 DEIT_INTERNAL const cli_command *cli_forward(void);
 DEIT_INTERNAL const cli_command *cli_weights(void);
 DEIT_INTERNAL const cli_command *cli_doctor(void);

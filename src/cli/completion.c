@@ -36,6 +36,7 @@ static void completion_bash_command(const cli_command *command) {
     }
     printf("        esac\n        words='--help");
     for (int i = 0; (flag = cli_flag_at(command, i)); i++) printf(" --%s", flag->name);
+    if (command->models) printf(" "), completion_models(" ");
     printf("'\n");
     if (command->words) {
         printf("        [ $COMP_CWORD = 2 ] && words=\"$words");
@@ -98,7 +99,10 @@ static void completion_zsh_command(const cli_command *command) {
         for (int i = 0; command->words[i]; i++) printf("%s%s", i ? " " : "", command->words[i]);
         printf(")'");
     }
-    printf(" \\\n            '*:file:_files'\n        ;;\n");
+    if (command->models)
+        printf(" \\\n            '*:model:("), completion_models(" "), printf(")'\n        ;;\n");
+    else
+        printf(" \\\n            '*:file:_files'\n        ;;\n");
 }
 
 static void completion_zsh(void) {
@@ -129,6 +133,11 @@ static void completion_fish_command(const cli_command *command) {
     printf("\n");
     for (int i = 0; command->words && command->words[i]; i++)
         printf("complete -c deit -n '__fish_seen_subcommand_from %s' -a %s\n", command->name, command->words[i]);
+    if (command->models) {
+        printf("complete -c deit -n '__fish_seen_subcommand_from %s' -a '", command->name);
+        completion_models(" ");
+        printf("'\n");
+    }
     for (int i = 0; (flag = cli_flag_at(command, i)); i++) {
         printf("complete -c deit -n '__fish_seen_subcommand_from %s' -l %s -d ", command->name, flag->name);
         completion_fish_text(flag->help);

@@ -1,6 +1,6 @@
 /* deit doctor: what this machine has and what deit finds on it. */
 #include "cli/internal.h"
-#include "repro/manifest.h"
+#include "repro/repro.h"
 
 #include <archive.h>
 #include <jansson.h>
@@ -14,13 +14,16 @@
 #define DOCTOR_TEXT(x) DOCTOR_TEXT2(x)
 #define DOCTOR_TEXT2(x) #x
 
-static void doctor_bytes(double bytes, char text[32]) {
-    if (bytes >= 1e9)
-        snprintf(text, 32, "%.1f GB", bytes * 1e-9);
-    else if (bytes >= 1e6)
-        snprintf(text, 32, "%.1f MB", bytes * 1e-6);
+/* "25.3 GB", "512 KiB": memory in powers of ten as it is sold, caches (binary) in powers of two. */
+static void doctor_bytes(double bytes, bool binary, char text[32]) {
+    double k = binary ? 1024 : 1000;
+    const char *i = binary ? "i" : "";
+    if (bytes >= k * k * k)
+        snprintf(text, 32, "%.1f G%sB", bytes / (k * k * k), i);
+    else if (bytes >= k * k)
+        snprintf(text, 32, "%.4g M%sB", bytes / (k * k), i);
     else if (bytes > 0)
-        snprintf(text, 32, "%.0f KB", bytes * 1e-3);
+        snprintf(text, 32, "%.0f K%sB", bytes / k, i);
     else
         snprintf(text, 32, "unknown");
 }
@@ -32,15 +35,15 @@ static void doctor_machine(void) {
     printf("CPU          %s\n", m.cpu);
     printf("oneDNN       %s, uses %s; bf16 %s\n", nn_onednn_version(), nn_isa_name(),
            nn_has_bf16() ? "in hardware" : "not in hardware");
-    printf("cores        %d of %d", m.cores, m.online);
-    if (m.quota > 0) printf("; the cgroup allows %.2f", m.quota);
-    doctor_bytes((double)m.l1d, a), doctor_bytes((double)m.l2, b), doctor_bytes((double)m.l3, c);
-    printf("\ncaches       L1d %s, L2 %s, L3 %s\n", a, b, c);
-    doctor_bytes((double)m.memory_total, a), doctor_bytes((double)m.memory_free, b),
-        doctor_bytes((double)m.memory_limit, c);
-    printf("memory       %s, %s free", a, b);
-    if (m.memory_limit) printf("; the cgroup allows %s", c);
-    printf("\n");
+    printf("cores        %d of %d\n", m.cores, m.online);
+    doctor_bytes((double)m.l1d, true, a), doctor_bytes((double)m.l2, true, b), doctor_bytes((double)m.l3, true, c);
+    printf("caches       L1d %s, L2 %s, L3 %s\n", a, b, c);
+    doctor_bytes((double)m.memory_total, false, a), doctor_bytes((double)m.memory_free, false, b);
+    printf("memory       %s, %s free\n", a, b);
+    doctor_bytes((double)m.memory_limit, false, c);
+    char quota[32] = "no limit";
+    if (m.quota > 0) snprintf(quota, sizeof quota, "%.2f cores", m.quota);
+    printf("cgroup       processors: %s; memory: %s\n", quota, m.memory_limit ? c : "no limit");
 }
 
 static void doctor_libraries(void) {
@@ -50,28 +53,25 @@ static void doctor_libraries(void) {
            nettle_version_minor(), archive_version_details());
 }
 
-/* Data sets in DEIT_DATA, by the names they come under. */
+/* Data sets in DEIT_DATA, as deit repro finds them. */
 static void doctor_data(void) {
-    static const char *const names[] = {"val",
-                                        "train",
-                                        "ILSVRC2012_img_val.tar",
-                                        "ILSVRC2012_img_train.tar",
-                                        "real.json",
-                                        "imagenetv2-matched-frequency.tar.gz",
-                                        "imagenetv2-matched-frequency-format-val"};
     const char *folder = getenv("DEIT_DATA");
+    base_arena arena = {0};
+    repro_places places;
     if (!folder || !*folder) {
         printf("data         DEIT_DATA is not set\n");
         return;
     }
-    printf("data         %s%s", folder, base_path_exists(folder) ? "" : ": not there");
-    int found = 0;
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        char *path = base_path_join(folder, names[i]);
-        if (path && base_path_exists(path)) printf("%s%s", found++ ? ", " : ": ", names[i]);
-        base_free(path);
+    printf("data         %s\n", folder);
+    if (repro_locate(&places, folder, &arena)) {
+        printf("             %s\n", base_message());
+    } else {
+        const char *const names[] = {"ImageNet", "labels", "ReaL", "ImageNetV2"};
+        const char *const paths[] = {places.imagenet, places.labels, places.real, places.imagenetv2};
+        for (int i = 0; i < 4; i++)
+            if (paths[i] || i != 1) printf("             %-10s %s\n", names[i], paths[i] ? paths[i] : "not there");
     }
-    printf("\n");
+    base_arena_free(&arena);
 }
 
 static void doctor_weights(const char *folder) {

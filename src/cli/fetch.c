@@ -249,16 +249,18 @@ static base_status fetch_fetch_to(const repro_weights *row, const char *path, co
     return BASE_OK;
 }
 
+static base_status fetch_known(const char *name) {
+    const char *names[96];
+    int n = 0;
+    if (repro_weights_find(name)) return BASE_OK;
+    for (const repro_weights *each; n < 96 && (each = repro_weights_at(n)); n++) names[n] = each->name;
+    const char *near = base_nearest(name, names, n);
+    if (near) return base_fail_as(BASE_USAGE, "no public weights named '%s'; did you mean '%s'?", name, near);
+    return base_fail_as(BASE_USAGE, "no public weights named '%s'; 'deit weights list' shows the names", name);
+}
+
 static base_status fetch_fetch(const char *name) {
     const repro_weights *row = repro_weights_find(name);
-    if (!row) {
-        const char *names[96];
-        int n = 0;
-        for (const repro_weights *each; n < 96 && (each = repro_weights_at(n)); n++) names[n] = each->name;
-        const char *near = base_nearest(name, names, n);
-        if (near) return base_fail_as(BASE_USAGE, "no public weights named '%s'; did you mean '%s'?", name, near);
-        return base_fail_as(BASE_USAGE, "no public weights named '%s'; 'deit weights list' shows the names", name);
-    }
     char *folder = fetch_folder(), *path = NULL;
     if (!folder) return BASE_ERROR;
     base_status status = base_make_folders(folder);
@@ -298,8 +300,10 @@ static base_status fetch_run(int n, char **arguments) {
         return fetch_init(arguments[1]);
     }
     if (!strcmp(action, "fetch")) {
-        BASE_TRY(fetch_wants(n, arguments, 1, 1, "one name"));
-        return fetch_fetch(arguments[1]);
+        BASE_TRY(fetch_wants(n, arguments, 1, n, "names of weights"));
+        for (int i = 1; i < n; i++) BASE_TRY(fetch_known(arguments[i]));
+        for (int i = 1; i < n; i++) BASE_TRY(fetch_fetch(arguments[i]));
+        return BASE_OK;
     }
     BASE_TRY(fetch_wants(n, arguments, 0, 1, "at most one folder"));
     char *folder = n > 1 ? base_strdup(arguments[1]) : fetch_folder();
@@ -328,10 +332,10 @@ DEIT_INTERNAL const cli_command *cli_weights(void) {
                  "  convert IN OUT  weights for --model as safetensors with timm's names\n"
                  "  init OUT        initial values for --model, as training begins with, from --seed\n"
                  "  verify [DIR]    checksums of the files in the weights folder\n"
-                 "  fetch NAME      downloads with curl, goes on where it stopped, checks the checksum",
+                 "  fetch NAME...   downloads with curl, goes on where it stopped, checks the checksum",
         .words = words,
         .least = 1,
-        .most = 3,
+        .most = -1,
         .groups = CLI_NETWORK | CLI_WEIGHTS,
         .flags = flags,
         .run = fetch_run};

@@ -9,8 +9,8 @@
 
 DEIT_INTERNAL const cli_command *const *cli_commands(void) {
     static const cli_command *commands[16];
-    const cli_command *all[] = {cli_predict(), cli_eval(),   cli_profile(), cli_forward(),
-                                cli_weights(), cli_doctor(), cli_completion()};
+    const cli_command *all[] = {cli_predict(), cli_eval(),    cli_bench(),  cli_profile(),   cli_repro(),
+                                cli_forward(), cli_weights(), cli_doctor(), cli_completion()};
     memcpy(commands, all, sizeof all);
     return commands;
 }
@@ -25,9 +25,8 @@ DEIT_INTERNAL const char *cli_embedded(const char *name, size_t *size) {
 }
 
 static void main_version(void) {
-    printf("deit %s\noneDNN %s, %s\ncompiled with %s", DEIT_COMMIT, nn_onednn_version(), nn_isa_name(), __VERSION__);
-    if (*DEIT_FLAGS) printf(": %s", DEIT_FLAGS);
-    printf("\n");
+    printf("deit %s\noneDNN %s, uses %s here\ncompiled with %s%s%s\n", DEIT_COMMIT, nn_onednn_version(), nn_isa_name(),
+           DEIT_COMPILER, *DEIT_FLAGS ? ": " : "", DEIT_FLAGS);
 }
 
 static void main_licenses(void) {

@@ -17,6 +17,14 @@ DEIT_INTERNAL const char *cli_output_take(int *n, char **arguments) {
     return NULL;
 }
 
+DEIT_INTERNAL base_status cli_output_check(const char *file) {
+    base_output *output;
+    if (!file) return BASE_OK;
+    BASE_TRY(base_output_open(&output, file));
+    base_output_abort(output);
+    return BASE_OK;
+}
+
 DEIT_INTERNAL base_status cli_output_write(const char *file, const char *text, size_t size) {
     if (file) return base_write_file(file, text, size);
     fwrite(text, 1, size, stdout); // main sees whether stdout took it

@@ -4,12 +4,11 @@
 
 #include "cli/cli.h"
 
-DEIT_INTERNAL const cli_command *cli_bench(void);
-DEIT_INTERNAL const cli_command *cli_repro(void);
-
 /* Takes the first of the *n arguments that names a place for JSON out of them: a file ending in .json, or "-" for
  * standard output. NULL: there is none, or it is "-". */
 DEIT_INTERNAL const char *cli_output_take(int *n, char **arguments);
+/* Whether the file can be written, for commands that work long before they do; NULL: standard output. */
+DEIT_INTERNAL base_status cli_output_check(const char *file);
 /* Writes the text to a file (whole or not at all), or to standard output where file is NULL. */
 DEIT_INTERNAL base_status cli_output_write(const char *file, const char *text, size_t size);
 /* The same for a JSON value, which it lets go. NULL: making it failed for lack of memory. */

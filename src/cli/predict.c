@@ -89,6 +89,8 @@ static base_status predict_all(model_net *net, char **paths, int n, json_t *rows
 
 static base_status predict_run(int n, char **paths) {
     model_net *net;
+    model_config config;
+    BASE_TRY(cli_network(NULL, &config));
     // A missing file should not wait for the weights.
     for (int i = 0; i < n; i++)
         if (!base_path_exists(paths[i])) return base_fail("%s: no such file", paths[i]);

@@ -80,16 +80,15 @@ static base_status profile_json(const model_net *net, const eval_profile *profil
         const nn_step *step = &profile->steps[i];
         json_t *dims = json_array();
         for (int d = 0; d < step->ndim; d++) json_array_append_new(dims, json_integer(step->dim[d]));
-        json_array_append_new(rows, json_pack("{s:s, s:s, s:s, s:o, s:f, s:f, s:f}", "op", step->op, "param", step->param,
-                                              "kernel", step->kernel, "value", dims, "seconds", step->seconds, "flops",
-                                              step->flops, "bytes", step->bytes));
+        json_array_append_new(rows, json_pack("{s:s, s:s, s:s, s:o, s:f, s:f, s:f}", "op", step->op, "param",
+                                              step->param, "kernel", step->kernel, "value", dims, "seconds",
+                                              step->seconds, "flops", step->flops, "bytes", step->bytes));
     }
-    return cli_print_json(json_pack("{s:s, s:s, s:s, s:i, s:i, s:I, s:I, s:f, s:f, s:o}", "model", net->config.name, "isa",
-                                    nn_isa_name(), "precision", net->options.precision == NN_BF16 ? "bf16" : "f32",
-                                    "workers", net->workers, "threads_per_worker", net->threads, "batch",
-                                    (json_int_t)net->options.batch, "micro_batch", (json_int_t)net->micro_batch,
-                                    "images_per_s", profile->images_per_s, "worker_peak_gflops", profile->peak_gflops,
-                                    "steps", rows));
+    return cli_print_json(json_pack(
+        "{s:s, s:s, s:s, s:i, s:i, s:I, s:I, s:f, s:f, s:o}", "model", net->config.name, "isa", nn_isa_name(),
+        "precision", net->options.precision == NN_BF16 ? "bf16" : "f32", "workers", net->workers, "threads_per_worker",
+        net->threads, "batch", (json_int_t)net->options.batch, "micro_batch", (json_int_t)net->micro_batch,
+        "images_per_s", profile->images_per_s, "worker_peak_gflops", profile->peak_gflops, "steps", rows));
 }
 
 static base_status profile_run_command(int n, char **arguments) {
@@ -116,21 +115,22 @@ static base_status profile_run_command(int n, char **arguments) {
 
 DEIT_INTERNAL const cli_command *cli_profile(void) {
     static const cli_flag flags[] = {
-        {"repeats", CLI_INT, &profile_given.repeats, .help = "passes, of which each step's median time counts", .min = 1, .max = 1000},
+        {"repeats", CLI_INT, &profile_given.repeats, .help = "passes, of which each step's median time counts",
+         .min = 1, .max = 1000},
         {"json", CLI_YES, &profile_given.json, .help = "print JSON"},
         {0},
     };
-    static const cli_command command = {
-        .name = "profile",
-        .summary = "where the time of a pass goes, operator by operator",
-        .arguments = "[MODEL]",
-        .about = "  deit profile deit_base_patch16_224\n"
-                 "  deit profile resnet50 --schedule latency --threads 1\n\n"
-                 "Times are of one pass on one worker, with all workers running. MB: values and weights that a step reads and\n"
-                 "writes, each once. Weights are random.",
-        .most = 1,
-        .groups = CLI_NETWORK | CLI_RUNNING,
-        .flags = flags,
-        .run = profile_run_command};
+    static const cli_command command = {.name = "profile",
+                                        .summary = "where the time of a pass goes, operator by operator",
+                                        .arguments = "[MODEL]",
+                                        .about = "  deit profile deit_base_patch16_224\n"
+                                                 "  deit profile resnet50 --schedule latency --threads 1\n\n"
+                                                 "Times are of one pass on one worker, with all workers running. MB: "
+                                                 "values and weights that a step reads and\n"
+                                                 "writes, each once. Weights are random.",
+                                        .most = 1,
+                                        .groups = CLI_NETWORK | CLI_RUNNING,
+                                        .flags = flags,
+                                        .run = profile_run_command};
     return &command;
 }

@@ -27,17 +27,18 @@ static base_status repro_show(const repro_report *report, const char *file) {
 }
 
 /* The comparison stands below a table, but beside JSON and Markdown, which others read. */
-static base_status repro_hold(const repro_table *table, const repro_report *report) {
+static base_status repro_hold(const repro_report *report, const json_t *baseline) {
     base_text text = {0};
     json_t *now = repro_report_json(report);
-    base_status status = now ? repro_compare(table, now, repro_given.baseline, &text) : base_fail("out of memory");
+    base_status status =
+        now ? repro_compare(report->table, now, baseline, repro_given.baseline, &text) : base_fail("out of memory");
     json_decref(now);
     if (text.data) fwrite(text.data, 1, text.size, repro_given.json || repro_given.markdown ? stderr : stdout);
     base_text_free(&text);
     return status;
 }
 
-static base_status repro_table_run(const repro_table *table, const char *file) {
+static base_status repro_table_run(const repro_table *table, const char *file, const json_t *baseline) {
     repro_report *report;
     const char *data = repro_given.data ? repro_given.data : getenv("DEIT_DATA");
     char *folder = repro_given.weights_dir ? base_strdup(repro_given.weights_dir) : cli_weights_folder();
@@ -45,12 +46,13 @@ static base_status repro_table_run(const repro_table *table, const char *file) {
                              .precision = repro_given.precision ? "bf16" : "f32",
                              .data = data && *data ? data : NULL,
                              .weights_dir = folder,
+                             .weights_named = repro_given.weights_dir,
                              .fresh = repro_given.fresh};
     base_status status = repro_run(&report, table, &options, cli_context());
     cli_progress_end();
     if (!status) {
         status = repro_show(report, file);
-        if (!status && repro_given.baseline) status = repro_hold(table, report);
+        if (!status && baseline) status = repro_hold(report, baseline);
         if (!status && report->failed)
             status = base_fail("%d of %d measurements failed", report->failed, report->cells);
         repro_report_free(report);
@@ -59,17 +61,27 @@ static base_status repro_table_run(const repro_table *table, const char *file) {
     return status;
 }
 
-static base_status repro_command_run(int n, char **arguments) {
-    const char *file = repro_given.json ? cli_output_take(&n, arguments) : NULL;
-    if (n != 1) return base_fail_as(BASE_USAGE, "repro: expected one table, such as table5");
+/* What would be found wrong only after minutes of measuring is looked at before. */
+static base_status repro_check(const repro_table *table, const char *file, json_t **baseline) {
+    *baseline = NULL;
     if (repro_given.precision && !nn_has_bf16())
         return base_fail("--precision bf16: this CPU has no bf16 instructions (oneDNN uses %s here); use f32",
                          nn_isa_name());
-    if (repro_given.baseline && !base_path_exists(repro_given.baseline))
-        return base_fail("%s: there is no such file", repro_given.baseline);
+    BASE_TRY(cli_output_check(file));
+    return repro_given.baseline ? repro_baseline_open(baseline, table, repro_given.baseline) : BASE_OK;
+}
+
+static base_status repro_command_run(int n, char **arguments) {
+    const char *file = repro_given.json ? cli_output_take(&n, arguments) : NULL;
+    if (n != 1) return base_fail_as(BASE_USAGE, "repro: expected one table, such as table5");
+    if (repro_given.json && repro_given.markdown)
+        return base_fail_as(BASE_USAGE, "repro: --json and --markdown cannot both be printed");
     repro_table *table;
+    json_t *baseline;
     BASE_TRY(repro_table_open(&table, arguments[0]));
-    base_status status = repro_table_run(table, file);
+    base_status status = repro_check(table, file, &baseline);
+    if (!status) status = repro_table_run(table, file, baseline);
+    json_decref(baseline);
     repro_table_free(table);
     return status;
 }

@@ -22,7 +22,7 @@ static int accuracy_rank(const float *logits, int classes, int label) {
     if (isnan(logits[label])) return classes;
     int before = 0;
     for (int c = 0; c < classes; c++)
-        before += logits[c] > logits[label] || (logits[c] == logits[label] && c < label) || isnan(logits[c]);
+        before += logits[c] > logits[label] || (c < label && logits[c] == logits[label]) || isnan(logits[c]);
     return before;
 }
 

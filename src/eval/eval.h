@@ -69,11 +69,11 @@ DEIT_INTERNAL void eval_speed_summarise(eval_speed *result);
 
 /* Measures the cases of one precision and thread count in turn, round by round, each pass paired with the peak product,
  * so that drift hits all alike. Each case gets at least `samples` passes (after one to warm up) and as many more as fit
- * `seconds` in all (0: no more). Weights are initial values. results: [n]. */
+ * `seconds` in all (0: no more). Weights are noise. results: [n]. */
 DEIT_INTERNAL base_status eval_speed_measure(const eval_speed_case *cases, int n, int samples, double seconds,
                                              eval_speed *results, const base_context *context);
 
-/* ---- Where the time goes ------------------------------------------------------------------------------------------ */
+/* ---- Where the time goes ----------------------------------------------------------------------------------------- */
 
 typedef struct {
     nn_step *steps; /* [n]; seconds: of one graph batch (micro_batch images) on one worker, the median of the passes */
@@ -83,8 +83,10 @@ typedef struct {
     double images_per_s;
 } eval_profile;
 
-/* Runs `passes` passes of the network's batch on random images, after one to warm up. The net must outlive the profile. */
-DEIT_INTERNAL base_status eval_profile_measure(eval_profile *profile, model_net *net, int passes, const base_context *context);
+/* Runs `passes` passes of the network's batch on random images, after one to warm up. The net must outlive the profile.
+ */
+DEIT_INTERNAL base_status eval_profile_measure(eval_profile *profile, model_net *net, int passes,
+                                               const base_context *context);
 DEIT_INTERNAL void eval_profile_free(eval_profile *profile);
 
 #endif

@@ -53,7 +53,8 @@ static base_status profile_open(profile_run *run, eval_profile *profile, int pas
     run->peaks = run->seconds + profile->n * passes, run->rates = run->peaks + passes;
     base_random random = base_random_stream(0, 0, 0, 0);
     for (size_t i = 0; i < pixels; i++) run->images[i] = (float)(2 * base_random_uniform(&random) - 1);
-    return nn_peak_new(&run->peak, PROFILE_PEAK_SIZE, run->net->options.precision, run->net->workers * run->net->threads);
+    return nn_peak_new(&run->peak, PROFILE_PEAK_SIZE, run->net->options.precision,
+                       run->net->workers * run->net->threads);
 }
 
 static base_status profile_passes(profile_run *run, eval_profile *profile, int passes, const base_context *context) {
@@ -72,7 +73,8 @@ static base_status profile_passes(profile_run *run, eval_profile *profile, int p
     return BASE_OK;
 }
 
-DEIT_INTERNAL base_status eval_profile_measure(eval_profile *profile, model_net *net, int passes, const base_context *context) {
+DEIT_INTERNAL base_status eval_profile_measure(eval_profile *profile, model_net *net, int passes,
+                                               const base_context *context) {
     memset(profile, 0, sizeof *profile);
     profile_run run = {.net = net};
     base_status status = profile_open(&run, profile, passes);

@@ -7,7 +7,7 @@
  * last. */
 static bool top_before(const float *logits, int a, int b) {
     if (isnan(logits[b])) return !isnan(logits[a]) || a < b;
-    return logits[a] > logits[b] || (logits[a] == logits[b] && a < b);
+    return logits[a] > logits[b] || (a < b && logits[a] == logits[b]);
 }
 
 DEIT_INTERNAL void eval_top(const float *logits, int classes, int k, eval_class *best) {

@@ -19,7 +19,8 @@ DEIT_INTERNAL base_status image_check_size(const char *name, uint64_t width, uin
 
 DEIT_INTERNAL base_status image_reserve(image_u8 *image, int width, int height) {
     BASE_TRY(image_check_size("memory for pixels", width < 0 ? 0 : (uint64_t)width, height < 0 ? 0 : (uint64_t)height));
-    BASE_TRY(image_grow(&image->data, &image->capacity, (size_t)width * (size_t)height * 3 + IMAGE_SLACK));
+    image->data = image_grown(image->data, &image->capacity, (size_t)width * (size_t)height * 3 + IMAGE_SLACK);
+    if (!image->data) return BASE_ERROR;
     image->width = width, image->height = height;
     return BASE_OK;
 }

@@ -87,7 +87,8 @@ DEIT_INTERNAL void image_resampler_take(image_resampler *r, const image_kernels 
 DEIT_INTERNAL void image_resampler_finish(image_resampler *r, const image_kernels *kernels, uint8_t *out);
 DEIT_INTERNAL void image_resampler_free(image_resampler *r);
 
-/* Grows *buffer (base_malloc'd) to at least `bytes`; what it held is lost. */
-DEIT_INTERNAL base_status image_grow(void *buffer, size_t *capacity, size_t bytes);
+/* The buffer (base_malloc'd), or a larger one in its place, of at least `bytes`; what it held is lost. NULL: memory
+ * ended, and the buffer is gone. */
+DEIT_INTERNAL void *image_grown(void *buffer, size_t *capacity, size_t bytes);
 
 #endif

@@ -24,15 +24,12 @@ IMAGE_EXACT static double resize_bicubic(double x) {
     return 0.0;
 }
 
-DEIT_INTERNAL base_status image_grow(void *buffer, size_t *capacity, size_t bytes) {
-    void *memory;
-    memcpy(&memory, buffer, sizeof memory);
-    if (memory && *capacity >= bytes) return BASE_OK;
-    base_free(memory);
-    memory = base_malloc(bytes);
-    memcpy(buffer, &memory, sizeof memory);
-    *capacity = memory ? bytes : 0;
-    return memory ? BASE_OK : BASE_ERROR;
+DEIT_INTERNAL void *image_grown(void *buffer, size_t *capacity, size_t bytes) {
+    if (buffer && *capacity >= bytes) return buffer;
+    base_free(buffer);
+    buffer = base_malloc(bytes);
+    *capacity = buffer ? bytes : 0;
+    return buffer;
 }
 
 /* The coefficients of one output pixel: w: [size of the support]; returns how many, *first where they begin. */
@@ -96,9 +93,10 @@ static base_status resize_axis(image_axis *a, int in, int out, int begin, int co
     size_t n = (size_t)count * (size_t)a->stride;
     double *w = base_malloc(((size_t)most + 2) * sizeof *w);
     base_status status = w ? BASE_OK : BASE_ERROR;
-    if (!status) status = image_grow(&a->first, &a->capacity[0], (size_t)count * sizeof *a->first);
-    if (!status) status = image_grow(&a->k, &a->capacity[1], n * sizeof *a->k);
-    if (!status) status = image_grow(&a->pairs, &a->capacity[2], n * (across ? 8 : 2) * sizeof *a->pairs);
+    if (!(a->first = image_grown(a->first, &a->capacity[0], (size_t)count * sizeof *a->first))) status = BASE_ERROR;
+    if (!(a->k = image_grown(a->k, &a->capacity[1], n * sizeof *a->k))) status = BASE_ERROR;
+    if (!(a->pairs = image_grown(a->pairs, &a->capacity[2], n * (across ? 8 : 2) * sizeof *a->pairs)))
+        status = BASE_ERROR;
     for (int i = 0; !status && i < count; i++) {
         int32_t *k = a->k + (size_t)i * a->stride;
         int taps = resize_weights(w, &a->first[i], in, out, begin + i, filter);
@@ -123,9 +121,9 @@ DEIT_INTERNAL base_status image_resampler_begin(image_resampler *r, int in_width
     r->stride = ((size_t)box_width * 3 + 16 + 63) / 64 * 64;
     r->row_stride = ((size_t)in_width * 3 + 3 * (size_t)x->stride + IMAGE_SLACK + 63) / 64 * 64;
     size_t rows = (size_t)(r->region.bottom - r->region.top);
-    BASE_TRY(image_grow(&r->rows, &r->rows_capacity, rows * r->stride));
+    if (!(r->rows = image_grown(r->rows, &r->rows_capacity, rows * r->stride))) return BASE_ERROR;
     size_t held = r->row_capacity;
-    BASE_TRY(image_grow(&r->row, &r->row_capacity, IMAGE_SINK_ROWS * r->row_stride));
+    if (!(r->row = image_grown(r->row, &r->row_capacity, IMAGE_SINK_ROWS * r->row_stride))) return BASE_ERROR;
     if (r->row_capacity != held) memset(r->row, 0, r->row_capacity);
     return BASE_OK;
 }

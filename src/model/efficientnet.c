@@ -1,5 +1,5 @@
-/* EfficientNet as timm's tf_efficientnet: inverted bottlenecks with squeeze-excitation, SiLU, TensorFlow's SAME padding,
- * batch norm eps 1e-3. B1 to B8 are B0 scaled in width, depth and image size. */
+/* EfficientNet as timm's tf_efficientnet: inverted bottlenecks with squeeze-excitation, SiLU, TensorFlow's SAME
+ * padding, batch norm eps 1e-3. B1 to B8 are B0 scaled in width, depth and image size. */
 #include "model/internal.h"
 #include <math.h>
 
@@ -10,7 +10,7 @@ typedef struct {
 /* B0's stages: 3x3 or 5x5 depthwise, stride of the first block, expansion, channels, blocks. */
 static const struct {
     int kernel, stride, expansion, channels, blocks;
-} efficientnet_stages[] = {{3, 1, 1, 16, 1}, {3, 2, 6, 24, 2},  {5, 2, 6, 40, 2}, {3, 2, 6, 80, 3},
+} efficientnet_stages[] = {{3, 1, 1, 16, 1},  {3, 2, 6, 24, 2},  {5, 2, 6, 40, 2}, {3, 2, 6, 80, 3},
                            {5, 1, 6, 112, 3}, {5, 2, 6, 192, 4}, {3, 1, 6, 320, 1}};
 
 /* Channels times the multiplier to a multiple of 8, never more than 10% down. */
@@ -65,8 +65,10 @@ static int efficientnet_build(const model_config *config, nn_graph *g, nn_value 
 static const model_family efficientnet_family = {"efficientnet", efficientnet_build, model_check_convnet};
 
 #define EFFICIENTNET(text, size, part, wide, deep)                                                                     \
-    {.name = (text), .family = &efficientnet_family, .shape = &(const efficientnet_shape){wide, deep}, .image = (size), \
-     .classes = 1000, .crop = (part), .interpolation = MODEL_BICUBIC, MODEL_IMAGENET_NORM}
+    {                                                                                                                  \
+        .name = (text), .family = &efficientnet_family, .shape = &(const efficientnet_shape){wide, deep},              \
+        .image = (size), .classes = 1000, .crop = (part), .interpolation = MODEL_BICUBIC, MODEL_IMAGENET_NORM          \
+    }
 static const model_config efficientnet_configs[] = {
     EFFICIENTNET("tf_efficientnet_b0", 224, 0.875, 1.0, 1.0), EFFICIENTNET("tf_efficientnet_b1", 240, 0.882, 1.0, 1.1),
     EFFICIENTNET("tf_efficientnet_b2", 260, 0.890, 1.1, 1.2), EFFICIENTNET("tf_efficientnet_b3", 300, 0.904, 1.2, 1.4),

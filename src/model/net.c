@@ -5,8 +5,9 @@ enum { NET_LAST_STRIDE = 32 }; /* a convolutional network's last map has so many
 
 /* Throughput: a worker a core, each with images of its own, so that no core waits for another within a pass. A
  * micro-batch is the fewest images that give the smallest matrix products enough rows (about 200: one image at 224 in a
- * transformer, four with the 7 x 7 map of a convolutional network); more would only push activations out of the cache. Weights then stream from the shared cache once a micro-batch:
- * 200 rows use each 100 times a byte. Latency: all threads on one pass. */
+ * transformer, four with the 7 x 7 map of a convolutional network); more would only push activations out of the cache.
+ * Weights then stream from the shared cache once a micro-batch: 200 rows use each 100 times a byte. Latency: all
+ * threads on one pass. */
 static void net_schedule(model_net *net) {
     model_options *o = &net->options;
     base_machine machine;

@@ -2,8 +2,8 @@
 #include "model/internal.h"
 #include <string.h>
 
-static const model_config *(*const registry_families[])(int *count) = {
-    model_resnet_configs, model_regnet_configs, model_efficientnet_configs, model_vit_configs};
+static const model_config *(*const registry_families[])(int *count) = {model_resnet_configs, model_regnet_configs,
+                                                                       model_efficientnet_configs, model_vit_configs};
 
 DEIT_INTERNAL int model_count(void) {
     int total = 0;
@@ -63,7 +63,8 @@ DEIT_INTERNAL base_status model_size(const model_config *config, int64_t *parame
     nn_graph *graph;
     BASE_TRY(model_graph(&graph, config, 1, MODEL_HEAD_MEAN));
     *parameters = 0;
-    for (int i = 0; i < nn_param_count(graph); i++) *parameters += nn_param_at(graph, i)->buffer ? 0 : nn_param_at(graph, i)->count;
+    for (int i = 0; i < nn_param_count(graph); i++)
+        *parameters += nn_param_at(graph, i)->buffer ? 0 : nn_param_at(graph, i)->count;
     *gflop = nn_graph_flops(graph) * 1e-9;
     nn_graph_free(graph);
     return BASE_OK;

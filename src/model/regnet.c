@@ -24,8 +24,8 @@ static nn_value regnet_block(nn_graph *g, nn_value x, int width, int group, int 
     y = model_squeeze(g, y, lrint((double)dim[3] * 0.25), NN_RELU, name, "se.fc1", "se.fc2");
     y = regnet_conv(g, y, width, pointwise, NN_NO_ACTIVATION, name, "conv3");
     if (dim[3] != width || stride > 1)
-        shortcut = regnet_conv(g, x, width, (nn_window){.kernel = 1, .stride = stride}, NN_NO_ACTIVATION, name,
-                               "downsample");
+        shortcut =
+            regnet_conv(g, x, width, (nn_window){.kernel = 1, .stride = stride}, NN_NO_ACTIVATION, name, "downsample");
     return nn_activate(g, nn_add(g, shortcut, y), NN_RELU);
 }
 
@@ -47,8 +47,10 @@ static const model_family regnet_family = {"regnet", regnet_build, model_check_c
 
 /* DeiT's authors trained these with their own recipe, so they are evaluated as DeiT is. */
 #define REGNET(text, i)                                                                                                \
-    {.name = (text), .family = &regnet_family, .shape = &regnet_shapes[i], .image = 224, .classes = 1000,              \
-     .crop = 0.875, .interpolation = MODEL_BICUBIC, MODEL_IMAGENET_NORM}
+    {                                                                                                                  \
+        .name = (text), .family = &regnet_family, .shape = &regnet_shapes[i], .image = 224, .classes = 1000,           \
+        .crop = 0.875, .interpolation = MODEL_BICUBIC, MODEL_IMAGENET_NORM                                             \
+    }
 static const regnet_shape regnet_shapes[] = {
     {{128, 192, 512, 1088}, {2, 6, 12, 2}, 64},
     {{168, 448, 896, 2016}, {2, 4, 10, 1}, 56},

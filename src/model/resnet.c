@@ -48,9 +48,12 @@ static int resnet_build(const model_config *config, nn_graph *g, nn_value x, nn_
 static const model_family resnet_family = {"resnet", resnet_build, model_check_convnet};
 
 #define RESNET(text, blocks, wide)                                                                                     \
-    {.name = (text), .family = &resnet_family, .shape = &(const resnet_shape){blocks, wide}, .image = 224,             \
-     .classes = 1000, .crop = 0.875, .interpolation = MODEL_BILINEAR, MODEL_IMAGENET_NORM}
-#define RESNET_DEPTH(a, b, c, d) {a, b, c, d}
+    {                                                                                                                  \
+        .name = (text), .family = &resnet_family, .shape = &(const resnet_shape){blocks, wide}, .image = 224,          \
+        .classes = 1000, .crop = 0.875, .interpolation = MODEL_BILINEAR, MODEL_IMAGENET_NORM                           \
+    }
+#define RESNET_DEPTH(a, b, c, d)                                                                                       \
+    { a, b, c, d }
 static const model_config resnet_configs[] = {
     RESNET("resnet18", RESNET_DEPTH(2, 2, 2, 2), false),
     RESNET("resnet50", RESNET_DEPTH(3, 4, 6, 3), true),

@@ -44,9 +44,11 @@ static const model_family vit_family = {"vit", vit_build, vit_check};
 
 #define VIT_HALF_NORM .mean = {0.5f, 0.5f, 0.5f}, .std = {0.5f, 0.5f, 0.5f}
 #define VIT(text, size, side, width, blocks, split, distils, part, ...)                                                \
-    {.name = (text), .family = &vit_family, .image = (size), .classes = 1000, .patch = (side), .dim = (width),         \
-     .depth = (blocks), .heads = (split), .distilled = (distils), .crop = (part), .interpolation = MODEL_BICUBIC,      \
-     __VA_ARGS__}
+    {                                                                                                                  \
+        .name = (text), .family = &vit_family, .image = (size), .classes = 1000, .patch = (side), .dim = (width),      \
+        .depth = (blocks), .heads = (split), .distilled = (distils), .crop = (part), .interpolation = MODEL_BICUBIC,   \
+        __VA_ARGS__                                                                                                    \
+    }
 static const model_config vit_configs[] = {
     VIT("deit_tiny_patch16_224", 224, 16, 192, 12, 3, false, 0.875, MODEL_IMAGENET_NORM),
     VIT("deit_small_patch16_224", 224, 16, 384, 12, 6, false, 0.875, MODEL_IMAGENET_NORM),

@@ -83,6 +83,11 @@ static void weights_match(model_weights *w, int i) {
             weights_list(&w->missing, &w->n_missing, "%s", param->name);
         return;
     }
+    if (entry->tensor && entry->tensor->dtype > STORE_F64) { /* whole numbers would be read as such: never weights */
+        weights_list(&w->shaped, &w->n_shaped, "%s (F32, F16, BF16 or F64 expected, %s found)", param->name,
+                     store_dtype_name(entry->tensor->dtype));
+        return;
+    }
     if (ndim == param->ndim && !memcmp(dim, param->dim, (size_t)ndim * sizeof *dim)) return;
     bool grid = !strcmp(param->name, "pos_embed") && ndim == 3 && dim[0] == 1 && dim[2] == param->dim[2];
     if (grid && weights_grid(dim[1], weights_file_is_distilled(w), &side, &extra) &&
@@ -136,7 +141,7 @@ static base_status weights_check(model_weights *w, const base_context *context) 
     if (!w->n_missing && !w->n_extra && !w->n_shaped) return BASE_OK;
     base_text text = {0};
     weights_say(&text, "missing", w->n_missing, &w->missing);
-    weights_say(&text, "of another shape", w->n_shaped, &w->shaped);
+    weights_say(&text, "of another shape or type", w->n_shaped, &w->shaped);
     weights_say(&text, "not in this network", w->n_extra, &w->extra);
     base_status status =
         base_fail("%s: does not fit %s%s; check --model, or use --strict no to leave heads of another shape out",

@@ -14,24 +14,24 @@ typedef struct {
     int n_params, param[NN_MAX_PARAMS];
     int ndim;
     int64_t dim[4];
-    int64_t attr[4]; /* the operator's own: heads, token, patch, kernel, ... */
-    float real;      /* the operator's own: eps */
-    nn_dtype dtype;  /* of the stored value */
-    bool sum;        /* fused: the last input is added, in place: the value takes its storage over */
-    bool gated;      /* fused: the rows of input 0 are multiplied by those of input 1 first */
-    bool expands;    /* fused: a depthwise convolution makes its own input from input 0 by a 1x1 convolution */
-    nn_activation inner; /* of that convolution */
+    int64_t attr[4];          /* the operator's own: heads, token, patch, kernel, ... */
+    float real;               /* the operator's own: eps */
+    nn_dtype dtype;           /* of the stored value */
+    bool sum;                 /* fused: the last input is added, in place: the value takes its storage over */
+    bool gated;               /* fused: the rows of input 0 are multiplied by those of input 1 first */
+    bool expands;             /* fused: a depthwise convolution makes its own input from input 0 by a 1x1 convolution */
+    nn_activation inner;      /* of that convolution */
     nn_activation activation; /* fused: comes last */
-    int64_t saved;   /* f32 numbers kept beside the value */
+    int64_t saved;            /* f32 numbers kept beside the value */
     /* Set by the arena pass. */
     int alias;                          /* the value whose storage this one takes over; -1: its own */
     int last_use;                       /* index of the last node that reads it */
     size_t bytes, offset, saved_offset; /* in a worker's arena */
 } nn_node;
 
-/* Batch norm folded into the convolution before it: weight times gamma / sqrt(var + eps) by output channel, and the bias
- * to match. Fold f makes the parameters n_params + 2 f (weight) and n_params + 2 f + 1 (bias), computed when weights are
- * packed. */
+/* Batch norm folded into the convolution before it: weight times gamma / sqrt(var + eps) by output channel, and the
+ * bias to match. Fold f makes the parameters n_params + 2 f (weight) and n_params + 2 f + 1 (bias), computed when
+ * weights are packed. */
 typedef struct {
     int weight, bias; /* of the convolution; bias -1: none */
     int gamma, beta, mean, var;
@@ -152,7 +152,7 @@ typedef struct nn_kernel {
     nn_arg args[NN_MAX_ARGS];
     dnnl_exec_arg_t *exec; /* [contexts, n_args] */
     size_t scratch;
-    int node; /* whose setup made it */
+    int node;               /* whose setup made it */
     struct nn_kernel *next; /* the plan's list, for freeing */
 } nn_kernel;
 
@@ -242,8 +242,8 @@ typedef struct {
     const void *x;
     void *y;
     nn_dtype x_type, y_type;
-    const float *taps, *bias; /* [kernel kernel, C]; [C] or NULL */
-    float *sums;              /* [C] += the sums of y's pixels; or NULL */
+    const float *taps, *bias;                                              /* [kernel kernel, C]; [C] or NULL */
+    float *sums;                                                           /* [C] += the sums of y's pixels; or NULL */
     int64_t height, width, channels, out_width, kernel, stride, top, left; /* top, left: padding */
     int64_t first; /* the map's row at which x begins, where it holds only some of them */
     nn_activation activation;

@@ -44,7 +44,8 @@ DEIT_INTERNAL void nn_kernel_free(nn_kernel *kernel) {
     base_free(kernel);
 }
 
-DEIT_INTERNAL nn_pack *nn_pack_new(nn_plan *plan, int param, const_dnnl_memory_desc_t plain, const_dnnl_memory_desc_t packed) {
+DEIT_INTERNAL nn_pack *nn_pack_new(nn_plan *plan, int param, const_dnnl_memory_desc_t plain,
+                                   const_dnnl_memory_desc_t packed) {
     nn_pack_set *set = plan->packs;
     for (nn_pack *pack = set->first; pack; pack = pack->next)
         if (pack->param == param && dnnl_memory_desc_equal(pack->plain, plain) &&
@@ -82,7 +83,7 @@ DEIT_INTERNAL base_status nn_pack_fill(nn_pack *pack, const float *values) {
 }
 
 DEIT_INTERNAL base_status nn_kernel_arg(nn_kernel *kernel, const_dnnl_memory_desc_t *mds, int dnnl_arg, nn_arg arg,
-                                  const_dnnl_memory_desc_t md) {
+                                        const_dnnl_memory_desc_t md) {
     if (kernel->n_args == NN_MAX_ARGS) return base_fail("oneDNN: a kernel of more than %d arguments", NN_MAX_ARGS);
     arg.dnnl_arg = dnnl_arg;
     mds[kernel->n_args] = md;
@@ -163,8 +164,7 @@ static dnnl_status_t kernel_describe_convolution(kernel_descs *d, const nn_matmu
     if (!status) status = dnnl_memory_desc_create_with_tag(&d->plain, 4, b, dnnl_f32, dnnl_oihw);
     if (!status) status = dnnl_memory_desc_create_with_tag(&d->b, 4, b, m->b, dnnl_format_tag_any);
     if (!status) status = dnnl_memory_desc_create_with_tag(&d->c, 4, c, m->c, dnnl_nhwc);
-    if (!status && m->bias_param >= 0)
-        status = dnnl_memory_desc_create_with_tag(&d->bias, 1, bias, dnnl_f32, dnnl_a);
+    if (!status && m->bias_param >= 0) status = dnnl_memory_desc_create_with_tag(&d->bias, 1, bias, dnnl_f32, dnnl_a);
     if (!status && m->add) status = dnnl_memory_desc_create_with_tag(&d->d, 4, c, dnnl_f32, dnnl_nhwc);
     if (!status) status = kernel_attributes(d, m);
     if (!status)
@@ -189,12 +189,13 @@ static void kernel_forget(kernel_descs *d) {
     if (d->primitive) dnnl_primitive_desc_destroy(d->primitive);
 }
 
-/* Before AVX-512, oneDNN's matmul is a GEMM that packs B anew in each call: at 197 rows half its time where N is 3072. Its
- * 1x1 convolution keeps weights packed there (its kernel is then called brgconv): 1.0 to 2.0 times as fast on a Zen 3, and
- * never slower. With AVX-512 the matmul keeps them packed too, and is the faster one. */
+/* Before AVX-512, oneDNN's matmul is a GEMM that packs B anew in each call: at 197 rows half its time where N is 3072.
+ * Its 1x1 convolution keeps weights packed there (its kernel is then called brgconv): 1.0 to 2.0 times as fast on a Zen
+ * 3, and never slower. With AVX-512 the matmul keeps them packed too, and is the faster one. */
 static dnnl_status_t kernel_describe(kernel_descs *d, const nn_matmul *m) {
     dnnl_status_t status = kernel_describe_matmul(d, m);
-    bool fits = m->pack_param >= 0 && m->b_transposed && m->ldb == m->k && !m->a_transposed && m->lda == m->k && m->ldc == m->n;
+    bool fits =
+        m->pack_param >= 0 && m->b_transposed && m->ldb == m->k && !m->a_transposed && m->lda == m->k && m->ldc == m->n;
     if (status || !fits || !kernel_is(d, "gemm")) return status;
     kernel_descs other = {0};
     if (!kernel_describe_convolution(&other, m) && kernel_is(&other, "brgconv")) {
@@ -205,9 +206,8 @@ static dnnl_status_t kernel_describe(kernel_descs *d, const nn_matmul *m) {
     return dnnl_success;
 }
 
-static base_status kernel_matmul_args(nn_kernel *kernel, nn_plan *plan, const nn_matmul *m,
-                                      const kernel_descs *d, const nn_arg *a, const nn_arg *b, const nn_arg *c,
-                                      const nn_arg *add) {
+static base_status kernel_matmul_args(nn_kernel *kernel, nn_plan *plan, const nn_matmul *m, const kernel_descs *d,
+                                      const nn_arg *a, const nn_arg *b, const nn_arg *c, const nn_arg *add) {
     const_dnnl_memory_desc_t mds[NN_MAX_ARGS];
     BASE_TRY(nn_kernel_arg(kernel, mds, DNNL_ARG_SRC, *a, d->a));
     const_dnnl_memory_desc_t weights = dnnl_primitive_desc_query_md(d->primitive, dnnl_query_weights_md, 0);

@@ -50,10 +50,11 @@ DEIT_INTERNAL nn_value nn_attention(nn_graph *graph, nn_value qkv, int64_t heads
 DEIT_INTERNAL nn_value nn_select_token(nn_graph *graph, nn_value x, int64_t token); /* [B, T, D] -> [B, D] */
 DEIT_INTERNAL nn_value nn_average(nn_graph *graph, nn_value a, nn_value b);         /* (a + b) / 2 */
 
-/* Convolutional networks. Feature maps are channels last, [B, H, W, C]: a pixel is a row, so a 1x1 convolution is a linear
- * layer and what works by channel reads contiguous numbers. */
+/* Convolutional networks. Feature maps are channels last, [B, H, W, C]: a pixel is a row, so a 1x1 convolution is a
+ * linear layer and what works by channel reads contiguous numbers. */
 DEIT_INTERNAL nn_value nn_channels_last(nn_graph *graph, nn_value x); /* [B, C, H, W] -> [B, H, W, C] */
-/* Padding: kernel / 2 all round, or TensorFlow's SAME: to ceil(size / stride) outputs, the odd row and column at the end. */
+/* Padding: kernel / 2 all round, or TensorFlow's SAME: to ceil(size / stride) outputs, the odd row and column at the
+ * end. */
 typedef struct {
     int kernel, stride;
     int groups; /* 0: 1 */
@@ -63,14 +64,14 @@ typedef struct {
  * kernel is 1: -> [B, out]. */
 DEIT_INTERNAL nn_value nn_conv(nn_graph *graph, nn_value x, int64_t out, nn_window window, const char *name, ...)
     __attribute__((format(printf, 5, 6)));
-/* y = (x - running_mean) / sqrt(running_var + eps) weight + bias for each channel; parameters name.weight, name.bias, and
- * buffers name.running_mean, name.running_var [C]. */
+/* y = (x - running_mean) / sqrt(running_var + eps) weight + bias for each channel; parameters name.weight, name.bias,
+ * and buffers name.running_mean, name.running_var [C]. */
 DEIT_INTERNAL nn_value nn_batch_norm(nn_graph *graph, nn_value x, float eps, const char *name, ...)
     __attribute__((format(printf, 4, 5)));
 typedef enum { NN_POOL_MAX, NN_POOL_AVERAGE } nn_pooling;
 /* Windows of kernel x kernel, padding kernel / 2 that never counts: neither for the maximum nor for the average. */
 DEIT_INTERNAL nn_value nn_pool(nn_graph *graph, nn_value x, nn_pooling pooling, int kernel, int stride);
-DEIT_INTERNAL nn_value nn_global_pool(nn_graph *graph, nn_value x);            /* mean over pixels: [B, H, W, C] -> [B, C] */
+DEIT_INTERNAL nn_value nn_global_pool(nn_graph *graph, nn_value x); /* mean over pixels: [B, H, W, C] -> [B, C] */
 DEIT_INTERNAL nn_value nn_scale(nn_graph *graph, nn_value x, nn_value factor); /* x [B, H, W, C] times factor [B, C] */
 
 /* Mean over the batch of -sum_k target log softmax(logits): logits, targets [B, K] -> [1]. */
@@ -86,8 +87,8 @@ DEIT_INTERNAL double nn_graph_flops(const nn_graph *graph);
 
 /* ---- Parameters -------------------------------------------------------------------------------------------------- */
 
-/* How a parameter starts. RECIPE: truncated normal 0.02, zeros, ones, PyTorch's default for the patch embedding, uniform
- * in +-1 / sqrt(fan); convolutional networks, as timm: normal, sqrt(2 / fan). */
+/* How a parameter starts. RECIPE: truncated normal 0.02, zeros, ones, PyTorch's default for the patch embedding,
+ * uniform in +-1 / sqrt(fan); convolutional networks, as timm: normal, sqrt(2 / fan). */
 typedef enum { NN_INIT_ZERO, NN_INIT_ONE, NN_INIT_NORMAL, NN_INIT_UNIFORM_FAN, NN_INIT_HE } nn_init;
 typedef struct {
     const char *name; /* timm's state_dict name; lives as long as the graph or parameter store it came from */
@@ -152,16 +153,16 @@ DEIT_INTERNAL void nn_plan_memory(const nn_plan *plan, size_t *weights, size_t *
  * plan. */
 DEIT_INTERNAL base_status nn_run(nn_plan *plan, int64_t n, const float *const *inputs, float *const *outputs);
 
-/* ---- Where the time goes ------------------------------------------------------------------------------------------ */
+/* ---- Where the time goes ----------------------------------------------------------------------------------------- */
 
 /* A step of a plan: one operator with what was fused into it. */
 typedef struct {
     const char *op, *param; /* "convolution"; the name of its first parameter, or "" */
     const char *kernel;     /* oneDNN's name of the implementation it runs, or "" */
     int ndim;
-    int64_t dim[4];         /* of its value */
-    double flops, bytes;    /* for a graph batch: products; values and weights read and written, each once */
-    double seconds;         /* all workers' time in it since nn_profile_start, over the graph batches they ran */
+    int64_t dim[4];      /* of its value */
+    double flops, bytes; /* for a graph batch: products; values and weights read and written, each once */
+    double seconds;      /* all workers' time in it since nn_profile_start, over the graph batches they ran */
 } nn_step;
 /* Between start and stop nn_run keeps each step's time (its inputs must come in whole graph batches a worker). */
 DEIT_INTERNAL base_status nn_profile_start(nn_plan *plan);

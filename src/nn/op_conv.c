@@ -7,10 +7,15 @@
 #include <omp.h>
 #include <string.h>
 
-enum { CONV_WEIGHT, CONV_BIAS, CONV_INNER_WEIGHT, CONV_INNER_BIAS }; /* inner: of the expansion before a depthwise one */
+enum {
+    CONV_WEIGHT,
+    CONV_BIAS,
+    CONV_INNER_WEIGHT,
+    CONV_INNER_BIAS
+};                                                         /* inner: of the expansion before a depthwise one */
 enum { CONV_KERNEL, CONV_STRIDE, CONV_GROUPS, CONV_SAME }; /* attr */
-/* A tile of pixels, input and output together, in bytes: it is scaled before its product and activated behind it while it
- * lies in the second-level cache; half of 512 KB leaves room for the weights. */
+/* A tile of pixels, input and output together, in bytes: it is scaled before its product and activated behind it while
+ * it lies in the second-level cache; half of 512 KB leaves room for the weights. */
 enum { CONV_TILE = 256 << 10 };
 static const nn_op conv_op;
 
@@ -43,8 +48,8 @@ DEIT_INTERNAL nn_value nn_conv(nn_graph *graph, nn_value x, int64_t out, nn_wind
     nn_node from = graph->nodes[x];
     int64_t channels = nn_node_cols(&from), dim[4] = {from.dim[0], out}, before, after;
     if ((from.ndim != 4 && !(from.ndim == 2 && w.kernel == 1)) || channels % w.groups || out % w.groups)
-        return nn_graph_fail(graph, "%s: a convolution of %lld channels to %lld in %d groups", prefix, (long long)channels,
-                             (long long)out, w.groups);
+        return nn_graph_fail(graph, "%s: a convolution of %lld channels to %lld in %d groups", prefix,
+                             (long long)channels, (long long)out, w.groups);
     if (w.kernel == 1 && w.stride > 1) x = nn_subsample(graph, x, w.stride), w.stride = 1;
     if (x < 0) return -1;
     from = graph->nodes[x];
@@ -89,19 +94,21 @@ DEIT_INTERNAL bool nn_conv_keeps_sums(const nn_graph *graph, const nn_node *node
 static double conv_flops(const nn_graph *graph, const nn_node *node) {
     const nn_node *x = &graph->nodes[node->input[0]];
     int64_t channels = node->expands ? 1 : nn_node_cols(x) / node->attr[CONV_GROUPS];
-    double flops = 2.0 * (double)nn_node_count(node) * (double)(channels * node->attr[CONV_KERNEL] * node->attr[CONV_KERNEL]);
+    double flops =
+        2.0 * (double)nn_node_count(node) * (double)(channels * node->attr[CONV_KERNEL] * node->attr[CONV_KERNEL]);
     return flops + (node->expands ? 2.0 * (double)nn_node_count(x) * (double)nn_node_cols(node) : 0);
 }
 
 typedef struct {
-    nn_kernel *kernel[2]; /* [0] for all of it, or for a tile; [1] for an image's last tile */
-    int64_t rows, tiles;  /* of a tiled product: pixels a tile, tiles an image */
+    nn_kernel *kernel[2];     /* [0] for all of it, or for a tile; [1] for an image's last tile */
+    int64_t rows, tiles;      /* of a tiled product: pixels a tile, tiles an image */
     nn_activation activation; /* of a tiled product: by loops of our own */
-    nn_pack *taps;        /* depthwise: [kernel kernel, C] */
-    /* An expansion before it: blocks of so many rows of the map, the buffer's rows, and the products for a block, for the last. */
+    nn_pack *taps;            /* depthwise: [kernel kernel, C] */
+    /* An expansion before it: blocks of so many rows of the map, the buffer's rows, and the products for a block, for
+     * the last. */
     int64_t block, buffer;
     nn_kernel *expand[2];
-    int64_t top, left;    /* padding */
+    int64_t top, left; /* padding */
 } conv_setup;
 
 /* ---- Pointwise --------------------------------------------------------------------------------------------------- */
@@ -109,14 +116,24 @@ typedef struct {
 static nn_matmul conv_product(const nn_plan *plan, const nn_node *node, int64_t rows) {
     const nn_node *x = &plan->graph->nodes[node->input[0]];
     int64_t k = nn_node_cols(x), n = nn_node_cols(node);
-    return (nn_matmul){.m = rows, .n = n, .k = k, .lda = k, .ldb = k, .ldc = n, .b_transposed = true,
-                       .a = nn_dnnl_type(x->dtype), .b = nn_dnnl_type(x->dtype), .c = nn_dnnl_type(node->dtype),
-                       .bias_param = conv_bias(node), .pack_param = node->param[CONV_WEIGHT], .sum = node->sum,
+    return (nn_matmul){.m = rows,
+                       .n = n,
+                       .k = k,
+                       .lda = k,
+                       .ldb = k,
+                       .ldc = n,
+                       .b_transposed = true,
+                       .a = nn_dnnl_type(x->dtype),
+                       .b = nn_dnnl_type(x->dtype),
+                       .c = nn_dnnl_type(node->dtype),
+                       .bias_param = conv_bias(node),
+                       .pack_param = node->param[CONV_WEIGHT],
+                       .sum = node->sum,
                        .activation = node->activation};
 }
 
-/* SiLU costs oneDNN three times what our loops take (112 x 112 x 96 from 16 channels on a Zen 3: the product alone runs at
- * 80% of the peak, with it at 30%). */
+/* SiLU costs oneDNN three times what our loops take (112 x 112 x 96 from 16 channels on a Zen 3: the product alone runs
+ * at 80% of the peak, with it at 30%). */
 static bool conv_activates(const nn_node *node) {
     return node->activation == NN_SILU && node->dtype == NN_F32 && node->ndim == 4;
 }
@@ -153,7 +170,8 @@ static void conv_tile(nn_worker *worker, int i, int thread, int64_t job) {
     int64_t channels = nn_node_cols(x), out = nn_node_cols(node), begin = image * pixels + tile * setup->rows;
     bool last = tile == setup->tiles - 1;
     int64_t rows = last ? pixels - setup->rows * tile : setup->rows;
-    uint8_t *from = (uint8_t *)nn_value_at(worker, node->input[0]) + (size_t)(begin * channels) * nn_type_size(x->dtype);
+    uint8_t *from =
+        (uint8_t *)nn_value_at(worker, node->input[0]) + (size_t)(begin * channels) * nn_type_size(x->dtype);
     uint8_t *to = (uint8_t *)nn_value_at(worker, i) + (size_t)(begin * out) * nn_type_size(node->dtype);
     if (node->gated) {
         const float *gate = (const float *)nn_value_at(worker, node->input[1]) + image * channels;
@@ -174,7 +192,7 @@ static void conv_run_tiled(nn_worker *worker, int i) {
         for (int64_t job = jobs * t / threads; job < jobs * (t + 1) / threads; job++) conv_tile(worker, i, t, job);
 }
 
-/* ---- Depthwise ----------------------------------------------------------------------------------------------------- */
+/* ---- Depthwise --------------------------------------------------------------------------------------------------- */
 
 static base_status conv_setup_taps(nn_plan *plan, int i, conv_setup *setup) {
     const nn_node *node = &plan->graph->nodes[i];
@@ -191,13 +209,15 @@ static base_status conv_setup_taps(nn_plan *plan, int i, conv_setup *setup) {
     return setup->taps ? BASE_OK : BASE_ERROR;
 }
 
-/* The expanded map is six times the block's input and is read once, by the depthwise convolution: so it exists only as a
- * buffer of rows in the second-level cache. Rows are made in blocks, as many as one step of a band of outputs moves on;
- * the buffer holds a band's window and a few blocks more, so that what is still needed is seldom moved to its front. */
+/* The expanded map is six times the block's input and is read once, by the depthwise convolution: so it exists only as
+ * a buffer of rows in the second-level cache. Rows are made in blocks, as many as one step of a band of outputs moves
+ * on; the buffer holds a band's window and a few blocks more, so that what is still needed is seldom moved to its
+ * front. */
 static base_status conv_setup_expand(nn_plan *plan, int i, conv_setup *setup) {
     enum { BLOCK = 48 << 10, BUFFER = 256 << 10 }; /* bytes */
     const nn_node *node = &plan->graph->nodes[i], *x = &plan->graph->nodes[node->input[0]];
-    int64_t channels = nn_node_cols(node), height = x->dim[1], width = x->dim[2], row = width * channels * (int64_t)sizeof(float);
+    int64_t channels = nn_node_cols(node), height = x->dim[1], width = x->dim[2],
+            row = width * channels * (int64_t)sizeof(float);
     int64_t stride = node->attr[CONV_STRIDE], kernel = node->attr[CONV_KERNEL];
     setup->block = BLOCK / row / stride * stride;
     if (setup->block < stride) setup->block = stride;
@@ -206,9 +226,19 @@ static base_status conv_setup_expand(nn_plan *plan, int i, conv_setup *setup) {
     setup->buffer = BUFFER / row > least ? BUFFER / row : least;
     if (setup->buffer > height) setup->buffer = height;
     nn_want_scratch(plan, (size_t)(setup->buffer * row) + (size_t)node->saved * sizeof(float));
-    nn_matmul m = {.m = setup->block * width, .n = channels, .k = nn_node_cols(x), .lda = nn_node_cols(x), .ldb = nn_node_cols(x),
-                   .ldc = channels, .b_transposed = true, .a = nn_dnnl_type(x->dtype), .b = nn_dnnl_type(x->dtype), .c = dnnl_f32,
-                   .bias_param = node->param[CONV_INNER_BIAS], .pack_param = node->param[CONV_INNER_WEIGHT], .per_thread = true};
+    nn_matmul m = {.m = setup->block * width,
+                   .n = channels,
+                   .k = nn_node_cols(x),
+                   .lda = nn_node_cols(x),
+                   .ldb = nn_node_cols(x),
+                   .ldc = channels,
+                   .b_transposed = true,
+                   .a = nn_dnnl_type(x->dtype),
+                   .b = nn_dnnl_type(x->dtype),
+                   .c = dnnl_f32,
+                   .bias_param = node->param[CONV_INNER_BIAS],
+                   .pack_param = node->param[CONV_INNER_WEIGHT],
+                   .per_thread = true};
     nn_arg a = nn_arg_caller(0), c = nn_arg_caller(1);
     BASE_TRY(nn_matmul_new(&setup->expand[0], plan, &m, &a, NULL, &c, NULL));
     setup->expand[1] = setup->expand[0];
@@ -248,7 +278,8 @@ static nn_depthwise conv_depthwise(const nn_worker *worker, int i, int64_t b, fl
 }
 
 /* Makes rows from .. to - 1 of the expanded map (whole blocks) at `rows`. image: the block's input. */
-static void conv_expand_block(nn_worker *worker, int i, int thread, const uint8_t *image, int64_t from, int64_t to, float *rows) {
+static void conv_expand_block(nn_worker *worker, int i, int thread, const uint8_t *image, int64_t from, int64_t to,
+                              float *rows) {
     const nn_node *node = &worker->plan->graph->nodes[i], *x = &worker->plan->graph->nodes[node->input[0]];
     const conv_setup *setup = worker->plan->setup[i];
     const uint8_t *at = image + (size_t)(from * x->dim[2] * x->dim[3]) * nn_type_size(x->dtype);
@@ -265,7 +296,8 @@ static void conv_expanded_rows(nn_worker *worker, int i, int thread, nn_depthwis
     int64_t first = -1, made = 0; /* the buffer holds rows first .. made - 1 */
     d.x = buffer, d.x_type = NN_F32;
     for (int64_t r = begin; r < end; r += band) {
-        int64_t last = r + band < end ? r + band : end, low = r * d.stride - d.top, high = (last - 1) * d.stride - d.top + d.kernel;
+        int64_t last = r + band < end ? r + band : end, low = r * d.stride - d.top,
+                high = (last - 1) * d.stride - d.top + d.kernel;
         low = low > 0 ? low / setup->block * setup->block : 0, high = high < d.height ? high : d.height;
         if (first < 0) first = made = low;
         while (made < high) {
@@ -288,7 +320,8 @@ static void conv_run_depthwise(nn_worker *worker, int i) {
     const nn_node *node = &worker->plan->graph->nodes[i];
     const conv_setup *setup = worker->plan->setup[i];
     int64_t rows = node->dim[1], channels = node->dim[3], images = node->dim[0];
-    size_t before = node->expands ? (size_t)(setup->buffer * worker->plan->graph->nodes[node->input[0]].dim[2] * channels) : 0;
+    size_t before =
+        node->expands ? (size_t)(setup->buffer * worker->plan->graph->nodes[node->input[0]].dim[2] * channels) : 0;
     float *sums = node->saved ? nn_saved_at(worker, i) : NULL;
     int threads = nn_threads(worker);
 #pragma omp parallel for num_threads(threads) if (threads > 1) schedule(static)
@@ -319,8 +352,10 @@ typedef struct {
     dnnl_primitive_desc_t primitive;
 } conv_descs;
 
-/* Plain weights [out, in / groups, k, k], with a dimension for the groups where there are any; NULL strides: any layout. */
-static dnnl_status_t conv_weights(dnnl_memory_desc_t *md, int64_t groups, int64_t out, int64_t in, int64_t kernel, bool any, dnnl_data_type_t type) {
+/* Plain weights [out, in / groups, k, k], with a dimension for the groups where there are any; NULL strides: any
+ * layout. */
+static dnnl_status_t conv_weights(dnnl_memory_desc_t *md, int64_t groups, int64_t out, int64_t in, int64_t kernel,
+                                  bool any, dnnl_data_type_t type) {
     dnnl_dims_t dims = {groups, out / groups, in / groups, kernel, kernel};
     bool flat = groups == 1;
     dnnl_format_tag_t tag = any ? dnnl_format_tag_any : flat ? dnnl_oihw : dnnl_goihw;
@@ -340,16 +375,19 @@ static dnnl_status_t conv_describe(conv_descs *d, const nn_node *x, const nn_nod
     dnnl_status_t status = conv_map(&d->x, x);
     if (!status) status = conv_map(&d->y, node);
     if (!status) status = conv_weights(&d->plain, node->attr[CONV_GROUPS], out, x->dim[3], kernel, false, dnnl_f32);
-    if (!status) status = conv_weights(&d->any, node->attr[CONV_GROUPS], out, x->dim[3], kernel, true, nn_dnnl_type(x->dtype));
-    if (!status && conv_bias(node) >= 0) status = dnnl_memory_desc_create_with_tag(&d->bias, 1, bias_dims, dnnl_f32, dnnl_a);
+    if (!status)
+        status = conv_weights(&d->any, node->attr[CONV_GROUPS], out, x->dim[3], kernel, true, nn_dnnl_type(x->dtype));
+    if (!status && conv_bias(node) >= 0)
+        status = dnnl_memory_desc_create_with_tag(&d->bias, 1, bias_dims, dnnl_f32, dnnl_a);
     if (!status) status = dnnl_primitive_attr_create(&d->attr);
     if (!status) status = dnnl_primitive_attr_set_scratchpad_mode(d->attr, dnnl_scratchpad_mode_user);
     if (!status) status = dnnl_post_ops_create(&d->post);
     if (!status) status = nn_append_post(d->post, node->sum, node->activation);
     if (!status) status = dnnl_primitive_attr_set_post_ops(d->attr, d->post);
     if (!status)
-        status = dnnl_convolution_forward_primitive_desc_create(&d->primitive, nn_engine(), dnnl_forward_inference, dnnl_convolution_direct,
-                                                                d->x, d->any, d->bias, d->y, strides, dilation, before, after, d->attr);
+        status = dnnl_convolution_forward_primitive_desc_create(&d->primitive, nn_engine(), dnnl_forward_inference,
+                                                                dnnl_convolution_direct, d->x, d->any, d->bias, d->y,
+                                                                strides, dilation, before, after, d->attr);
     return status;
 }
 
@@ -364,7 +402,8 @@ static void conv_forget(conv_descs *d) {
 
 static base_status conv_args(nn_plan *plan, int i, nn_kernel *kernel, const conv_descs *d) {
     const nn_node *node = &plan->graph->nodes[i];
-    const_dnnl_memory_desc_t mds[NN_MAX_ARGS], weights = dnnl_primitive_desc_query_md(d->primitive, dnnl_query_weights_md, 0);
+    const_dnnl_memory_desc_t mds[NN_MAX_ARGS],
+        weights = dnnl_primitive_desc_query_md(d->primitive, dnnl_query_weights_md, 0);
     const_dnnl_memory_desc_t scratch = dnnl_primitive_desc_query_md(d->primitive, dnnl_query_scratchpad_md, 0);
     nn_pack *pack = nn_pack_new(plan, node->param[CONV_WEIGHT], d->plain, weights);
     if (!pack) return BASE_ERROR;
@@ -373,10 +412,12 @@ static base_status conv_args(nn_plan *plan, int i, nn_kernel *kernel, const conv
     BASE_TRY(nn_kernel_arg(kernel, mds, DNNL_ARG_DST, nn_arg_value(i, 0), d->y));
     if (d->bias) {
         nn_want_small(plan, conv_bias(node));
-        BASE_TRY(nn_kernel_arg(kernel, mds, DNNL_ARG_BIAS, (nn_arg){.place = NN_AT_SMALL, .index = conv_bias(node)}, d->bias));
+        BASE_TRY(nn_kernel_arg(kernel, mds, DNNL_ARG_BIAS, (nn_arg){.place = NN_AT_SMALL, .index = conv_bias(node)},
+                               d->bias));
     }
     kernel->scratch = dnnl_memory_desc_get_size(scratch);
-    if (kernel->scratch) BASE_TRY(nn_kernel_arg(kernel, mds, DNNL_ARG_SCRATCHPAD, (nn_arg){.place = NN_AT_SCRATCH}, scratch));
+    if (kernel->scratch)
+        BASE_TRY(nn_kernel_arg(kernel, mds, DNNL_ARG_SCRATCHPAD, (nn_arg){.place = NN_AT_SCRATCH}, scratch));
     return nn_kernel_contexts(kernel, mds);
 }
 
@@ -422,13 +463,20 @@ static void conv_activate(nn_worker *worker, int i, nn_activation activation) {
 
 static void conv_run(nn_worker *worker, int i) {
     const conv_setup *setup = worker->plan->setup[i];
-    if (setup->taps) conv_run_depthwise(worker, i);
-    else if (setup->tiles) conv_run_tiled(worker, i);
+    if (setup->taps)
+        conv_run_depthwise(worker, i);
+    else if (setup->tiles)
+        conv_run_tiled(worker, i);
     else {
         nn_kernel_run(setup->kernel[0], worker, 0, NULL);
         if (setup->activation) conv_activate(worker, i, setup->activation);
     }
 }
 
-static const nn_op conv_op = {.name = "convolution", .kind = NN_KIND_CONV, .reads_16bit = true, .makes_16bit = true, .flops = conv_flops,
-                              .setup = conv_setup_new, .run = conv_run};
+static const nn_op conv_op = {.name = "convolution",
+                              .kind = NN_KIND_CONV,
+                              .reads_16bit = true,
+                              .makes_16bit = true,
+                              .flops = conv_flops,
+                              .setup = conv_setup_new,
+                              .run = conv_run};

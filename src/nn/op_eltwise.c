@@ -37,8 +37,10 @@ static const nn_op eltwise_gelu_gradient_op = {.name = "gelu gradient", .run = e
 static void eltwise_activate_backward(nn_graph *graph, int i, nn_value dy, nn_value *gradient) {
     nn_node forward = graph->nodes[i];
     nn_value both[2] = {forward.input[0], dy};
-    if (forward.attr[0] != NN_GELU) nn_graph_fail(graph, "no backward of this activation");
-    else gradient[0] = nn_add_node(graph, &eltwise_gelu_gradient_op, 2, both, forward.ndim, forward.dim);
+    if (forward.attr[0] != NN_GELU)
+        nn_graph_fail(graph, "no backward of this activation");
+    else
+        gradient[0] = nn_add_node(graph, &eltwise_gelu_gradient_op, 2, both, forward.ndim, forward.dim);
 }
 static const nn_op eltwise_activate_op = {.name = "activation",
                                           .kind = NN_KIND_ACTIVATION,

@@ -1,4 +1,5 @@
-/* Operators on feature maps [B, H, W, C] that multiply nothing by weights: layout, subsampling, pooling, scaling by channel. */
+/* Operators on feature maps [B, H, W, C] that multiply nothing by weights: layout, subsampling, pooling, scaling by
+ * channel. */
 #include "nn/internal.h"
 #include <math.h>
 #include <string.h>
@@ -20,7 +21,8 @@ static void maps_last_loop(nn_worker *worker, int i, int64_t begin, int64_t end)
     int64_t height = node->dim[1], width = node->dim[2], channels = node->dim[3];
     float *y = nn_value_at(worker, i);
     for (int64_t r = begin; r < end; r++) { /* row r % height of image r / height */
-        const float *x = (const float *)nn_value_at(worker, node->input[0]) + (r / height * channels * height + r % height) * width;
+        const float *x =
+            (const float *)nn_value_at(worker, node->input[0]) + (r / height * channels * height + r % height) * width;
         for (int64_t c = 0; c < channels; c++)
             for (int64_t j = 0; j < width; j++) y[(r * width + j) * channels + c] = x[c * height * width + j];
     }
@@ -55,12 +57,14 @@ static void maps_subsample_run(nn_worker *worker, int i) {
     const nn_node *node = &worker->plan->graph->nodes[i];
     maps_share(worker, i, node->dim[0] * node->dim[1], maps_subsample_loop);
 }
-static const nn_op maps_subsample_op = {.name = "subsample", .keeps_type = true, .reads_16bit = true, .makes_16bit = true, .run = maps_subsample_run};
+static const nn_op maps_subsample_op = {
+    .name = "subsample", .keeps_type = true, .reads_16bit = true, .makes_16bit = true, .run = maps_subsample_run};
 
 DEIT_INTERNAL nn_value nn_subsample(nn_graph *graph, nn_value x, int64_t stride) {
     nn_node from = graph->nodes[x];
     if (from.ndim != 4) return nn_graph_fail(graph, "a stride over a value of %d dimensions", from.ndim);
-    int64_t dim[4] = {from.dim[0], (from.dim[1] + stride - 1) / stride, (from.dim[2] + stride - 1) / stride, from.dim[3]};
+    int64_t dim[4] = {from.dim[0], (from.dim[1] + stride - 1) / stride, (from.dim[2] + stride - 1) / stride,
+                      from.dim[3]};
     nn_value y = nn_add_node(graph, &maps_subsample_op, 1, &x, 4, dim);
     if (y >= 0) graph->nodes[y].attr[0] = stride;
     return y;
@@ -76,26 +80,32 @@ typedef struct {
 
 static dnnl_status_t maps_describe(maps_descs *d, const nn_node *x, const nn_node *node) {
     int64_t kernel = node->attr[1], stride = node->attr[2];
-    dnnl_dims_t from = {x->dim[0], x->dim[3], x->dim[1], x->dim[2]}, to = {node->dim[0], node->dim[3], node->dim[1], node->dim[2]};
-    dnnl_dims_t strides = {stride, stride}, window = {kernel, kernel}, dilation = {0, 0}, before = {kernel / 2, kernel / 2}, after;
-    for (int axis = 0; axis < 2; axis++) after[axis] = (node->dim[1 + axis] - 1) * stride + kernel - x->dim[1 + axis] - kernel / 2;
+    dnnl_dims_t from = {x->dim[0], x->dim[3], x->dim[1], x->dim[2]},
+                to = {node->dim[0], node->dim[3], node->dim[1], node->dim[2]};
+    dnnl_dims_t strides = {stride, stride}, window = {kernel, kernel}, dilation = {0, 0},
+                before = {kernel / 2, kernel / 2}, after;
+    for (int axis = 0; axis < 2; axis++)
+        after[axis] = (node->dim[1 + axis] - 1) * stride + kernel - x->dim[1 + axis] - kernel / 2;
     dnnl_alg_kind_t kind = node->attr[0] == NN_POOL_MAX ? dnnl_pooling_max : dnnl_pooling_avg_exclude_padding;
     dnnl_status_t status = dnnl_memory_desc_create_with_tag(&d->x, 4, from, nn_dnnl_type(x->dtype), dnnl_nhwc);
     if (!status) status = dnnl_memory_desc_create_with_tag(&d->y, 4, to, nn_dnnl_type(node->dtype), dnnl_nhwc);
     if (!status) status = dnnl_primitive_attr_create(&d->attr);
     if (!status) status = dnnl_primitive_attr_set_scratchpad_mode(d->attr, dnnl_scratchpad_mode_user);
     if (!status)
-        status = dnnl_pooling_forward_primitive_desc_create(&d->primitive, nn_engine(), dnnl_forward_inference, kind, d->x, d->y, strides, window,
-                                                            dilation, before, after, d->attr);
+        status =
+            dnnl_pooling_forward_primitive_desc_create(&d->primitive, nn_engine(), dnnl_forward_inference, kind, d->x,
+                                                       d->y, strides, window, dilation, before, after, d->attr);
     return status;
 }
 
 static base_status maps_pool_args(nn_plan *plan, int i, nn_kernel *kernel, const maps_descs *d) {
-    const_dnnl_memory_desc_t mds[NN_MAX_ARGS], scratch = dnnl_primitive_desc_query_md(d->primitive, dnnl_query_scratchpad_md, 0);
+    const_dnnl_memory_desc_t mds[NN_MAX_ARGS],
+        scratch = dnnl_primitive_desc_query_md(d->primitive, dnnl_query_scratchpad_md, 0);
     BASE_TRY(nn_kernel_arg(kernel, mds, DNNL_ARG_SRC, nn_arg_value(plan->graph->nodes[i].input[0], 0), d->x));
     BASE_TRY(nn_kernel_arg(kernel, mds, DNNL_ARG_DST, nn_arg_value(i, 0), d->y));
     kernel->scratch = dnnl_memory_desc_get_size(scratch);
-    if (kernel->scratch) BASE_TRY(nn_kernel_arg(kernel, mds, DNNL_ARG_SCRATCHPAD, (nn_arg){.place = NN_AT_SCRATCH}, scratch));
+    if (kernel->scratch)
+        BASE_TRY(nn_kernel_arg(kernel, mds, DNNL_ARG_SCRATCHPAD, (nn_arg){.place = NN_AT_SCRATCH}, scratch));
     return nn_kernel_contexts(kernel, mds);
 }
 
@@ -114,15 +124,23 @@ static base_status maps_pool_setup(nn_plan *plan, int i) {
     return status;
 }
 
-static void maps_pool_run(nn_worker *worker, int i) { nn_kernel_run(*(nn_kernel **)worker->plan->setup[i], worker, 0, NULL); }
-static const nn_op maps_pool_op = {
-    .name = "pooling", .keeps_type = true, .reads_16bit = true, .makes_16bit = true, .setup = maps_pool_setup, .run = maps_pool_run};
+static void maps_pool_run(nn_worker *worker, int i) {
+    nn_kernel_run(*(nn_kernel **)worker->plan->setup[i], worker, 0, NULL);
+}
+static const nn_op maps_pool_op = {.name = "pooling",
+                                   .keeps_type = true,
+                                   .reads_16bit = true,
+                                   .makes_16bit = true,
+                                   .setup = maps_pool_setup,
+                                   .run = maps_pool_run};
 
 DEIT_INTERNAL nn_value nn_pool(nn_graph *graph, nn_value x, nn_pooling pooling, int kernel, int stride) {
     if (x < 0) return -1;
     nn_node from = graph->nodes[x];
-    if (from.ndim != 4 || kernel < 1 || stride < 1) return nn_graph_fail(graph, "pooling: kernel %d, stride %d", kernel, stride);
-    int64_t dim[4] = {from.dim[0], (from.dim[1] + kernel / 2 * 2 - kernel) / stride + 1, (from.dim[2] + kernel / 2 * 2 - kernel) / stride + 1, from.dim[3]};
+    if (from.ndim != 4 || kernel < 1 || stride < 1)
+        return nn_graph_fail(graph, "pooling: kernel %d, stride %d", kernel, stride);
+    int64_t dim[4] = {from.dim[0], (from.dim[1] + kernel / 2 * 2 - kernel) / stride + 1,
+                      (from.dim[2] + kernel / 2 * 2 - kernel) / stride + 1, from.dim[3]};
     nn_value y = nn_add_node(graph, &maps_pool_op, 1, &x, 4, dim);
     if (y < 0) return -1;
     graph->nodes[y].attr[0] = pooling, graph->nodes[y].attr[1] = kernel, graph->nodes[y].attr[2] = stride;
@@ -141,14 +159,18 @@ static void maps_global_loop(nn_worker *worker, int i, int64_t begin, int64_t en
             memcpy(y, nn_saved_at(worker, node->input[0]) + b * channels, (size_t)channels * sizeof(float));
         } else {
             memset(y, 0, (size_t)channels * sizeof(float));
-            const uint8_t *map = (const uint8_t *)nn_value_at(worker, node->input[0]) + (size_t)(b * pixels * channels) * nn_type_size(x->dtype);
+            const uint8_t *map = (const uint8_t *)nn_value_at(worker, node->input[0]) +
+                                 (size_t)(b * pixels * channels) * nn_type_size(x->dtype);
             nn_simd()->add_columns(map, x->dtype, y, pixels, channels);
         }
         for (int64_t c = 0; c < channels; c++) y[c] /= (float)pixels;
     }
 }
-static void maps_global_run(nn_worker *worker, int i) { maps_share(worker, i, worker->plan->graph->nodes[i].dim[0], maps_global_loop); }
-static const nn_op maps_global_op = {.name = "global pooling", .kind = NN_KIND_POOL, .reads_16bit = true, .run = maps_global_run};
+static void maps_global_run(nn_worker *worker, int i) {
+    maps_share(worker, i, worker->plan->graph->nodes[i].dim[0], maps_global_loop);
+}
+static const nn_op maps_global_op = {
+    .name = "global pooling", .kind = NN_KIND_POOL, .reads_16bit = true, .run = maps_global_run};
 
 DEIT_INTERNAL nn_value nn_global_pool(nn_graph *graph, nn_value x) {
     if (x < 0) return -1;
@@ -172,7 +194,12 @@ static void maps_scale_run(nn_worker *worker, int i) {
     const nn_node *node = &worker->plan->graph->nodes[i];
     maps_share(worker, i, node->dim[0] * node->dim[1], maps_scale_loop);
 }
-static const nn_op maps_scale_op = {.name = "scale", .kind = NN_KIND_SCALE, .keeps_type = true, .reads_16bit = true, .makes_16bit = true, .run = maps_scale_run};
+static const nn_op maps_scale_op = {.name = "scale",
+                                    .kind = NN_KIND_SCALE,
+                                    .keeps_type = true,
+                                    .reads_16bit = true,
+                                    .makes_16bit = true,
+                                    .run = maps_scale_run};
 
 DEIT_INTERNAL nn_value nn_scale(nn_graph *graph, nn_value x, nn_value factor) {
     if (x < 0 || factor < 0) return -1;
@@ -194,15 +221,20 @@ static base_status maps_norm_setup(nn_plan *plan, int i) {
 static void maps_norm_loop(nn_worker *worker, int i, int64_t begin, int64_t end) {
     const nn_node *node = &worker->plan->graph->nodes[i];
     int64_t channels = node->dim[3];
-    const float *weight = nn_small_at(worker, node->param[MAPS_WEIGHT]), *bias = nn_small_at(worker, node->param[MAPS_BIAS]);
+    const float *weight = nn_small_at(worker, node->param[MAPS_WEIGHT]),
+                *bias = nn_small_at(worker, node->param[MAPS_BIAS]);
     const float *mean = nn_small_at(worker, node->param[MAPS_MEAN]), *var = nn_small_at(worker, node->param[MAPS_VAR]);
     const float *x = nn_value_at(worker, node->input[0]);
     float *y = nn_value_at(worker, i);
     for (int64_t p = begin * channels; p < end * channels; p += channels)
-        for (int64_t c = 0; c < channels; c++) y[p + c] = (x[p + c] - mean[c]) / sqrtf(var[c] + node->real) * weight[c] + bias[c];
+        for (int64_t c = 0; c < channels; c++)
+            y[p + c] = (x[p + c] - mean[c]) / sqrtf(var[c] + node->real) * weight[c] + bias[c];
 }
-static void maps_norm_run(nn_worker *worker, int i) { maps_share(worker, i, nn_node_rows(&worker->plan->graph->nodes[i]), maps_norm_loop); }
-static const nn_op maps_norm_op = {.name = "batch norm", .kind = NN_KIND_NORM, .setup = maps_norm_setup, .run = maps_norm_run};
+static void maps_norm_run(nn_worker *worker, int i) {
+    maps_share(worker, i, nn_node_rows(&worker->plan->graph->nodes[i]), maps_norm_loop);
+}
+static const nn_op maps_norm_op = {
+    .name = "batch norm", .kind = NN_KIND_NORM, .setup = maps_norm_setup, .run = maps_norm_run};
 
 DEIT_INTERNAL nn_value nn_batch_norm(nn_graph *graph, nn_value x, float eps, const char *name, ...) {
     if (x < 0) return -1;
@@ -218,7 +250,10 @@ DEIT_INTERNAL nn_value nn_batch_norm(nn_graph *graph, nn_value x, float eps, con
         const char *name;
         nn_init init;
         bool buffer;
-    } made[] = {{"weight", NN_INIT_ONE, false}, {"bias", NN_INIT_ZERO, false}, {"running_mean", NN_INIT_ZERO, true}, {"running_var", NN_INIT_ONE, true}};
+    } made[] = {{"weight", NN_INIT_ONE, false},
+                {"bias", NN_INIT_ZERO, false},
+                {"running_mean", NN_INIT_ZERO, true},
+                {"running_var", NN_INIT_ONE, true}};
     for (int p = 0; p < 4 && y >= 0; p++) {
         int index = nn_add_param(graph, made[p].init, 0, 1, &from.dim[3], "%s.%s", prefix, made[p].name);
         if (index < 0) return -1;

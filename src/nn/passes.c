@@ -149,8 +149,10 @@ static bool passes_fuse_norm(nn_graph *graph, int i) {
     nn_node *conv = &graph->nodes[norm->input[0]];
     if (graph->trains || conv->op->kind != NN_KIND_CONV || conv->activation || conv->sum) return false;
     if (!passes_only_use(graph, norm->input[0])) return false;
-    nn_fold fold = {conv->param[0], conv->n_params > 1 ? conv->param[1] : -1, norm->param[0], norm->param[1],
-                    norm->param[2], norm->param[3], norm->real};
+    nn_fold fold = {conv->param[0], conv->n_params > 1 ? conv->param[1] : -1,
+                    norm->param[0], norm->param[1],
+                    norm->param[2], norm->param[3],
+                    norm->real};
     int index = nn_add_fold(graph, fold);
     if (index < 0) return false;
     conv->n_params = 2, conv->param[0] = graph->n_params + 2 * index, conv->param[1] = conv->param[0] + 1;
@@ -158,8 +160,8 @@ static bool passes_fuse_norm(nn_graph *graph, int i) {
     return true;
 }
 
-/* scale -> 1x1 convolution: it multiplies the rows that it is about to read, a tile at a time, so that the scaled map is
- * never written. */
+/* scale -> 1x1 convolution: it multiplies the rows that it is about to read, a tile at a time, so that the scaled map
+ * is never written. */
 static bool passes_fuse_scale(nn_graph *graph, int i) {
     nn_node *conv = &graph->nodes[i];
     const nn_node *scale = &graph->nodes[conv->input[0]];

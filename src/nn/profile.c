@@ -15,7 +15,9 @@ DEIT_INTERNAL void nn_profile_stop(nn_plan *plan) {
     for (int w = 0; w < plan->options.workers; w++) plan->workers[w].seconds = NULL;
 }
 
-DEIT_INTERNAL int nn_step_count(const nn_plan *plan) { return plan->graph->n_nodes; }
+DEIT_INTERNAL int nn_step_count(const nn_plan *plan) {
+    return plan->graph->n_nodes;
+}
 
 static double profile_bytes(const nn_graph *graph, const nn_node *node) {
     double bytes = (double)nn_node_count(node) * (double)nn_type_size(node->dtype);
@@ -23,7 +25,8 @@ static double profile_bytes(const nn_graph *graph, const nn_node *node) {
         const nn_node *x = &graph->nodes[node->input[j]];
         bytes += (double)nn_node_count(x) * (double)nn_type_size(x->dtype);
     }
-    for (int p = 0; p < node->n_params; p++) bytes += (double)nn_param_of(graph, node->param[p])->count * (double)nn_type_size(node->dtype);
+    for (int p = 0; p < node->n_params; p++)
+        bytes += (double)nn_param_of(graph, node->param[p])->count * (double)nn_type_size(node->dtype);
     return bytes;
 }
 

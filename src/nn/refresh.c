@@ -1,4 +1,5 @@
-/* Weights into a plan: every parameter is read once, folded where batch norm was fused away, and packed in the layouts that the kernels want. */
+/* Weights into a plan: every parameter is read once, folded where batch norm was fused away, and packed in the layouts
+ * that the kernels want. */
 #include "nn/internal.h"
 #include <math.h>
 #include <omp.h>
@@ -17,14 +18,16 @@ static base_status refresh_read(const refresh_job *job, int index, float *out) {
     BASE_TRY(job->source.read(job->source.user, index, param, out));
     int64_t bad = nn_first_not_finite(out, param->count);
     if (bad < 0) return BASE_OK;
-    return base_fail("tensor %s: element %lld is %f, not a finite number; the weights are damaged", param->name, (long long)bad, (double)out[bad]);
+    return base_fail("tensor %s: element %lld is %f, not a finite number; the weights are damaged", param->name,
+                     (long long)bad, (double)out[bad]);
 }
 
 /* To all kernels that use parameter `index` (folded ones too). */
 static base_status refresh_use(const refresh_job *job, int index, const float *values) {
     nn_plan *plan = job->plan;
     if (plan->small_offset[index] >= 0)
-        memcpy(plan->small + plan->small_offset[index], values, (size_t)nn_param_of(plan->graph, index)->count * sizeof(float));
+        memcpy(plan->small + plan->small_offset[index], values,
+               (size_t)nn_param_of(plan->graph, index)->count * sizeof(float));
     for (nn_pack *pack = plan->packs->first; pack; pack = pack->next)
         if (pack->param == index) BASE_TRY(nn_pack_fill(pack, values));
     return BASE_OK;
@@ -43,10 +46,12 @@ static base_status refresh_fold(const refresh_job *job, int f) {
     for (int64_t c = 0; c < channels; c++) {
         double var = (double)job->vector[REFRESH_VAR][c] + (double)fold->eps;
         if (var <= 0)
-            return base_fail("tensor %s: element %lld is %g, not a variance; the weights are damaged", graph->params[fold->var].name, (long long)c,
-                             (double)job->vector[REFRESH_VAR][c]);
-        double scale = (double)job->vector[REFRESH_GAMMA][c] / sqrt(var), bias = fold->bias >= 0 ? (double)job->vector[REFRESH_BIAS][c] : 0;
-        job->vector[REFRESH_BETA][c] = (float)((double)job->vector[REFRESH_BETA][c] + (bias - (double)job->vector[REFRESH_MEAN][c]) * scale);
+            return base_fail("tensor %s: element %lld is %g, not a variance; the weights are damaged",
+                             graph->params[fold->var].name, (long long)c, (double)job->vector[REFRESH_VAR][c]);
+        double scale = (double)job->vector[REFRESH_GAMMA][c] / sqrt(var),
+               bias = fold->bias >= 0 ? (double)job->vector[REFRESH_BIAS][c] : 0;
+        job->vector[REFRESH_BETA][c] =
+            (float)((double)job->vector[REFRESH_BETA][c] + (bias - (double)job->vector[REFRESH_MEAN][c]) * scale);
         for (int64_t j = c * each; j < (c + 1) * each; j++) job->values[j] = (float)((double)job->values[j] * scale);
     }
     BASE_TRY(refresh_use(job, graph->n_params + 2 * f, job->values));

@@ -42,9 +42,9 @@ static const int32_t simd_lane[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 
         else                                                                                                           \
             SIMD(scale_rows_body)(x, x_ld, factor, y, NN_BF16, y_ld, rows, cols);                                      \
     }                                                                                                                  \
-    static const nn_simd_table SIMD(table) = {SIMD(layer_norm),    SIMD(softmax), SIMD(scale_rows),    SIMD(activate),   \
-                                              SIMD(gelu_backward), SIMD(to_bf16), SIMD(scale_columns), SIMD(add_columns), \
-                                              SIMD(depthwise)};
+    static const nn_simd_table SIMD(table) = {SIMD(layer_norm),    SIMD(softmax),       SIMD(scale_rows),              \
+                                              SIMD(activate),      SIMD(gelu_backward), SIMD(to_bf16),                 \
+                                              SIMD(scale_columns), SIMD(add_columns),   SIMD(depthwise)};
 
 #define SIMD(name) simd_base_##name
 #define SIMD_BITS 128
@@ -59,10 +59,12 @@ SIMD_TABLE
 #define SIMD_PRAGMA(text) _Pragma(#text)
 #define SIMD_BEGIN(isa) SIMD_PRAGMA(clang attribute push(__attribute__((target(isa))), apply_to = function))
 #define SIMD_END SIMD_PRAGMA(clang attribute pop)
+#define SIMD_AVX512 "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma"
 #else
 #define SIMD_PRAGMA(text) _Pragma(#text)
 #define SIMD_BEGIN(isa) SIMD_PRAGMA(GCC push_options) SIMD_PRAGMA(GCC target(isa))
 #define SIMD_END SIMD_PRAGMA(GCC pop_options)
+#define SIMD_AVX512 "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma,prefer-vector-width=512"
 #endif
 
 SIMD_BEGIN("avx2,fma")
@@ -75,7 +77,7 @@ SIMD_TABLE
 #undef SIMD_BITS
 SIMD_END
 
-SIMD_BEGIN("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma,prefer-vector-width=512")
+SIMD_BEGIN(SIMD_AVX512)
 #define SIMD(name) simd_avx512_##name
 #define SIMD_BITS 512
 #include "nn/simd_loops.inc"
@@ -87,6 +89,7 @@ SIMD_END
 #undef SIMD_PRAGMA
 #undef SIMD_BEGIN
 #undef SIMD_END
+#undef SIMD_AVX512
 #endif
 #undef SIMD_TABLE
 #undef SIMD_INLINE

@@ -170,41 +170,48 @@ static void baseline_conditions(const json_t *before, const json_t *now, base_te
     }
 }
 
-DEIT_INTERNAL base_status repro_compare(const repro_table *table, const json_t *now, const char *baseline_path,
-                                        base_text *out) {
+DEIT_INTERNAL base_status repro_baseline_open(json_t **baseline, const repro_table *table, const char *path) {
     char *text;
     size_t size;
-    json_error_t error;
-    BASE_TRY(base_read_file(baseline_path, 64 << 20, &text, &size));
-    json_t *before = json_loadb(text, size, 0, &error);
+    json_error_t error = {.text = ""};
+    *baseline = NULL;
+    BASE_TRY(base_read_file(path, 64 << 20, &text, &size));
+    json_t *o = json_loadb(text, size, 0, &error);
     base_free(text);
-    const json_t *rows = json_object_get(before, "rows");
-    if (!json_is_array(rows)) {
-        base_status status = base_fail("%s: expected what 'deit repro %s --json' printed%s%s", baseline_path,
-                                       table->name, before ? "" : "; ", before ? "" : error.text);
-        json_decref(before);
-        return status;
+    const char *name = json_string_value(json_object_get(o, "table"));
+    if (name && !strcmp(name, table->name) && json_is_array(json_object_get(o, "rows"))) {
+        *baseline = o;
+        return BASE_OK;
     }
+    base_status status = base_fail("%s: expected what 'deit repro %s --json' printed, found %s", path, table->name,
+                                   !o     ? error.text
+                                   : name ? name
+                                          : "other JSON");
+    json_decref(o);
+    return status;
+}
+
+DEIT_INTERNAL base_status repro_compare(const repro_table *table, const json_t *now, const json_t *baseline,
+                                        const char *path, base_text *out) {
     baseline_state state = {.table = table, .out = out};
-    base_text_printf(out, "\nAgainst %s\n", baseline_path);
-    baseline_conditions(json_object_get(before, "conditions"), json_object_get(now, "conditions"), out);
-    const json_t *ours = json_object_get(now, "rows");
+    base_text_printf(out, "\nAgainst %s\n", path);
+    baseline_conditions(json_object_get(baseline, "conditions"), json_object_get(now, "conditions"), out);
+    const json_t *ours = json_object_get(now, "rows"), *theirs = json_object_get(baseline, "rows");
     for (size_t i = 0; i < json_array_size(ours); i++) {
         const json_t *row = json_array_get(ours, i);
         const char *network = json_string_value(json_object_get(row, "network"));
-        const json_t *old = json_object_get(baseline_find(rows, network), "measured"),
+        const json_t *old = json_object_get(baseline_find(theirs, network), "measured"),
                      *new = json_object_get(row, "measured");
         baseline_compare_speed(&state, network, old, new);
         for (int c = REPRO_IMAGENET; c <= REPRO_V2; c++)
             baseline_compare_accuracy(&state, network, repro_column_name((repro_column)c), old, new);
     }
-    json_decref(before);
     base_text_printf(out, "%d values compared, %d moved further than the tolerance", state.compared, state.moved);
     if (state.gone) base_text_printf(out, "; %d of the baseline were not measured now", state.gone);
     base_text_printf(out, "\n");
-    if (!state.compared) return base_fail("%s: has no measured value in common with this run", baseline_path);
+    if (!state.compared) return base_fail("%s: has no measured value in common with this run", path);
     if (state.moved)
         return base_fail_as(BASE_TOLERANCE, "%d of %d values moved further than the tolerance from %s", state.moved,
-                            state.compared, baseline_path);
+                            state.compared, path);
     return BASE_OK;
 }

@@ -60,30 +60,43 @@ static bool command_plain(const char *word) {
     return *word && !word[strspn(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./:=,+@%~$")];
 }
 
-DEIT_INTERNAL const char *repro_command_line(const char *const *words, base_arena *arena) {
-    base_text text = {0};
+/* A word as a shell would read it: the home folder as ~, quoted where needed. */
+static void command_add(base_text *text, const char *word) {
     const char *home = getenv("HOME");
     size_t size = home ? strlen(home) : 0;
-    for (int i = 0; words[i]; i++) {
-        const char *word = words[i];
-        base_text_printf(&text, "%s", i ? " " : "./");
-        bool under_home = size > 1 && !strncmp(word, home, size) && word[size] == '/';
-        if (under_home && command_plain(word + size))
-            base_text_printf(&text, "~%s", word + size);
-        else if (command_plain(word))
-            base_text_printf(&text, "%s", word);
-        else {
-            base_text_printf(&text, "'");
-            for (; *word; word++) {
-                if (*word == '\'')
-                    base_text_printf(&text, "'\\''");
-                else
-                    base_text_add(&text, word, 1);
-            }
-            base_text_printf(&text, "'");
+    if (size > 1 && !strncmp(word, home, size) && word[size] == '/' && command_plain(word + size)) {
+        base_text_printf(text, "~%s", word + size);
+    } else if (command_plain(word)) {
+        base_text_printf(text, "%s", word);
+    } else {
+        base_text_printf(text, "'");
+        for (; *word; word++) {
+            if (*word == '\'')
+                base_text_printf(text, "'\\''");
+            else
+                base_text_add(text, word, 1);
         }
+        base_text_printf(text, "'");
     }
-    const char *line = text.failed ? NULL : base_arena_printf(arena, "%s", text.data ? text.data : "");
-    base_text_free(&text);
-    return line;
+}
+
+static const char *command_keep(base_text *text, base_arena *arena) {
+    const char *kept = text->failed ? NULL : base_arena_printf(arena, "%s", text->data ? text->data : "");
+    base_text_free(text);
+    return kept;
+}
+
+DEIT_INTERNAL const char *repro_command_word(const char *word, base_arena *arena) {
+    base_text text = {0};
+    command_add(&text, word);
+    return command_keep(&text, arena);
+}
+
+DEIT_INTERNAL const char *repro_command_line(const char *const *words, base_arena *arena) {
+    base_text text = {0};
+    for (int i = 0; words[i]; i++) {
+        base_text_printf(&text, "%s", i ? " " : "./");
+        command_add(&text, words[i]);
+    }
+    return command_keep(&text, arena);
 }

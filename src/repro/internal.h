@@ -7,14 +7,6 @@
 /* table.c: a file that travels in the program, by its name in the tree; NULL if absent. */
 DEIT_INTERNAL const char *repro_embedded(const char *name);
 
-/* ---- locate.c: data sets and weights ----------------------------------------------------------------------------- */
-
-/* Paths of what was found, from the report's arena; NULL: not there. */
-typedef struct {
-    const char *imagenet, *labels, *real, *imagenetv2;
-} repro_places;
-DEIT_INTERNAL base_status repro_locate(repro_places *places, const char *data, base_arena *arena);
-
 /* ---- command.c: commands with names in them ---------------------------------------------------------------------- */
 
 enum { REPRO_MAX_WORDS = 32, REPRO_MAX_NAMES = 12 };
@@ -28,6 +20,7 @@ DEIT_INTERNAL base_status repro_command_fill(const char *text, const repro_name 
                                              const char *words[REPRO_MAX_WORDS]);
 /* The words as a line for a shell, "./deit ..." first; quoted where needed. NULL when memory ends. */
 DEIT_INTERNAL const char *repro_command_line(const char *const *words, base_arena *arena);
+DEIT_INTERNAL const char *repro_command_word(const char *word, base_arena *arena);
 
 /* ---- job.c: child processes, and the cells an interrupted run keeps ---------------------------------------------- */
 

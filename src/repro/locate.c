@@ -45,10 +45,8 @@ DEIT_INTERNAL base_status repro_locate(repro_places *places, const char *data, b
         folder = base_arena_printf(arena, "%s/..", data);
     }
     if (!folder) return BASE_ERROR;
-    if (!places->imagenet) {
-        places->imagenet = locate_first(folder, imagenet, arena);
-        places->imagenetv2 = locate_first(folder, v2, arena);
-    }
+    if (!places->imagenet) places->imagenet = locate_first(folder, imagenet, arena);
+    places->imagenetv2 = locate_first(folder, v2, arena);
     places->real = locate_first(folder, real, arena);
     if (places->imagenet && strstr(places->imagenet, "ILSVRC2012_img_val"))
         places->labels = locate_first(folder, labels, arena);

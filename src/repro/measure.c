@@ -10,7 +10,7 @@
 
 enum { MEASURE_ROUNDS = 2, MEASURE_SAMPLES = 400 };
 static const double measure_least_gflop = 5;  /* a sample is one image, or as many as make this much work */
-static const double measure_cell_seconds = 2; /* a cell of a small network takes more samples, up to this */
+static const double measure_cell_seconds = 1; /* a cell of a small network takes more samples, up to this */
 static const double measure_peak_gflop = 2.0 * 2048 * 2048 * 2048 * 1e-9;
 
 /* One network at one image size. */
@@ -23,7 +23,8 @@ typedef struct {
 
 /* What the finished cells tell of the time that others will take; all 0 before the first. */
 typedef struct {
-    double per_gflop, per_peak, per_parameter; /* seconds: of a pass, of the peak's product, to set the network up */
+    double gflop, seconds;          /* of a pass of each, in all */
+    double per_peak, per_parameter; /* seconds: of the peak's product, to set a network up */
 } measure_pace;
 
 static bool measure_same(const repro_result *a, const repro_result *b) {
@@ -59,34 +60,55 @@ static int measure_batch(double gflop) {
 
 /* ---- The budget -------------------------------------------------------------------------------------------------- */
 
-/* Seconds that a cell with so many samples takes, about: a pass to warm up, and each pass with a product beside it. */
-static double measure_cost(const measure_pace *pace, const measure_net *net, int samples) {
-    double pass = net->batch * net->first->gflop * pace->per_gflop + pace->per_peak;
-    return 0.3 + (double)net->first->params * pace->per_parameter + (samples + 1) * pass;
+/* Samples that a network lacks, shared out over the rounds that are left; each takes one at least. */
+static int measure_lacks(const repro_state *state, const measure_net *net, int round) {
+    int rounds = MEASURE_ROUNDS - round, lacks = state->report->table->samples - net->n;
+    return lacks > rounds ? (lacks + rounds - 1) / rounds : 1;
 }
 
-/* The most samples a cell, up to what the table asks for, with which all remaining cells still fit the budget. The
- * remaining cells: nets[i ..] of this round, and all nets in the rounds after it. 0: not even this cell fits, and the
- * network has samples already. */
+/* Seconds that a cell takes, about: it sets the network up and warms up; then each sample is a pass and a product.
+ * least: seconds that its samples take at least. */
+static double measure_cost(const measure_pace *pace, const measure_net *net, int samples, double least) {
+    double per_gflop = pace->gflop > 0 ? pace->seconds / pace->gflop : 0;
+    double pass = net->n ? net->batch / net->rate[net->n - 1] : net->batch * net->first->gflop * per_gflop;
+    return 0.3 + (double)net->first->params * pace->per_parameter + pass + 2 * pace->per_peak +
+           fmax(samples * (pass + pace->per_peak), least);
+}
+
+/* Seconds of all cells that remain - nets[i ..] of this round, and all nets in the rounds after it - with at most so
+ * many samples each. */
+static double measure_rest(const repro_state *state, const measure_pace *pace, const measure_net *nets, int n,
+                           int round, int i, int samples) {
+    double cost = 0;
+    for (int r = round; r < MEASURE_ROUNDS; r++)
+        for (int k = r == round ? i : 0; k < n; k++) {
+            int lacks = measure_lacks(state, &nets[k], k < i ? r : round);
+            bool all = samples >= lacks;
+            cost += measure_cost(pace, &nets[k], all ? lacks : samples, all ? measure_cell_seconds : 0);
+        }
+    return cost;
+}
+
+/* The most samples for nets[i] with which all that remains still fits the budget. 0: not even one fits, and the
+ * network has samples already. *least: seconds that its samples shall take at least. */
 static int measure_repeats(const repro_state *state, const measure_pace *pace, const measure_net *nets, int n,
-                           int round, int i) {
-    int most = (state->report->table->samples + MEASURE_ROUNDS - 1) / MEASURE_ROUNDS;
+                           int round, int i, double *least) {
     double left = state->report->table->budget - state->used;
-    for (int samples = most; samples > 1; samples--) {
-        double cost = 0;
-        for (int r = round; r < MEASURE_ROUNDS; r++)
-            for (int k = r == round ? i : 0; k < n; k++) cost += measure_cost(pace, &nets[k], samples);
-        if (cost <= left) return samples;
+    int lacks = measure_lacks(state, &nets[i], round);
+    for (int samples = lacks; samples > 0; samples--) {
+        *least = samples == lacks ? measure_cell_seconds : 0;
+        if (measure_rest(state, pace, nets, n, round, i, samples) <= left) return samples;
     }
-    return nets[i].n && measure_cost(pace, &nets[i], 1) > left ? 0 : 1;
+    *least = 0;
+    return nets[i].n && measure_cost(pace, &nets[i], 1, 0) > left ? 0 : 1;
 }
 
-/* Networks differ in how well they use the machine, so the slowest figure is the one to plan with. */
 static void measure_learn(measure_pace *pace, const measure_net *net, int samples, double seconds) {
     double rate = net->rate[net->n - 1], peak = net->peak[net->n - 1];
     double pass = net->batch / rate, product = measure_peak_gflop / peak;
-    double setup = (seconds - (samples + 1) * (pass + product)) / (double)net->first->params;
-    pace->per_gflop = fmax(pace->per_gflop, pass / (net->batch * net->first->gflop));
+    double setup = (seconds - (samples + 1) * pass - (samples + 2) * product) / (double)net->first->params;
+    pace->gflop += net->batch * net->first->gflop;
+    pace->seconds += pass;
     pace->per_peak = fmax(pace->per_peak, product);
     if (net->first->params > 50000000)
         pace->per_parameter = fmax(pace->per_parameter, setup); /* of small ones it is noise */
@@ -115,7 +137,7 @@ static bool measure_take(measure_net *net, const json_t *output) {
     return net->rate[net->n - 1] > 0 && net->peak[net->n - 1] > 0;
 }
 
-static base_status measure_words(const repro_state *state, const measure_net *net, int samples,
+static base_status measure_words(const repro_state *state, const measure_net *net, int samples, double least,
                                  const char *words[REPRO_MAX_WORDS]) {
     repro_report *report = state->report;
     const repro_row *row = net->first->row;
@@ -125,7 +147,7 @@ static base_status measure_words(const repro_state *state, const measure_net *ne
     snprintf(image, sizeof image, "%d", row->image);
     snprintf(batch, sizeof batch, "%d", net->batch);
     snprintf(repeats, sizeof repeats, "%d", samples);
-    snprintf(seconds, sizeof seconds, "%g", samples > 1 ? measure_cell_seconds : 0);
+    snprintf(seconds, sizeof seconds, "%g", least);
     const repro_name names[] = {{"model", row->model}, {"image", config.image == row->image ? NULL : image},
                                 {"batch", batch},      {"repeats", repeats},
                                 {"seconds", seconds},  {"precision", report->options.precision}};
@@ -134,10 +156,11 @@ static base_status measure_words(const repro_state *state, const measure_net *ne
     return repro_command_fill(command, names, sizeof names / sizeof *names, &report->arena, words);
 }
 
-static base_status measure_cell(repro_state *state, measure_pace *pace, measure_net *net, int round, int samples) {
+static base_status measure_cell(repro_state *state, measure_pace *pace, measure_net *net, int round, int samples,
+                                double least) {
     const char *words[REPRO_MAX_WORDS];
     repro_report *report = state->report;
-    BASE_TRY(measure_words(state, net, samples, words));
+    BASE_TRY(measure_words(state, net, samples, least, words));
     base_progress(state->progress.context, state->progress.table, state->progress.done, state->progress.total, "cells",
                   net->first->row->label);
     char key[256];
@@ -194,8 +217,9 @@ DEIT_INTERNAL base_status repro_speed(repro_state *state) {
     base_status status = BASE_OK;
     for (int round = 0; round < MEASURE_ROUNDS && !status; round++)
         for (int i = 0; i < n && !status; i++) {
-            int samples = nets[i].why ? 0 : measure_repeats(state, &pace, nets, n, round, i);
-            if (samples) status = measure_cell(state, &pace, &nets[i], round, samples);
+            double least = 0;
+            int samples = nets[i].why ? 0 : measure_repeats(state, &pace, nets, n, round, i, &least);
+            if (samples) status = measure_cell(state, &pace, &nets[i], round, samples, least);
         }
     for (int i = 0; i < n && !status; i++) measure_fill(state->report, &nets[i]);
     base_free(nets);

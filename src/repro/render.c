@@ -55,6 +55,7 @@ static void render_row(const repro_report *report, const repro_result *r, render
     snprintf(cell[3], 64, "%d", row->image);
     render_number(cell[4], "%.1f", published[REPRO_IMAGES_PER_S], published[REPRO_IMAGES_PER_S] >= 0);
     render_rate(cell[5], r->cell[REPRO_IMAGES_PER_S].value);
+    if (!r->known) snprintf(cell[5], 64, "later");
     bool measured = r->cell[REPRO_IMAGES_PER_S].value > 0;
     const base_spread *s = &r->images_per_s;
     render_number(cell[6], r->fewer ? "%.1f!" : "%.1f", measured ? 50 * (s->max - s->min) / s->median : 0, measured);
@@ -169,8 +170,8 @@ static const char *render_condition_text(const repro_report *report, const char 
 
 typedef struct {
     base_spread peak, samples, batch;
-    int n;
-    bool fewer, other, accuracy;
+    int n, unknown;
+    bool fewer, other;
 } render_facts;
 
 static render_facts render_gather(const repro_report *report) {
@@ -179,7 +180,8 @@ static render_facts render_gather(const repro_report *report) {
     for (int i = 0; i < report->n; i++) {
         const repro_result *r = &report->rows[i];
         for (int c = REPRO_IMAGENET; c <= REPRO_V2; c++)
-            if (r->cell[c].value >= 0) facts.accuracy = true, facts.other |= !r->same;
+            if (r->cell[c].value >= 0) facts.other |= !r->same;
+        facts.unknown += !r->known;
         if (r->cell[REPRO_IMAGES_PER_S].value <= 0) continue;
         facts.fewer |= r->fewer;
         peak[facts.n] = r->peak_gflops, samples[facts.n] = r->images_per_s.n, batch[facts.n++] = r->batch;
@@ -238,6 +240,7 @@ static void render_legend(const repro_report *report, const render_facts *facts,
             out, "%s!      fewer than %d samples, to end within %.0f minutes: this machine is slow for the network\n",
             bullet, report->table->samples, report->table->budget / 60);
     if (facts->other) base_text_printf(out, "%s~      weights trained otherwise than the row's\n", bullet);
+    if (facts->unknown) base_text_printf(out, "%slater  the network comes with a later version\n", bullet);
 }
 
 /* 1: holds, 0: does not, -1: not all is measured. */
@@ -285,29 +288,35 @@ static void render_failures(const repro_report *report, base_text *out, const ch
         }
 }
 
-static void render_missing(const repro_report *report, base_text *out, bool markdown) {
-    int unknown = 0;
-    const char *bullet = markdown ? "- " : "  ";
-    for (int i = 0; i < report->n; i++) unknown += !report->rows[i].known;
-    if (!unknown && !report->n_todo) return;
-    base_text_printf(out, "\nNot measured\n%s", markdown ? "\n" : "");
-    if (unknown) {
-        base_text_printf(out, "%s%d rows, network not in this version: ", bullet, unknown);
-        for (int i = 0, k = 0; i < report->n; i++) {
-            if (report->rows[i].known) continue;
-            base_text_printf(out, "%s%s%s", k ? ", " : "", k && k % 6 == 0 && !markdown ? "\n    " : "",
-                             report->rows[i].row->label);
-            k++;
-        }
-        base_text_printf(out, "\n");
+/* A command, over several lines where it is long. */
+static void render_command(base_text *out, const char *command, const char *indent) {
+    enum { WIDTH = 110 };
+    size_t used = strlen(indent);
+    base_text_printf(out, "%s", indent);
+    for (const char *at = command; *at;) {
+        size_t size = strcspn(at, " ");
+        if (used + size > WIDTH) base_text_printf(out, "\\\n%s    ", indent), used = strlen(indent) + 4;
+        base_text_printf(out, "%.*s%s", (int)size, at, at[size] ? " " : "\n");
+        used += size + 1;
+        at += size + (at[size] == ' ');
     }
-    if (!report->n_todo) return;
+}
+
+static void render_missing(const repro_report *report, const render_facts *facts, base_text *out, bool markdown) {
+    const char *bullet = markdown ? "- " : "  ", *indent = markdown ? "" : "  ";
+    if (!facts->unknown && !report->n_todo) return;
+    base_text_printf(out, "\nNot measured\n%s", markdown ? "\n" : "");
+    if (facts->unknown) base_text_printf(out, "%srows marked 'later': %d\n", bullet, facts->unknown);
+    for (int i = 0; i < report->n; i++)
+        if (report->rows[i].known && !report->rows[i].weights)
+            base_text_printf(out, "%saccuracy of %s: no public weights\n", bullet, report->rows[i].row->label);
     if (report->data_note) base_text_printf(out, "%saccuracy: %s\n", bullet, report->data_note);
     if (report->weights_note) base_text_printf(out, "%saccuracy: %s\n", bullet, report->weights_note);
-    base_text_printf(out, "\nCommands that measure it, and then show it here\n%s", markdown ? "\n```sh\n" : "");
-    for (int i = 0; i < report->n_todo; i++)
-        base_text_printf(out, "%s%s\n", markdown ? "" : "  ", report->todo[i].command);
-    base_text_printf(out, "%s./deit repro %s --data \"$DEIT_DATA\"\n", markdown ? "" : "  ", report->table->name);
+    if (!report->n_todo) return;
+    base_text_printf(out, "\nCommands that measure it (--json has one for each value)\n%s",
+                     markdown ? "\n```sh\n" : "");
+    if (report->fetch) render_command(out, report->fetch, indent);
+    if (report->again) render_command(out, report->again, indent);
     if (markdown) base_text_printf(out, "```\n");
 }
 
@@ -323,19 +332,19 @@ static void render_page(const repro_report *report, base_text *out, bool markdow
     const char *bullet = markdown ? "- " : "";
     render_facts facts = render_gather(report);
     base_text_printf(out, "%s%s\n\n", markdown ? "## " : "", report->table->title);
+    render_conditions(report, &facts, out, bullet);
+    render_accuracy(report, out, bullet);
+    base_text_printf(out, "\n");
     if (markdown)
         render_markdown_grid(report, lines, out);
     else
         render_grid(report, lines, out);
     base_free(lines);
     base_text_printf(out, "\n");
-    render_conditions(report, &facts, out, bullet);
-    render_accuracy(report, out, bullet);
-    if (!markdown) base_text_printf(out, "\n");
     render_legend(report, &facts, out, bullet);
     render_claims(report, out, bullet);
     render_failures(report, out, bullet);
-    render_missing(report, out, markdown);
+    render_missing(report, &facts, out, markdown);
 }
 
 DEIT_INTERNAL void repro_write_text(const repro_report *report, base_text *out) {

@@ -58,6 +58,15 @@ DEIT_INTERNAL const char *repro_column_name(repro_column column);
 /* Images/s that the paper publishes for a network at an image size (bench/published.tsv); negative: none. */
 DEIT_INTERNAL double repro_published(const char *model, int image);
 
+/* ---- Data sets --------------------------------------------------------------------------------------------------- */
+
+/* Paths of what was found in a folder of data sets (locate.c says under which names), from the arena; NULL: not there.
+ */
+typedef struct {
+    const char *imagenet, *labels, *real, *imagenetv2;
+} repro_places;
+DEIT_INTERNAL base_status repro_locate(repro_places *places, const char *data, base_arena *arena);
+
 /* ---- Measuring --------------------------------------------------------------------------------------------------- */
 
 typedef struct {
@@ -66,6 +75,7 @@ typedef struct {
     const char
         *data; /* folder of data sets (locate.c says how they are called there), or ImageNet's itself; NULL: none */
     const char *weights_dir; /* folder of the manifest's files */
+    bool weights_named;      /* weights_dir is not where they are looked for anyway */
     bool fresh;              /* forget what an interrupted run kept */
 } repro_options;
 
@@ -104,6 +114,7 @@ typedef struct {
     repro_options options;
     json_t *conditions;
     const char *data_note, *weights_note; /* where data and weights were looked for, and that they were not there */
+    const char *fetch, *again;            /* commands that make all that is missing: weights, and this run again */
     int n, n_todo;
     repro_result rows[REPRO_MAX_ROWS];
     repro_todo todo[4 * REPRO_MAX_ROWS];
@@ -126,10 +137,12 @@ DEIT_INTERNAL void repro_write_text(const repro_report *report, base_text *out);
 DEIT_INTERNAL void repro_write_markdown(const repro_report *report, base_text *out);
 DEIT_INTERNAL base_status repro_write_json(const repro_report *report, base_text *out);
 
-/* Holds a report (as JSON) against an earlier one in a file: accuracies, and speed relative to the GEMM peak. Writes
- * what was compared and what moved; BASE_TOLERANCE if something moved further than the table allows. */
-DEIT_INTERNAL base_status repro_compare(const repro_table *table, const json_t *now, const char *baseline_path,
-                                        base_text *out);
+/* An earlier report of the table, from a file that --json wrote; the caller's reference. */
+DEIT_INTERNAL base_status repro_baseline_open(json_t **baseline, const repro_table *table, const char *path);
+/* Holds a report (as JSON) against it: accuracies, and speed relative to the GEMM peak. Writes what was compared and
+ * what moved; BASE_TOLERANCE if something moved further than the table allows. path: the baseline's, for messages. */
+DEIT_INTERNAL base_status repro_compare(const repro_table *table, const json_t *now, const json_t *baseline,
+                                        const char *path, base_text *out);
 /* The report as the JSON that repro_write_json writes; the caller's reference. NULL when memory ends. */
 DEIT_INTERNAL json_t *repro_report_json(const repro_report *report);
 

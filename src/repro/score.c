@@ -146,6 +146,11 @@ static void score_why(const repro_state *state, repro_result *r) {
     }
 }
 
+/* Whether the row's public weights are not here. */
+static bool score_lacks_weights(const repro_result *r) {
+    return r->known && r->weights && r->weights_path && !base_path_exists(r->weights_path);
+}
+
 /* Whether a command would make something that the paper publishes and that was not measured. */
 static bool score_wanted(const repro_result *r, const repro_command *command) {
     for (int c = REPRO_IMAGENET; c <= REPRO_V2; c++)
@@ -156,7 +161,7 @@ static bool score_wanted(const repro_result *r, const repro_command *command) {
 static base_status score_todo(repro_state *state, const repro_result *r) {
     repro_report *report = state->report;
     const char *words[REPRO_MAX_WORDS];
-    bool fetched = base_path_exists(r->weights_path);
+    bool fetched = !score_lacks_weights(r);
     for (int k = 0; k < report->table->n_commands; k++) {
         const repro_command *command = &report->table->commands[k];
         if (!score_wanted(r, command)) continue;
@@ -173,6 +178,30 @@ static base_status score_todo(repro_state *state, const repro_result *r) {
     return BASE_OK;
 }
 
+/* The commands that make all that is missing. */
+static base_status score_commands(repro_state *state) {
+    repro_report *report = state->report;
+    const repro_options *options = &report->options;
+    const char *fetch[REPRO_MAX_ROWS + 8] = {"deit", "weights", "fetch"}, *again[16] = {"deit", "repro"};
+    int n = 3, m = 2;
+    for (int i = 0; i < report->n; i++) {
+        const repro_result *r = &report->rows[i];
+        if (score_lacks_weights(r) && !score_twin(report, r)) fetch[n++] = r->weights->name;
+    }
+    bool lacks = n > 3;
+    again[m++] = report->table->name;
+    if (options->only) again[m++] = "--only", again[m++] = options->only;
+    if (strcmp(options->precision, "f32") != 0) again[m++] = "--precision", again[m++] = options->precision;
+    again[m++] = "--data", again[m++] = options->data ? options->data : "$DEIT_DATA";
+    if (options->weights_named) {
+        fetch[n++] = again[m++] = "--weights-dir";
+        fetch[n++] = again[m++] = options->weights_dir;
+    }
+    if (lacks) report->fetch = repro_command_line(fetch, &report->arena);
+    report->again = repro_command_line(again, &report->arena);
+    return report->again && (report->fetch || !lacks) ? BASE_OK : BASE_ERROR;
+}
+
 DEIT_INTERNAL base_status repro_accuracy_todo(repro_state *state) {
     repro_report *report = state->report;
     int no_weights = 0;
@@ -180,19 +209,20 @@ DEIT_INTERNAL base_status repro_accuracy_todo(repro_state *state) {
         repro_result *r = &report->rows[i];
         score_why(state, r);
         if (!r->known || !r->weights || !r->weights_path) continue;
-        no_weights += !base_path_exists(r->weights_path);
+        no_weights += score_lacks_weights(r);
         BASE_TRY(score_todo(state, r));
     }
-    if (no_weights && report->options.weights_dir)
+    const char *folder = report->options.weights_dir, *data = report->options.data;
+    if (no_weights && (folder = repro_command_word(folder, &report->arena)))
         report->weights_note = base_arena_printf(
-            &report->arena, "weights were looked for in %s (--weights-dir, DEIT_WEIGHTS)", report->options.weights_dir);
-    if (!state->places.imagenet || !state->places.real || !state->places.imagenetv2) {
-        const char *data = report->options.data;
+            &report->arena, "no weights in %s for %d rows (--weights-dir or DEIT_WEIGHTS names another folder)", folder,
+            no_weights);
+    if (!data)
+        report->data_note = "no data sets (--data or DEIT_DATA names their folder; see 'deit repro --help')";
+    else if (!state->places.imagenet || !state->places.real || !state->places.imagenetv2)
         report->data_note =
-            !data ? "no data sets: --data or DEIT_DATA names their folder"
-                  : base_arena_printf(&report->arena, "in %s: %s ImageNet, %s real.json, %s ImageNetV2", data,
-                                      state->places.imagenet ? "found" : "no", state->places.real ? "found" : "no",
-                                      state->places.imagenetv2 ? "found" : "no");
-    }
-    return BASE_OK;
+            base_arena_printf(&report->arena, "in %s: %s ImageNet, %s real.json, %s ImageNetV2", data,
+                              state->places.imagenet ? "found" : "no", state->places.real ? "found" : "no",
+                              state->places.imagenetv2 ? "found" : "no");
+    return score_commands(state);
 }

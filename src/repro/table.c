@@ -21,7 +21,6 @@ static int table_column(const char *word, size_t size) {
 
 typedef struct {
     repro_table *table;
-    const char *claim[REPRO_MAX_CLAIMS]; /* resolved when all rows are known */
     const char *relative;
     int line;
     bool header; /* the rows' heading has been seen */
@@ -121,7 +120,7 @@ static base_status table_line(table_reader *reader, char *line) {
         return table_command(reader, value);
     else if (!strcmp(word, "claim")) {
         if (table->n_claims == REPRO_MAX_CLAIMS) return TABLE_FAIL(reader, "more than %d claims", REPRO_MAX_CLAIMS);
-        reader->claim[table->n_claims++] = value;
+        table->claims[table->n_claims++].text = value; /* its rows are looked up when all are known */
     } else {
         return TABLE_FAIL(reader, "'%s' means nothing here", word);
     }
@@ -137,7 +136,8 @@ static int table_find(const repro_table *table, const char *label, size_t size) 
 }
 
 /* "images_per_s: DeiT-Ti > DeiT-S" */
-static base_status table_claim(repro_table *table, const char *text, repro_claim *claim) {
+static base_status table_claim(repro_table *table, repro_claim *claim) {
+    const char *text = claim->text;
     size_t size = strcspn(text, ":");
     int column = table_column(text, size);
     if (column < 0 || !text[size])
@@ -159,7 +159,7 @@ static base_status table_claim(repro_table *table, const char *text, repro_claim
 
 static base_status table_finish(table_reader *reader) {
     repro_table *table = reader->table;
-    for (int i = 0; i < table->n_claims; i++) BASE_TRY(table_claim(table, reader->claim[i], &table->claims[i]));
+    for (int i = 0; i < table->n_claims; i++) BASE_TRY(table_claim(table, &table->claims[i]));
     table->relative = reader->relative ? table_find(table, reader->relative, strlen(reader->relative)) : -1;
     if (table->relative < 0) return base_fail("repro/%s: 'relative' names no row", table->name);
     if (!table->title || !table->source || table->samples < 1 || table->budget <= 0 || table->speed_tolerance <= 0 ||

@@ -53,6 +53,11 @@ check_exit 1 "\$DEIT forward $vit --weights w.safetensors --input short.npy --ou
 check_err '^deit: short\.npy: '
 check '! test -e no.npy'
 
+name 'a batch that memory cannot hold is refused before it is allocated'
+check_exit 1 "\$DEIT forward $vit --weights w.safetensors --input x.npy --output no.npy --batch 1000000000"
+check_err '^deit: a batch of 1000000000 images of 32 x 32 takes [0-9.]+ GB, and [0-9.]+ GB of memory are free'
+check '! test -e no.npy'
+
 name 'files that are not there'
 check_exit 1 "\$DEIT forward $vit --weights w.safetensors --input none.npy --output no.npy"
 check_err '^deit: none\.npy: .*No such file'

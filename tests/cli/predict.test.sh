@@ -9,7 +9,7 @@ check_exit 0 "\$DEIT predict \$images/plain_420.jpg \$images/rgb.png $vit --weig
 check_out '^/.*/plain_420\.jpg$'
 check_out '^/.*/rgb\.png$'
 check_out '^ +[0-9.]+ % +[0-9]$'
-check '$DEIT predict $images/*.jpg $images/*.png $vit --weights w.safetensors --top 3 | grep -c %  | grep -x 36'
+check '$DEIT predict $images/*.jpg $images/*.png $vit --weights w.safetensors --top 3 | grep -c %  | grep -x 39'
 
 name 'JSON'
 check_exit 0 "\$DEIT predict \$images/plain_420.jpg $vit --weights w.safetensors --top 2 --json"

@@ -53,7 +53,7 @@ check_err 'curl failed'
 check '[ "$(ls here)" = ViT-B_32.npz ]'
 check_exit 1 'PATH=/nowhere $DEIT weights fetch deit_small_patch16_224 --mirror "file://$PWD/mirror" --weights-dir here'
 check_err 'curl is not installed'
-check_exit 2 '$DEIT weights fetch deit_smal_patch16_224'
+check_exit 2 '$DEIT weights fetch deit_tiny_patch16_224 deit_smal_patch16_224'
 check_err "did you mean 'deit_small_patch16_224'"
 
 name 'verify names the damaged file'
@@ -69,19 +69,27 @@ check_out '^CPU +[^ ]'
 check_out '^oneDNN +3\.[0-9]+.*uses '
 check_out '^cores +[0-9]+ of [0-9]+'
 check_out '^memory +.*free'
+check_out '^cgroup +processors: .*; memory: '
 check_out 'libjpeg-turbo [0-9].*libpng.*Jansson'
 check_out '^data +/'
+check_out '^ +ImageNet +not there'
+check_exit 0 'mkdir -p sets/val && : >sets/real.json && DEIT_DATA=sets DEIT_WEIGHTS=some $DEIT doctor'
+check_out '^ +ImageNet +sets/val$'
+check_out '^ +ReaL +sets/real\.json$'
+check_out '^ +ImageNetV2 +not there'
+check_out '^weights +some: deit_tiny_patch16_224$'
 
 name 'every command has help, and the man page has every flag'
+sed 's/\\//g' "$TREE/src/cli/deit.1" >man.txt
 commands=$($DEIT --help | sed -n '/^Commands/,/^$/s/^  \([a-z]*\) .*/\1/p')
-check '[ "$(echo $commands | wc -w)" -ge 6 ]'
+check '[ "$(echo $commands | wc -w)" -ge 8 ]'
 for command in $commands; do
     check_exit 0 "\$DEIT $command --help"
     check_out "^Usage: deit $command"
     check_exit 0 "\$DEIT help $command"
     check "grep -q '^.B[IR]* *\"*deit $command' \"\$TREE/src/cli/deit.1\""
     for flag in $($DEIT $command --help | sed -n 's/^  --\([a-z0-9-]*\).*/\1/p'); do
-        check "sed 's/\\\\\\\\//g' \"\$TREE/src/cli/deit.1\" | grep -q -- '--$flag'"
+        check "grep -Eq -- '--$flag([^a-z-]|\$)' man.txt"
     done
 done
 
@@ -92,6 +100,9 @@ for shell in bash zsh fish; do
     check_out 'deit_base_distilled_patch16_384'
 done
 check_exit 0 '$DEIT completion bash | bash -n'
+check 'bash -c '"'"'eval "$($DEIT completion bash)"; COMP_WORDS=(deit bench deit_ti) COMP_CWORD=2; _deit; [ "${COMPREPLY[0]}" = deit_tiny_patch16_224 ]'"'"
+check 'bash -c '"'"'eval "$($DEIT completion bash)"; COMP_WORDS=(deit repro ta) COMP_CWORD=2; _deit; [ "${COMPREPLY[*]}" = table5 ]'"'"
+check 'bash -c '"'"'eval "$($DEIT completion bash)"; COMP_WORDS=(deit bench --schedule l) COMP_CWORD=3; _deit; [ "${COMPREPLY[*]}" = latency ]'"'"
 check_exit 2 '$DEIT completion tcsh'
 check_err 'expected bash\|zsh\|fish'
 

@@ -21,8 +21,8 @@ static void probe_fill(const char *name, float *out, int64_t count, double scale
     }
 }
 
-/* The rules of make_golden.py: transformers (no statistics), and convolutional networks, whose batch statistics, bf16 in
- * the order of the tensor list, come from NAME.bn.bf16. */
+/* The rules of make_golden.py: transformers (no statistics), and convolutional networks, whose batch statistics, bf16
+ * in the order of the tensor list, come from NAME.bn.bf16. */
 typedef struct {
     const nn_graph *graph;
     const uint16_t *statistics;
@@ -31,7 +31,8 @@ typedef struct {
 
 static base_status probe_statistic(const probe_network *network, int index, const nn_param *param, float *out) {
     size_t at = 0;
-    for (int i = 0; i < index; i++) at += nn_param_at(network->graph, i)->buffer ? (size_t)nn_param_at(network->graph, i)->count : 0;
+    for (int i = 0; i < index; i++)
+        at += nn_param_at(network->graph, i)->buffer ? (size_t)nn_param_at(network->graph, i)->count : 0;
     if (at + (size_t)param->count > network->count) return base_fail("%s: no statistics", param->name);
     for (int64_t i = 0; i < param->count; i++) {
         uint32_t bits = (uint32_t)network->statistics[at + (size_t)i] << 16;
@@ -52,7 +53,8 @@ static base_status probe_read(void *user, int index, const nn_param *param, floa
     else if (!strcmp(leaf, "cls_token") || !strcmp(leaf, "dist_token") || !strcmp(leaf, "pos_embed"))
         probe_fill(param->name, out, param->count, 0.2, 0);
     else
-        probe_fill(param->name, out, param->count, sqrt(3.0 / (double)(param->count / param->dim[0])) * (convolves ? 1.4 : 1), 0);
+        probe_fill(param->name, out, param->count,
+                   sqrt(3.0 / (double)(param->count / param->dim[0])) * (convolves ? 1.4 : 1), 0);
     return BASE_OK;
 }
 static const nn_source probe_source = {probe_read, NULL};
@@ -102,8 +104,7 @@ static model_net *golden_net(const model_config *config, const model_options *op
     size_t bytes = 0;
     snprintf(path, sizeof path, "%s/forward/%s.bn.bf16", probe_folder(), config->name);
     if (!config->patch) CHECK_OK(base_read_file(path, 0, &statistics, &bytes));
-    if (model_net_new(&net, config, NULL, options))
-        TEST_FAIL("%s", base_message());
+    if (model_net_new(&net, config, NULL, options)) TEST_FAIL("%s", base_message());
     if (net) {
         probe_network network = {nn_plan_graph(net->plan), (const uint16_t *)(const void *)statistics, bytes / 2};
         if (nn_plan_refresh(net->plan, (nn_source){probe_read, &network})) TEST_FAIL("%s", base_message());
@@ -140,7 +141,8 @@ static void golden_check(const model_config *config, const golden_row *row, cons
           *y = malloc(sizeof(float) * (size_t)(n * classes));
     for (int i = 0; i < n; i++) memcpy(x + (size_t)i * item, two + (size_t)(i & 1) * item, item * sizeof(float));
     CHECK_OK(model_net_run(net, n, x, y));
-    double error = golden_error(y, golden, n, classes), bound = (config->patch ? 2 : 4) * row->torch_error + 1e-6 * row->max_logit;
+    double error = golden_error(y, golden, n, classes),
+           bound = (config->patch ? 2 : 4) * row->torch_error + 1e-6 * row->max_logit;
     if (options->precision == NN_BF16) bound = (config->patch ? 0.05 : 0.25) * row->difference;
     if (!(error <= bound))
         TEST_FAIL("%s %s batch %d micro %lld G %d T %d: error %.3g, at most %.3g allowed", config->name,

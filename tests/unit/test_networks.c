@@ -1,7 +1,7 @@
-/* Convolutional networks: each operator against a plain loop in double, in every way the passes may run it; EfficientNet-B8 at
- * both its sizes. (test_model.c holds the other networks against their goldens.) */
+/* Convolutional networks: each operator against a plain loop in double, in every way the passes may run it;
+ * EfficientNet-B8 at both its sizes. (test_model.c holds the other networks against their goldens.) */
 
-/* ---- Operators ------------------------------------------------------------------------------------------------------- */
+/* ---- Operators --------------------------------------------------------------------------------------------------- */
 
 enum { NETWORKS_BATCH = 3 };
 typedef struct {
@@ -36,9 +36,10 @@ static double *networks_param(const char *name, int64_t count) {
 }
 
 /* x: [H, W, C] -> y: [OH, OW, out], with PyTorch's meaning of everything. */
-static void networks_conv(const double *x, int H, int W, int C, int out, int k, int s, int groups, bool same, const double *w, double *y, int *OH,
-                          int *OW) {
-    *OH = same ? (H + s - 1) / s : (H + 2 * (k / 2) - k) / s + 1, *OW = same ? (W + s - 1) / s : (W + 2 * (k / 2) - k) / s + 1;
+static void networks_conv(const double *x, int H, int W, int C, int out, int k, int s, int groups, bool same,
+                          const double *w, double *y, int *OH, int *OW) {
+    *OH = same ? (H + s - 1) / s : (H + 2 * (k / 2) - k) / s + 1,
+    *OW = same ? (W + s - 1) / s : (W + 2 * (k / 2) - k) / s + 1;
     int down = same ? (*OH - 1) * s + k - H : 2 * (k / 2), across = same ? (*OW - 1) * s + k - W : 2 * (k / 2);
     int top = down > 0 ? down / 2 : 0, left = across > 0 ? across / 2 : 0, in = C / groups, each = out / groups;
     for (int i = 0; i < *OH; i++)
@@ -49,7 +50,8 @@ static void networks_conv(const double *x, int H, int W, int C, int out, int k, 
                     for (int b = 0; b < k; b++) {
                         int r = i * s + a - top, c = j * s + b - left;
                         if (r < 0 || r >= H || c < 0 || c >= W) continue;
-                        for (int q = 0; q < in; q++) sum += x[(r * W + c) * C + o / each * in + q] * w[((o * in + q) * k + a) * k + b];
+                        for (int q = 0; q < in; q++)
+                            sum += x[(r * W + c) * C + o / each * in + q] * w[((o * in + q) * k + a) * k + b];
                     }
                 y[(i * *OW + j) * out + o] = sum;
             }
@@ -111,7 +113,8 @@ static nn_plan *networks_plan(const networks_case *t, int workers, int threads, 
         x = nn_activate(g, nn_batch_norm(g, x, 1e-3f, "expand_bn"), t->activation);
     }
     if (t->scale) x = nn_scale(g, x, nn_activate(g, nn_global_pool(g, x), NN_SIGMOID));
-    nn_window window = {.kernel = t->kernel, .stride = t->stride, .groups = t->groups, .same = t->same, .bias = t->bias};
+    nn_window window = {
+        .kernel = t->kernel, .stride = t->stride, .groups = t->groups, .same = t->same, .bias = t->bias};
     y = nn_conv(g, x, t->out, window, "conv");
     if (t->norm) y = nn_batch_norm(g, y, 1e-3f, "bn");
     if (t->sum) y = nn_add(g, x, y);
@@ -122,8 +125,10 @@ static nn_plan *networks_plan(const networks_case *t, int workers, int threads, 
     *outputs = dim[1] * dim[2] * dim[3];
     nn_plan *plan = NULL;
     nn_plan_options options = {.workers = workers, .threads = threads};
-    if (nn_plan_new(&plan, g, &options)) TEST_FAIL("%s", base_message());
-    else if (nn_plan_refresh(plan, (nn_source){networks_read, NULL})) TEST_FAIL("%s", base_message());
+    if (nn_plan_new(&plan, g, &options))
+        TEST_FAIL("%s", base_message());
+    else if (nn_plan_refresh(plan, (nn_source){networks_read, NULL}))
+        TEST_FAIL("%s", base_message());
     return plan;
 }
 
@@ -142,11 +147,13 @@ static void networks_check(const networks_case *t) {
         double worst = 0, most = 0;
         for (int i = 0; i < IMAGES; i++) {
             CHECK_EQ_INT(networks_reference(t, images + (size_t)i * (size_t)item, expected), n);
-            for (int64_t j = 0; j < n; j++) worst = fmax(worst, fabs((double)y[i * n + j] - expected[j])), most = fmax(most, fabs(expected[j]));
+            for (int64_t j = 0; j < n; j++)
+                worst = fmax(worst, fabs((double)y[i * n + j] - expected[j])), most = fmax(most, fabs(expected[j]));
         }
         if (!(worst <= 2e-6 * (1 + most)))
-            TEST_FAIL("%dx%d %d -> %d, kernel %d stride %d groups %d%s%s%s%s%s, T %d: error %.3g of %.3g", t->height, t->width, t->in, t->out, t->kernel,
-                      t->stride, t->groups, t->same ? " same" : "", t->norm ? " norm" : "", t->scale ? " scale" : "", t->sum ? " sum" : "",
+            TEST_FAIL("%dx%d %d -> %d, kernel %d stride %d groups %d%s%s%s%s%s, T %d: error %.3g of %.3g", t->height,
+                      t->width, t->in, t->out, t->kernel, t->stride, t->groups, t->same ? " same" : "",
+                      t->norm ? " norm" : "", t->scale ? " scale" : "", t->sum ? " sum" : "",
                       t->expand ? " expand" : "", threads, worst, most);
         free(y);
         nn_plan_free(plan);
@@ -178,8 +185,17 @@ TEST(networks_depthwise) {
         for (size_t s = 0; s < 6; s++)
             for (size_t c = 0; c < 5; c++)
                 for (int stride = 1; stride <= 2; stride++) {
-                    networks_case t = {sizes[s], sizes[5 - s] < 13 ? 17 : 9, channels[c], channels[c], kernels[k], stride, channels[c],
-                                       .same = (s + c) % 2, .bias = c % 2, .norm = true, .activation = c % 3 ? NN_SILU : NN_RELU};
+                    networks_case t = {sizes[s],
+                                       sizes[5 - s] < 13 ? 17 : 9,
+                                       channels[c],
+                                       channels[c],
+                                       kernels[k],
+                                       stride,
+                                       channels[c],
+                                       .same = (s + c) % 2,
+                                       .bias = c % 2,
+                                       .norm = true,
+                                       .activation = c % 3 ? NN_SILU : NN_RELU};
                     networks_check(&t);
                 }
 }
@@ -213,7 +229,8 @@ TEST(networks_pooling) {
     for (int kernel = 2; kernel <= 3; kernel++)
         for (int kind = NN_POOL_MAX; kind <= NN_POOL_AVERAGE; kind++) {
             nn_graph *g = nn_graph_new(1);
-            nn_value y = nn_pool(g, nn_channels_last(g, nn_input(g, 3, (int64_t[]){CHANNELS, SIDE, SIDE})), (nn_pooling)kind, kernel, 2);
+            nn_value y = nn_pool(g, nn_channels_last(g, nn_input(g, 3, (int64_t[]){CHANNELS, SIDE, SIDE})),
+                                 (nn_pooling)kind, kernel, 2);
             nn_output(g, y);
             int64_t dim[4] = {0};
             nn_shape(g, y, dim);
@@ -235,7 +252,8 @@ TEST(networks_pooling) {
                                     most = fmax(most, v), sum += v, counted++;
                                 }
                         double expected = kind == NN_POOL_MAX ? most : sum / counted;
-                        if (!(fabs(out[(i * dim[2] + j) * CHANNELS + c] - expected) < 1e-6)) TEST_FAIL("pool %d kernel %d at %d,%d,%d", kind, kernel, i, j, c);
+                        if (!(fabs(out[(i * dim[2] + j) * CHANNELS + c] - expected) < 1e-6))
+                            TEST_FAIL("pool %d kernel %d at %d,%d,%d", kind, kernel, i, j, c);
                     }
             nn_plan_free(plan);
         }
@@ -251,7 +269,8 @@ TEST(networks_refuse) {
     nn_graph *graph;
     CHECK_OK(model_find("resnet50", &config));
     config.image = 20;
-    CHECK_FAIL_HAS(model_graph(&graph, &config, 1, MODEL_HEAD_MEAN), "resnet50: an image of 20; expected 32 to 8192 pixels");
+    CHECK_FAIL_HAS(model_graph(&graph, &config, 1, MODEL_HEAD_MEAN),
+                   "resnet50: an image of 20; expected 32 to 8192 pixels");
     config.image = 224, config.classes = 0;
     CHECK_FAIL_HAS(model_graph(&graph, &config, 1, MODEL_HEAD_MEAN), "0 classes");
     config.classes = 10;
@@ -288,7 +307,7 @@ TEST(networks_steady_memory) {
     model_net_free(net);
 }
 
-/* ---- EfficientNet-B8 at timm's size, and at KDforAA-B8's -------------------------------------------------------------- */
+/* ---- EfficientNet-B8 at timm's size, and at KDforAA-B8's --------------------------------------------------------- */
 
 static void networks_b8(int size) {
     char path[512], name[64], line[512], *statistics;
@@ -304,7 +323,8 @@ static void networks_b8(int size) {
     FILE *file = fopen(path, "r");
     if (!golden || !file) SKIP("no goldens of EfficientNet-B8");
     while (row.size != size && fgets(line, sizeof line, file))
-        sscanf(line, "%95s %d %lf %lf %lf %lf %lf", row.name, &row.size, &row.parameters, &row.max_logit, &row.torch_error, &row.difference, &row.margin);
+        sscanf(line, "%95s %d %lf %lf %lf %lf %lf", row.name, &row.size, &row.parameters, &row.max_logit,
+               &row.torch_error, &row.difference, &row.margin);
     fclose(file);
     CHECK_EQ_INT(row.size, size);
     snprintf(path, sizeof path, "%s/extra/tf_efficientnet_b8.bn.bf16", probe_folder());
@@ -317,12 +337,17 @@ static void networks_b8(int size) {
         float *x = probe_images(2, size), y[2000];
         CHECK_OK(model_net_run(net, 2, x, y));
         double error = golden_error(y, golden, 2, 1000);
-        if (!(error <= 4 * row.torch_error + 1e-6 * row.max_logit)) TEST_FAIL("%s: error %.3g, PyTorch's %.3g", name, error, row.torch_error);
+        if (!(error <= 4 * row.torch_error + 1e-6 * row.max_logit))
+            TEST_FAIL("%s: error %.3g, PyTorch's %.3g", name, error, row.torch_error);
         free(x);
     }
     model_net_free(net);
     base_free(golden);
     base_free(statistics);
 }
-TEST(golden_extra_efficientnet_b8_672) { networks_b8(672); }
-TEST(golden_extra_efficientnet_b8_800) { networks_b8(800); }
+TEST(golden_extra_efficientnet_b8_672) {
+    networks_b8(672);
+}
+TEST(golden_extra_efficientnet_b8_800) {
+    networks_b8(800);
+}

@@ -1,0 +1,95 @@
+# deit bench on networks small enough to be measured in a moment.
+
+vit='--model vit --image 48 --patch 16 --dim 32 --depth 1 --heads 2 --classes 10'
+once='--repeats 1 --seconds 0'
+
+name 'a line a network, and the conditions below'
+check_exit 0 "\$DEIT bench $vit $once"
+check_out '^vit @48 +f32 +[0-9.]+ +0\.0% +[0-9.]+ +[0-9.]+ +[0-9.]+ '
+check_out '^Machine .*cores; oneDNN 3\.[0-9.]+ uses [a-z]'
+check_out '^GEMM peak [0-9]+ GFLOP/s in f32'
+check_out '^Measured  throughput: batch 32 as micro-batches of [0-9]+, [0-9]+ threads as [0-9]+ x [0-9]+, not pinned'
+check_out '1 samples'
+
+name 'JSON: conditions and rows'
+check_exit 0 "\$DEIT bench $vit --batch 2 --threads 1 --repeats 3 --seconds 0 --json >out.json"
+check '[ "$(grep "^  \"" out.json | cut -d\" -f2 | tr "\n" " ")" = "conditions rows " ]'
+check_exit 0 'cat out.json'
+for key in deit date onednn cpu isa pinning; do check_out "^    \"$key\": \"[^\"]"; done
+check_out '^    "cores": [1-9]'
+check_out '^      "model": "vit",'
+check_out '^      "precision": "f32",'
+check_out '^      "batch": 2,'
+check_out '^      "threads": 1,'
+check_out '^      "schedule": "throughput",'
+check_out '^      "images_per_s": \{'
+for key in median min max; do check_out "^        \"$key\": [0-9.e+]+,"; done
+check_out '^        "samples": 3'
+for key in gflop_per_image peak_gflops percent_of_peak; do check_out "^      \"$key\": [0-9.e+-]+,"; done
+
+name 'a number of samples, or as many as end within the seconds'
+check "\$DEIT bench $vit --batch 2 --repeats 2 --seconds 2 --json | sed -n 's/^        \"samples\": //p' | awk '\$1 > 2 { n++ } END { exit n != 2 }'"
+
+name 'GFLOP an image: 2 a multiply-add'
+check_exit 0 "\$DEIT bench deit_tiny_patch16_224 --batch 1 $once --json"
+check_out '"gflop_per_image": 2\.5073664,'
+check_out '"published_images_per_s": 2536\.5,'
+
+name 'networks in turn, DeiT-B as the measure of speed'
+check_exit 0 "\$DEIT bench deit_tiny_patch16_224 deit_base_patch16_224 --batch 1 $once"
+check_out '^deit_tiny_patch16_224 .* 2536 +[0-9.]+ +8\.68$'
+check_out '^deit_base_patch16_224 .* 292\.3 +1\.00 +1\.00$'
+
+name 'latency: one image, all threads'
+check_exit 0 "\$DEIT bench $vit --schedule latency $once --json"
+check_out '"batch": 1,'
+check_out '"schedule": "latency",'
+check_out '"workers": 1,'
+
+name 'bf16 where the processor has it, an error elsewhere'
+if $DEIT doctor | grep -q 'bf16 in hardware'; then
+    check_exit 0 "\$DEIT bench $vit --precision f32,bf16 $once"
+    check_out '^vit @48 +f32 '
+    check_out '^vit @48 +bf16 '
+else
+    check_exit 1 "\$DEIT bench $vit --precision f32,bf16 $once"
+    check_err '^deit: bf16: this CPU has no bf16 instructions .*use f32'
+    check_no_out 'vit'
+fi
+
+name 'JSON into a file'
+check_exit 0 "\$DEIT bench $vit $once --json speed.json"
+check_no_out '.'
+check 'grep -q "\"percent_of_peak\"" speed.json'
+
+name 'Ctrl-C ends it at once, and leaves nothing'
+check "\$DEIT bench $vit --seconds 100 --json stopped.json & pid=\$!; sleep 1; kill -INT \$pid; wait \$pid; [ \$? = 130 ]"
+check '[ -z "$(ls | grep stopped)" ]'
+
+name 'unknown words'
+check_exit 2 '$DEIT bench deit_smal_patch16_224'
+check_err "did you mean 'deit_small_patch16_224'"
+check_exit 2 "\$DEIT bench $vit --repeat 3"
+check_err 'no flag --repeat; did you mean --repeats'
+check_exit 2 "\$DEIT bench $vit --precision f16"
+check_err "expected f32, bf16 or f32,bf16, found 'f16'"
+check_exit 2 "\$DEIT bench $vit --batch 0"
+check_err '--batch: expected a whole number from 1'
+check_exit 2 "\$DEIT bench $vit --repeats 0"
+check_exit 2 "\$DEIT bench $vit --seconds -1"
+check_exit 2 "\$DEIT bench $vit --schedule fast"
+check_err "expected throughput\|latency, found 'fast'"
+check_exit 2 '$DEIT bench deit_tiny_patch16_224 --dim 7'
+check_err 'dim describes --model vit'
+
+name 'a batch that memory cannot hold is refused'
+check_exit 1 '$DEIT bench --model vit --image 8192 --patch 1024 --dim 32 --depth 1 --heads 2 --batch 65536'
+check_err '^deit: a batch of 65536: its images need [0-9.]+ GB, [0-9.]+ GB are free; use a smaller batch'
+
+name 'output that cannot be written'
+check_exit 1 "\$DEIT bench $vit $once >/dev/full"
+check_err 'No space left'
+check_exit 1 "\$DEIT bench $vit $once --json >/dev/full"
+check_err 'No space left'
+check_exit 1 "\$DEIT bench $vit --seconds 100 --json none/speed.json"
+check_err '^deit: none/speed\.json: cannot write there'

@@ -1,0 +1,166 @@
+# deit repro. Measured is as little as possible: one run is interrupted, and the cells it keeps serve the checks after it.
+
+export XDG_CACHE_HOME=$PWD/cache DEIT_WEIGHTS=$PWD/weights DEIT_DATA=
+cells() { find "$XDG_CACHE_HOME/deit/results" -name '*.json' 2>/dev/null | wc -l; }
+
+# Two small rows make four cells: two rounds. Stopped when three are there.
+name 'Ctrl-C keeps the cells that are finished'
+$DEIT repro table5 --only DeiT-Ti,DeiT-S --json >stopped.json 2>stopped.err &
+pid=$!
+for _ in $(seq 1200); do
+    [ "$(cells)" -lt 3 ] || break
+    sleep 0.1
+done
+kill -INT $pid
+wait $pid
+check "[ $? = 130 ]"
+check 'grep -q "^deit: stopped" stopped.err && grep -q "the same command goes on from there" stopped.err && [ ! -s stopped.json ]'
+check '[ "$(cells)" = 3 ] && cp -r cache kept'
+
+name 'the same command goes on from there, and then forgets them'
+check_exit 0 '$DEIT repro table5 --only DeiT-Ti,DeiT-S'
+check_err '3 of 4 measurements were taken over from an interrupted run'
+check_out '^DeiT-Ti +5M +5\.72M +224 +2536\.5 +[0-9.]+ +[0-9.]+!? +8\.68 +- +[0-9]+ +72\.2 +- '
+check_out '^DeiT-S +22M +22\.05M '
+check '[ "$(cells)" = 0 ]'
+
+# again: the kept cells of DeiT-Ti, so that nothing is measured.
+again() { rm -rf cache && cp -r kept cache; }
+row='$DEIT repro table5 --only DeiT-Ti'
+
+name 'the conditions stand above the table, what is missing below'
+again
+check_exit 0 "$row >out.txt"
+check_err '2 of 2 measurements were taken over'
+check '[ "$(grep -oE "^(Table 5|Machine|GEMM peak|Measured|Software|network|DeiT-Ti|Not measured|Commands)" out.txt | tr "\n" " ")" = \
+    "Table 5 Machine GEMM peak Measured Software network DeiT-Ti Not measured Commands " ]'
+check_exit 0 'cat out.txt'
+check_out '^Machine .*cores.*oneDNN uses'
+check_out '^Measured  f32, [0-9]+ threads, not pinned, batch 2 to 2, the median of [0-9]+ to [0-9]+ samples'
+check_out '^  \./deit weights fetch deit_tiny_patch16_224$'
+check_out '^  \./deit repro table5 --only DeiT-Ti --data \$DEIT_DATA$'
+
+name 'JSON: conditions, rows, null where unknown'
+again
+check_exit 0 "$row --json"
+for key in table title conditions rows commands_for_the_rest cells seconds; do check_out "^ \"$key\": "; done
+for key in deit date onednn cpu isa cores threads precision; do check_out "^  \"$key\": "; done
+check_out '^   "network": "DeiT-Ti",'
+check_out '^   "model": "deit_tiny_patch16_224",'
+check_out '^   "params": 5717416,'
+check_out '^   "image": 224,'
+check_out '^   "published": \{'
+check_out '^    "images_per_s": 2536\.5,'
+check_out '^    "imagenet": 72\.2,'
+check_out '^    "real": 80\.1,'
+check_out '^    "v2": 60\.4,'
+check_out '^   "measured": \{'
+check_out '^    "images_per_s": [0-9.]+,'
+for key in imagenet real v2; do check_out "^    \"$key\": null,"; done
+again
+check_exit 0 "$row --json base.json"
+check_no_out '.'
+check 'grep -q "\"network\": \"DeiT-Ti\"" base.json'
+
+name 'Markdown'
+again
+check_exit 0 "$row --markdown"
+check_out '^## Table 5'
+check_out '^\| network \| params, paper \| '
+check_out '^\|:---\|---:\|'
+check_out '^\| DeiT-Ti \| 5M \| 5\.72M \| 224 \| 2536\.5 \| [0-9.]+ \|'
+check_exit 2 "$row --markdown --json"
+check_err 'cannot both be printed'
+
+name 'a baseline: 0 within the tolerance, 3 outside it'
+again
+check_exit 0 "$row --baseline base.json"
+check_out '^Against base\.json'
+check_out '^1 values compared, 0 moved further than the tolerance'
+check 'sed "/\"measured\"/,/}/s/\"images_per_s\": .*/\"images_per_s\": 0.5,/" base.json >slow.json && ! cmp -s base.json slow.json'
+again
+check_exit 3 "$row --baseline slow.json"
+check_out '^DeiT-Ti +images per peak GFLOP .*\(tolerance 10%\)'
+check_out '^1 values compared, 1 moved'
+check_err '^deit: 1 of 1 values moved further than the tolerance from slow\.json'
+again
+check_exit 3 "$row --baseline slow.json --json"
+check_no_out 'Against'
+check_err '^Against slow\.json'
+
+name 'what is no baseline is said before anything is measured'
+check 'echo "{\"rows\": []}" >other.json && head -c 300 base.json >short.json'
+for file in none.json other.json short.json; do
+    check_exit 1 "\$DEIT repro table5 --baseline $file"
+    check_err "^deit: $file: "
+    check_no_err 'measurements'
+done
+
+name 'a file that cannot be written is said before anything is measured'
+check_exit 1 '$DEIT repro table5 --json none/out.json'
+check_err '^deit: none/out\.json: cannot write there'
+check_no_err 'measurements'
+
+name 'output that cannot be written'
+for how in '' --json --markdown; do
+    again
+    check_exit 1 "$row $how >/dev/full"
+    check_err 'No space left'
+done
+
+name '--fresh measures anew'
+again
+check_exit 0 "$row --fresh --json"
+check_out '^ "cells_reused": 0,'
+
+name 'bf16 where the processor has it, an error elsewhere'
+if $DEIT doctor | grep -q 'bf16 in hardware'; then
+    check_exit 0 "$row --precision bf16"
+    check_out '^Measured  bf16'
+else
+    check_exit 1 "$row --precision bf16"
+    check_err '^deit: --precision bf16: this CPU has no bf16 instructions'
+fi
+
+# Weights of the right name but initial values, and a set of two pictures: what comes out is small, but measured.
+name 'accuracies where weights and data are found, marked as not of the whole set'
+check 'mkdir -p weights data/val/n01440764 data/val/n01443537'
+check 'cp "$TREE/tests/golden/images/inputs/plain_420.jpg" data/val/n01440764 && cp "$TREE/tests/golden/images/inputs/grey.jpg" data/val/n01443537'
+check '$DEIT weights init weights/deit_tiny_patch16_224-a1311bcf.pth --model deit_tiny_patch16_224'
+again
+check_exit 0 "$row --data data"
+check_out '^DeiT-Ti .* 72\.2 +[0-9]+\.[0-9]{2} +80\.1 +- +60\.4 +-$'
+check_out '^ImageNet  2 images: not the whole set'
+check_out 'in data: found ImageNet, no real\.json, no ImageNetV2'
+again
+check_exit 0 "DEIT_DATA=data $row --json"
+check_out '^    "imagenet": [0-9.]+,'
+check_out '^    "imagenet_images": 2,'
+check_out '^   "weights_sha256": "[0-9a-f]{64}"'
+
+name 'a measurement that fails is said, the rest is shown, and the finished cells stay'
+check ': >weights/deit_tiny_patch16_224-a1311bcf.pth'
+again
+check_exit 1 "$row --data data"
+check_out '^DeiT-Ti .* 72\.2 +- '
+check_out '^Failed'
+check_out 'deit_tiny_patch16_224-a1311bcf\.pth'
+check_err '^deit: 1 of 3 measurements failed'
+check '[ "$(cells)" -ge 2 ]'
+
+name 'a folder of data that is not there'
+check_exit 1 "$row --data nowhere"
+check_err '^deit: nowhere: there is no such folder'
+
+name 'unknown tables, rows and flags'
+check_exit 2 '$DEIT repro'
+check_err 'expected table5'
+check_exit 2 '$DEIT repro tabel5'
+check_err "did you mean 'table5'"
+check_exit 2 '$DEIT repro table5 --only DeiT-X'
+check_err "table5 has no row 'DeiT-X'; did you mean 'DeiT-[A-Z]'"
+check_exit 2 '$DEIT repro table5 --only deit_tiny_patch16_223'
+check_err "did you mean 'deit_tiny_patch16_224'"
+check_exit 2 '$DEIT repro table5 --onyl DeiT-B'
+check_err 'did you mean --only'
+check_exit 2 '$DEIT repro table5 more'
