@@ -17,6 +17,7 @@
 
 #include "store/archive.c"
 #include "store/convert.c"
+#include "store/mat.c"
 #include "store/npy.c"
 #include "store/pickle.c"
 #include "store/safetensors.c"
@@ -31,7 +32,9 @@
 #include "image/resize.c"
 #include "image/resize_simd.c"
 
+#include "data/devkit.c"
 #include "data/imagenet.c"
+#include "data/label_file.c"
 #include "data/labels.c"
 #include "data/listing.c"
 #include "data/loader.c"

@@ -112,6 +112,9 @@ typedef struct {
 } base_mapping;
 DEIT_INTERNAL base_status base_map_file(base_mapping *mapping, const char *path);
 DEIT_INTERNAL void base_unmap_file(base_mapping *mapping);
+/* Gives the pages under `size` bytes of a mapping back: they no longer count as this process's memory, stay in the
+ * system's cache, and come back when touched. */
+DEIT_INTERNAL void base_forget_pages(const base_mapping *mapping, const void *at, size_t size);
 
 /* An output written beside its final name and renamed when complete, so that a full disk or a stop never leaves half a
  * file. A path that exists and is not a regular file (/dev/full, a pipe) is written in place; "-" is standard output.

@@ -108,6 +108,12 @@ DEIT_INTERNAL void base_unmap_file(base_mapping *mapping) {
     *mapping = (base_mapping){0};
 }
 
+DEIT_INTERNAL void base_forget_pages(const base_mapping *mapping, const void *at, size_t size) {
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), begin = (size_t)((const uint8_t *)at - mapping->data);
+    size_t first = begin / page * page;
+    madvise((uint8_t *)mapping->data + first, begin + size - first, MADV_DONTNEED);
+}
+
 /* ---- Outputs ----------------------------------------------------------------------------------------------------- */
 
 struct base_output {

@@ -46,44 +46,66 @@ static json_t *predict_json(const model_net *net, const char *path, const eval_c
     return json_pack("{s:s, s:o}", "image", path, "classes", classes);
 }
 
-/* input: [batch, 3, image, image], logits: [batch, classes] */
 typedef struct {
     image_worker *worker;
-    float *input, *logits;
+    float *input, *logits; /* [batch, 3, image, image], [batch, classes] */
+    bool *bad;             /* [batch] */
 } predict_buffers;
 
-/* n images, at most a batch, through the network; their answers are printed or added to rows. */
-static base_status predict_batch(model_net *net, const predict_buffers *buffers, char **paths, int n, json_t *rows) {
+/* Reads n images to the front of the input; returns how many. A bad file is named and passed over. */
+static int predict_read(const model_net *net, const predict_buffers *buffers, char **paths, int n) {
     image_transform transform = eval_transform(&net->config);
     size_t size = 3 * (size_t)net->config.image * (size_t)net->config.image;
-    for (int i = 0; i < n; i++)
-        BASE_TRY(predict_load(buffers->worker, &transform, paths[i], buffers->input + (size_t)i * size));
-    BASE_TRY(model_net_run(net, n, buffers->input, buffers->logits));
+    int good = 0;
+    for (int i = 0; i < n; i++) {
+        buffers->bad[i] = predict_load(buffers->worker, &transform, paths[i], buffers->input + (size_t)good * size);
+        if (buffers->bad[i])
+            base_log(cli_context(), BASE_LOG_WARNING, "bad file: %s", base_message());
+        else
+            good++;
+    }
+    return good;
+}
+
+/* The answers of n images in their order, printed or added to rows. */
+static void predict_tell(const model_net *net, const predict_buffers *buffers, char **paths, int n, json_t *rows) {
     int k = predict_given.top < net->config.classes ? (int)predict_given.top : net->config.classes;
+    const float *logits = buffers->logits;
     for (int i = 0; i < n; i++) {
         eval_class best[PREDICT_MOST];
-        eval_top(buffers->logits + (size_t)i * (size_t)net->config.classes, net->config.classes, k, best);
+        if (buffers->bad[i]) {
+            if (rows) json_array_append_new(rows, json_pack("{s:s, s:b}", "image", paths[i], "bad", 1));
+            continue;
+        }
+        eval_top(logits, net->config.classes, k, best);
+        logits += net->config.classes;
         if (rows)
             json_array_append_new(rows, predict_json(net, paths[i], best, k));
         else
             predict_print_text(net, paths[i], best, k);
     }
-    return BASE_OK;
 }
 
-static base_status predict_all(model_net *net, char **paths, int n, json_t *rows) {
+/* *bad: files that could not be read. */
+static base_status predict_all(model_net *net, char **paths, int n, json_t *rows, int *bad) {
     int step = (int)net->options.batch;
     size_t size = 3 * (size_t)net->config.image * (size_t)net->config.image;
     predict_buffers buffers = {.input = base_malloc((size_t)step * size * sizeof(float)),
-                               .logits = base_malloc((size_t)step * (size_t)net->config.classes * sizeof(float))};
-    base_status status = buffers.input && buffers.logits ? image_worker_new(&buffers.worker) : BASE_ERROR;
+                               .logits = base_malloc((size_t)step * (size_t)net->config.classes * sizeof(float)),
+                               .bad = base_malloc((size_t)step * sizeof(bool))};
+    base_status status =
+        buffers.input && buffers.logits && buffers.bad ? image_worker_new(&buffers.worker) : BASE_ERROR;
     for (int done = 0; done < n && !status; done += step) {
-        status = predict_batch(net, &buffers, paths + done, n - done < step ? n - done : step, rows);
+        int now = n - done < step ? n - done : step, good = predict_read(net, &buffers, paths + done, now);
+        if (good) status = model_net_run(net, good, buffers.input, buffers.logits);
+        if (!status) predict_tell(net, &buffers, paths + done, now, rows);
         if (!status && base_cancelled(cli_context())) status = BASE_CANCELLED;
+        *bad += now - good;
     }
     image_worker_free(buffers.worker);
     base_free(buffers.input);
     base_free(buffers.logits);
+    base_free(buffers.bad);
     return status;
 }
 
@@ -96,8 +118,10 @@ static base_status predict_run(int n, char **paths) {
         if (!base_path_exists(paths[i])) return base_fail("%s: no such file", paths[i]);
     BASE_TRY(cli_net(&net, NULL, n < PREDICT_BATCH ? n : PREDICT_BATCH));
     json_t *rows = predict_given.json ? json_array() : NULL;
-    base_status status = predict_all(net, paths, n, rows);
+    int bad = 0;
+    base_status status = predict_all(net, paths, n, rows, &bad);
     if (!status && rows) status = cli_print_json(json_pack("{s:s, s:O}", "model", net->config.name, "images", rows));
+    if (!status && bad) status = base_fail("%d of %d files could not be read", bad, n);
     json_decref(rows);
     model_net_free(net);
     return status;

@@ -24,9 +24,10 @@ typedef struct {
      * Pictures are files named .jpg, .jpeg or .png, in any case. */
     const char *path;
     const char *split; /* which of the folders named above; NULL: the first of val, validation, test, train there is */
-    /* For pictures without class folders: a text file, one label a line: a synset or a class index from 0, in the order
-     * of the sorted file names (of the number in ILSVRC2012_val_<number>.JPEG); or "file label", separated by a space,
-     * tab or comma, in any order. NULL: none. */
+    /* For pictures without class folders: a text file, one label a line: a synset, a class index from 0, or a number of
+     * ImageNet's devkit if its meta.mat lies beside; in the order of the sorted file names, or, of 50,000 lines, by the
+     * number in ILSVRC2012_val_<number>.JPEG; or "file label", separated by a space, tab or comma, in any order. NULL:
+     * none. */
     const char *labels;
 } data_options;
 

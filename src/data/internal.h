@@ -23,7 +23,7 @@ struct data_set {
     int classes;
     bool imagenet;            /* labels are ImageNet's */
     const char **class_names; /* [classes], NULL where a class has no folder */
-    const char **empty;       /* class folders without images, DATA_FOLDER */
+    const char **empty;       /* class folders without images; not of DATA_STREAM */
     int n_empty;
 };
 
@@ -31,6 +31,11 @@ struct data_set {
 DEIT_INTERNAL base_status data_list(data_set *set, const base_context *context);
 /* labels.c: chooses the split, strips leading folders, gives every item its label. */
 DEIT_INTERNAL base_status data_assign(data_set *set, const data_options *options);
+/* label_file.c: gives every item its label from a file, and sorts the items by name. */
+DEIT_INTERNAL base_status data_read_label_file(data_set *set, const char *path);
+/* devkit.c: the class index of each number of ImageNet's devkit, -1 where it has none, from the meta.mat beside the
+ * file `labels`, if it is there. */
+DEIT_INTERNAL base_status data_read_devkit(const char *labels, int index[DATA_IMAGENET_CLASSES + 1], bool *there);
 DEIT_INTERNAL bool data_is_image(const char *name);
 DEIT_INTERNAL base_status data_room(data_bytes *bytes, size_t size);
 

@@ -128,85 +128,6 @@ static base_status labels_from_folders(data_set *set) {
     return labels_name_classes(set);
 }
 
-/* ---- A label file ------------------------------------------------------------------------------------------------ */
-
-static const char *labels_file(const data_item *item) {
-    return strrchr(item->key, '/') ? strrchr(item->key, '/') + 1 : item->key;
-}
-static int labels_by_file(const void *a, const void *b) {
-    return strcmp(labels_file(a), labels_file(b));
-}
-
-typedef struct {
-    const char *path;
-    int64_t line;
-    int least, most;
-    bool synsets; /* any */
-} labels_reader;
-
-static base_status labels_parse(labels_reader *reader, const char *word, int *label) {
-    *label = data_imagenet_find(word);
-    if (*label >= 0) {
-        reader->synsets = true;
-        return BASE_OK;
-    }
-    if (!labels_number(word, strlen(word), label))
-        return base_fail("%s: line %lld: '%s' is neither a synset of ImageNet nor a class index", reader->path,
-                         (long long)reader->line, word);
-    reader->least = *label < reader->least ? *label : reader->least,
-    reader->most = *label > reader->most ? *label : reader->most;
-    return BASE_OK;
-}
-
-/* A line: "label" for the next file, or "file label". */
-static base_status labels_line(data_set *set, labels_reader *reader, char *line, int64_t *given) {
-    char *rest, *first = strtok_r(line, " \t,\r", &rest), *second = first ? strtok_r(NULL, " \t,\r", &rest) : NULL;
-    int label;
-    if (!first) return BASE_OK;
-    BASE_TRY(labels_parse(reader, second ? second : first, &label));
-    data_item *item = *given < set->count ? &set->items[*given] : NULL;
-    if (second) {
-        data_item key = {.key = strrchr(first, '/') ? strrchr(first, '/') + 1 : first};
-        item = bsearch(&key, set->items, (size_t)set->count, sizeof key, labels_by_file);
-        if (!item)
-            return base_fail("%s: line %lld: no file '%s' in %s", reader->path, (long long)reader->line, first,
-                             set->path);
-    }
-    if (item) item->label = label;
-    ++*given;
-    return BASE_OK;
-}
-
-static base_status labels_from_file(data_set *set, const char *path) {
-    char *text, *next;
-    size_t size;
-    BASE_TRY(base_read_file(path, 64 << 20, &text, &size));
-    qsort(set->items, (size_t)set->count, sizeof *set->items, labels_by_file);
-    labels_reader reader = {.path = path, .least = 1 << 30, .most = -1};
-    base_status status = BASE_OK;
-    int64_t given = 0;
-    for (char *line = text; line && !status; line = next) {
-        next = strchr(line, '\n');
-        if (next) *next++ = 0;
-        reader.line++;
-        status = labels_line(set, &reader, line, &given);
-    }
-    base_free(text);
-    if (status) return status;
-    if (given != set->count)
-        return base_fail("%s: %lld labels for the %lld images of %s", path, (long long)given, (long long)set->count,
-                         set->path);
-    for (int64_t i = 0; i < set->count; i++)
-        if (set->items[i].label < 0) return base_fail("%s: no label for %s", path, set->items[i].name);
-    if (reader.least >= 1 && reader.most == DATA_IMAGENET_CLASSES)
-        return base_fail("%s: numbers 1 to 1000 are the devkit's own numbering, which is not the order of synsets; "
-                         "give a list with a synset a line",
-                         path);
-    set->imagenet = reader.synsets || (reader.most < DATA_IMAGENET_CLASSES && data_val_index(set, 0) >= 0);
-    set->classes = set->imagenet ? DATA_IMAGENET_CLASSES : reader.most + 1;
-    return BASE_OK;
-}
-
 static int labels_by_label(const void *a, const void *b) {
     const data_item *x = a, *y = b;
     return x->label != y->label ? (x->label > y->label) - (x->label < y->label) : strcmp(x->key, y->key);
@@ -216,6 +137,16 @@ static int labels_by_rank(const void *a, const void *b) {
     return (x->rank > y->rank) - (x->rank < y->rank);
 }
 
+/* A folder without images, beside the others. */
+static base_status labels_check_empty(const data_set *set) {
+    size_t leading = (size_t)(set->items[0].key - set->items[0].name);
+    for (int i = 0; i < set->n_empty; i++)
+        if (!strncmp(set->empty[i], set->items[0].name, leading))
+            return base_fail("%s: class folder '%s' holds no images%s; remove it or fill it", set->path, set->empty[i],
+                             set->n_empty > 1 ? " (nor do others)" : "");
+    return BASE_OK;
+}
+
 DEIT_INTERNAL base_status data_assign(data_set *set, const data_options *options) {
     if (!set->count) return base_fail("%s: no images (.jpg, .jpeg, .png) found", set->path);
     while (labels_common(set) && !labels_is_split(set->items[0].key)) labels_strip(set);
@@ -223,11 +154,9 @@ DEIT_INTERNAL base_status data_assign(data_set *set, const data_options *options
     while (labels_common(set)) labels_strip(set);
     bool flat = false;
     for (int64_t i = 0; i < set->count; i++) flat |= !labels_first(set->items[i].key);
-    if (set->n_empty && !options->labels)
-        return base_fail("%s: class folder '%s' holds no images%s; remove it or fill it", set->path, set->empty[0],
-                         set->n_empty > 1 ? " (nor do others)" : "");
+    if (!options->labels) BASE_TRY(labels_check_empty(set));
     if (options->labels) {
-        BASE_TRY(labels_from_file(set, options->labels));
+        BASE_TRY(data_read_label_file(set, options->labels));
     } else if (flat) {
         return base_fail("%s: images without class folders, such as %s; name a file with their labels (--labels: a "
                          "synset or class index a line, in the order of "

@@ -78,6 +78,29 @@ static base_status listing_walk(data_set *set, const char *inside, int depth, co
     return status;
 }
 
+static int listing_by_text(const void *a, const void *b) {
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Notes an archive's empty folders. Sorted among the images, a folder stands right before what it holds. */
+static base_status listing_archive_folders(data_set *set) {
+    size_t folders = store_archive_folder_count(set->archive), n = (size_t)set->count + folders;
+    const char **names = base_malloc((n + 1) * sizeof *names);
+    if (!names) return BASE_ERROR;
+    for (size_t i = 0; i < n; i++)
+        names[i] = i < folders ? store_archive_folder_at(set->archive, i) : set->items[i - folders].name;
+    qsort(names, n, sizeof *names, listing_by_text);
+    names[n] = "";
+    base_status status = BASE_OK;
+    for (size_t i = 0; i < n && !status; i++) {
+        size_t size = strlen(names[i]);
+        if (names[i][size - 1] == '/' && strncmp(names[i], names[i + 1], size))
+            status = listing_note_empty(set, names[i]);
+    }
+    base_free(names);
+    return status;
+}
+
 static base_status listing_stream(data_set *set, const base_context *context) {
     store_stream *stream;
     BASE_TRY(store_stream_open(&stream, set->path));
@@ -116,5 +139,5 @@ DEIT_INTERNAL base_status data_list(data_set *set, const base_context *context) 
         const store_entry *entry = store_archive_at(set->archive, i);
         if (data_is_image(entry->name)) BASE_TRY(listing_add(set, entry->name, entry, (int64_t)i));
     }
-    return BASE_OK;
+    return listing_archive_folders(set);
 }

@@ -148,6 +148,16 @@ static base_status loader_make_slots(data_loader *l) {
     return BASE_OK;
 }
 
+/* Refuses before the slots are allocated. */
+static base_status loader_check_memory(const data_loader *l, const base_machine *machine) {
+    double bytes = LOADER_SLOTS * (double)l->options.batch * (double)l->pixels * sizeof(float);
+    if (bytes <= (double)machine->memory_free) return BASE_OK;
+    return base_fail("%s: %d batches of %lld images of %d x %d take %.1f GB, and %.1f GB of memory are free: use a "
+                     "smaller --batch",
+                     l->set->path, LOADER_SLOTS, (long long)l->options.batch, l->options.transform.size,
+                     l->options.transform.size, bytes * 1e-9, (double)machine->memory_free * 1e-9);
+}
+
 /* Items in batch b. */
 static int64_t loader_size(const data_loader *l, int64_t b) {
     int64_t left = l->options.count - b * l->options.batch;
@@ -168,17 +178,16 @@ DEIT_INTERNAL base_status data_loader_open(data_loader **out, const data_set *se
     pthread_mutex_init(&l->reading, NULL);
     pthread_cond_init(&l->free_slot, NULL);
     pthread_cond_init(&l->full_slot, NULL);
-    if (l->options.threads < 1) {
-        base_machine machine;
-        base_machine_read(&machine);
-        l->options.threads = machine.cores < 16 ? machine.cores : 16;
-    }
+    base_machine machine;
+    base_machine_read(&machine);
+    if (l->options.threads < 1) l->options.threads = machine.cores < 16 ? machine.cores : 16;
     base_status status = BASE_OK;
     if (l->options.batch < 1) status = base_fail_as(BASE_USAGE, "%s: batches of less than one image", set->path);
     if (!status && options->order && set->kind == DATA_STREAM)
         status = base_fail("%s: a compressed archive is read from first to last, not in another order; unpack it, or "
                            "use a .tar or .zip",
                            set->path);
+    if (!status) status = loader_check_memory(l, &machine);
     if (!status) status = loader_make_slots(l);
     for (int64_t b = 0; b < LOADER_SLOTS && b < l->batches; b++) l->slot[b].pending = loader_size(l, b);
     if (!status && set->kind == DATA_STREAM) status = store_stream_open(&l->stream, set->path);

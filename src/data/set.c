@@ -148,8 +148,9 @@ static base_status set_real_parse(data_real *real, const char *text, size_t size
     json_t *root = json_loadb(text, size, 0, &error);
     if (!root) return base_fail("%s: not JSON (line %d: %s); expected ReaL's real.json", path, error.line, error.text);
     base_status status = BASE_OK;
-    if (!json_is_array(root) || json_array_size(root) > 1 << 24)
-        status = base_fail("%s: expected a list of label lists, one a validation file", path);
+    if (!json_is_array(root) || json_array_size(root) != DATA_IMAGENET_VAL)
+        status = base_fail("%s: expected %d label lists, one a validation file, found %zu", path, DATA_IMAGENET_VAL,
+                           json_array_size(root));
     else
         status = set_real_fill(real, root, path);
     json_decref(root);

@@ -55,8 +55,10 @@ static void decode_jpeg_nothing(j_decompress_ptr jpeg) {
     (void)jpeg;
 }
 
+/* An arithmetic decoder goes on with zeros and says nothing. */
 static boolean decode_jpeg_fill(j_decompress_ptr jpeg) {
     static const JOCTET end[2] = {0xff, JPEG_EOI};
+    if (jpeg->arith_code) decode_jpeg_cut((decode_jpeg *)jpeg);
     ((decode_jpeg *)jpeg)->ended = true;
     jpeg->src->next_input_byte = end;
     jpeg->src->bytes_in_buffer = sizeof end;

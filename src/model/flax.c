@@ -141,6 +141,7 @@ DEIT_INTERNAL base_status model_flax_read(const store *s, const char *param, flo
         float *in = base_malloc(t->count * sizeof *in);
         if (!in) return BASE_ERROR;
         base_status status = store_read_f32(t, in);
+        store_forget(s, t);
         int64_t first = t->dim[0], last = t->dim[t->ndim - 1];
         if (place.turn == FLAX_PATCH)
             flax_transpose(in, flax_product(t, 0, 2), flax_product(t, 2, 4), out); /* [p p, 3 D] -> [3 D, p p] */

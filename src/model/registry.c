@@ -2,8 +2,8 @@
 #include "model/internal.h"
 #include <string.h>
 
-static const model_config *(*const registry_families[])(int *count) = {model_vit_configs, model_resnet_configs,
-                                                                       model_regnet_configs, model_efficientnet_configs};
+static const model_config *(*const registry_families[])(int *count) = {
+    model_vit_configs, model_resnet_configs, model_regnet_configs, model_efficientnet_configs};
 
 DEIT_INTERNAL int model_count(void) {
     int total = 0;

@@ -68,6 +68,15 @@ static bool weights_file_is_distilled(const model_weights *w) {
     return !w->flax && store_find(w->store, "dist_token");
 }
 
+/* Not in the file, or there in a form that is not read: then the reason is said. */
+static void weights_miss(model_weights *w, const char *name) {
+    const char *reason = store_unreadable(w->store, name);
+    if (reason)
+        weights_list(&w->missing, &w->n_missing, "%s (%s)", name, reason);
+    else
+        weights_list(&w->missing, &w->n_missing, "%s", name);
+}
+
 static void weights_match(model_weights *w, int i) {
     const nn_param *param = nn_param_at(w->graph, i);
     weights_entry *entry = &w->entry[i];
@@ -80,7 +89,7 @@ static void weights_match(model_weights *w, int i) {
         if (w->options.loose && (distils || weights_is_head(param->name)))
             weights_list(&w->skipped, &w->n_skipped, "%s (not in the file: initial values)", param->name);
         else
-            weights_list(&w->missing, &w->n_missing, "%s", param->name);
+            weights_miss(w, param->name);
         return;
     }
     if (entry->tensor && entry->tensor->dtype > STORE_F64) { /* whole numbers would be read as such: never weights */
@@ -220,11 +229,18 @@ static base_status weights_read_grid(const model_weights *w, const weights_entry
     return status;
 }
 
+/* Each tensor is let go of once it is read: packed weights and the file's pages need not both be in memory. */
+static base_status weights_read_tensor(const model_weights *w, const store_tensor *tensor, float *out) {
+    base_status status = store_read_f32(tensor, out);
+    store_forget(w->store, tensor);
+    return status;
+}
+
 static base_status weights_read(void *user, int index, const nn_param *param, float *out) {
     model_weights *w = user;
     const weights_entry *entry = &w->entry[index];
     switch (entry->kind) {
-    case WEIGHTS_TENSOR: return store_read_f32(entry->tensor, out);
+    case WEIGHTS_TENSOR: return weights_read_tensor(w, entry->tensor, out);
     case WEIGHTS_FLAX: return model_flax_read(w->store, param->name, out, param->count);
     case WEIGHTS_GRID: return weights_read_grid(w, entry, param, index, out);
     case WEIGHTS_INITIAL: nn_param_init(param, index, w->options.seed, out); return BASE_OK;

@@ -23,6 +23,8 @@ struct store_archive {
     store_entry *entries;
     size_t count, capacity;
     store_entry **sorted; // [count] by name
+    const char **folders; // [folder_count]
+    size_t folder_count, folder_capacity;
 };
 
 /* ---- Reading at a place ------------------------------------------------------------------------------------------ */
@@ -88,6 +90,24 @@ static base_status archive_add(store_archive *a, const store_entry *entry, const
     *fresh = *entry;
     if (!(fresh->name = base_arena_printf(&a->arena, "%s", archive_plain_name(name)))) return BASE_ERROR;
     a->count++;
+    return BASE_OK;
+}
+
+/* Kept with one '/' at its end. */
+static base_status archive_add_folder(store_archive *a, const char *name) {
+    name = archive_plain_name(name);
+    size_t n = strlen(name);
+    while (n && name[n - 1] == '/') n--;
+    if (!n || !strcmp(name, ".")) return BASE_OK;
+    if (a->folder_count == a->folder_capacity) {
+        size_t capacity = a->folder_capacity * 2 + 64;
+        const char **larger = base_realloc(a->folders, capacity * sizeof *larger);
+        if (!larger) return BASE_ERROR;
+        a->folders = larger, a->folder_capacity = capacity;
+    }
+    const char **fresh = &a->folders[a->folder_count];
+    if (!(*fresh = base_arena_printf(&a->arena, "%.*s/", (int)n, name))) return BASE_ERROR;
+    a->folder_count++;
     return BASE_OK;
 }
 
@@ -160,6 +180,7 @@ static base_status archive_add_tar(store_archive *a, struct archive *reader, str
     if (!name) return base_fail("%s: the entry at byte %llu has no readable name", a->path, (unsigned long long)offset);
     if (size > 0) target = NULL; // pax may give a link its own data
     *end = offset + size;
+    if (archive_entry_filetype(entry) == AE_IFDIR) return archive_add_folder(a, name);
     if (archive_entry_filetype(entry) != AE_IFREG && !target) return BASE_OK;
     if (archive_entry_sparse_count(entry) > 0)
         return base_fail("%s: %s is stored as a sparse file; pack it again without --sparse", a->path, name);
@@ -236,8 +257,10 @@ static base_status archive_index_zip(store_archive *a) {
     for (size_t i = 0; i < count && !status; i++) {
         const store_zip_entry *e = &entries[i];
         size_t n = strlen(e->name);
-        if (n == 0 || e->name[n - 1] == '/') continue; // a folder
-        if (e->encrypted || (e->method != 0 && e->method != 8))
+        if (n == 0) continue;
+        if (e->name[n - 1] == '/')
+            status = archive_add_folder(a, e->name);
+        else if (e->encrypted || (e->method != 0 && e->method != 8))
             status = base_fail("%s: %s is %s; pack it again, stored or deflated", a->path, e->name,
                                e->encrypted ? "encrypted" : "compressed in a rare way");
         else
@@ -317,6 +340,7 @@ DEIT_INTERNAL void store_archive_close(store_archive *a) {
     base_free(a->path);
     base_free(a->entries);
     base_free(a->sorted);
+    base_free(a->folders);
     base_arena_free(&a->arena);
     base_free(a);
 }
@@ -326,6 +350,13 @@ DEIT_INTERNAL size_t store_archive_count(const store_archive *a) {
 }
 DEIT_INTERNAL const store_entry *store_archive_at(const store_archive *a, size_t i) {
     return &a->entries[i];
+}
+
+DEIT_INTERNAL size_t store_archive_folder_count(const store_archive *a) {
+    return a->folder_count;
+}
+DEIT_INTERNAL const char *store_archive_folder_at(const store_archive *a, size_t i) {
+    return a->folders[i];
 }
 
 DEIT_INTERNAL const store_entry *store_archive_find(const store_archive *a, const char *name) {

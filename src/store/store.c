@@ -155,14 +155,28 @@ DEIT_INTERNAL const store_tensor *store_find(const store *s, const char *name) {
     return NULL;
 }
 
+DEIT_INTERNAL const char *store_unreadable(const store *s, const char *name) {
+    for (const store_blocked *b = s->blocked; b; b = b->next)
+        if (!strcmp(b->name, name)) return b->reason;
+    return NULL;
+}
+
 DEIT_INTERNAL base_status store_want(const store *s, const char *name, const store_tensor **tensor) {
     *tensor = store_find(s, name);
     if (*tensor) return BASE_OK;
-    for (const store_blocked *b = s->blocked; b; b = b->next)
-        if (!strcmp(b->name, name)) return base_fail("%s: tensor %s: %s", s->file, name, b->reason);
+    const char *reason = store_unreadable(s, name);
+    if (reason) return base_fail("%s: tensor %s: %s", s->file, name, reason);
     if (s->count == 0) return base_fail("%s: no tensor %s: the file holds none", s->file, name);
     return base_fail("%s: no tensor %s among its %zu (the first is %s); are these weights of another network?", s->file,
                      name, s->count, s->tensors[0].name);
+}
+
+DEIT_INTERNAL void store_forget(const store *s, const store_tensor *t) {
+    if (!s->mapping.data || !t->count) return;
+    if (t->packed)
+        base_forget_pages(&s->mapping, t->packed, t->packed_size);
+    else if (t->contiguous)
+        base_forget_pages(&s->mapping, t->data, t->bytes);
 }
 
 DEIT_INTERNAL const char *store_metadata(const store *s, const char *key) {

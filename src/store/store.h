@@ -1,5 +1,5 @@
 /* store: files that hold tensors (safetensors, torch .pth in both its formats, npy, npz) and files that hold files
- * (tar, zip).
+ * (tar, zip); MATLAB's lists of labels.
  *
  * What is read may come from anywhere: every length, offset and name is checked before it is used; nothing in a file is
  * ever executed; memory stays within a multiple of the file's size. */
@@ -66,6 +66,8 @@ DEIT_INTERNAL const char *store_part(const store *s);
 DEIT_INTERNAL size_t store_count(const store *s);
 DEIT_INTERNAL const store_tensor *store_at(const store *s, size_t i);           /* in the file's order */
 DEIT_INTERNAL const store_tensor *store_find(const store *s, const char *name); /* NULL if absent or unreadable */
+/* Why a tensor that the file names cannot be read; NULL if it can, or is absent. */
+DEIT_INTERNAL const char *store_unreadable(const store *s, const char *name);
 /* As store_find, but says why not: absent; or made by calling something, which is never done. */
 DEIT_INTERNAL base_status store_want(const store *s, const char *name, const store_tensor **tensor);
 /* A string of safetensors' __metadata__; NULL if absent. store_metadata_at: the i-th pair, false past the end. */
@@ -78,6 +80,9 @@ DEIT_INTERNAL base_status store_read_raw(const store_tensor *tensor, void *out);
 DEIT_INTERNAL base_status store_read_f32(const store_tensor *tensor, float *out);
 /* The elements where they lie, if they are aligned f32 in C order; else NULL: then store_read_f32 is needed. */
 DEIT_INTERNAL const float *store_f32(const store_tensor *tensor);
+/* Says that a tensor has been copied and will not be needed soon: its pages of the mapped file no longer count as this
+ * process's memory. Reading it again works as before. */
+DEIT_INTERNAL void store_forget(const store *s, const store_tensor *tensor);
 /* "[3, 224, 224]" into text; returns text. */
 DEIT_INTERNAL char *store_shape_text(const store_tensor *tensor, char text[192]);
 
@@ -102,6 +107,34 @@ DEIT_INTERNAL base_status store_write_safetensors(const char *path, const store_
                                                   size_t n, const char *const *metadata);
 /* Writes an npy file of f32 in C order. */
 DEIT_INTERNAL base_status store_write_npy(const char *path, const float *data, int ndim, const int64_t *dim);
+
+/* ---- MATLAB ------------------------------------------------------------------------------------------------------ */
+
+typedef enum { STORE_MAT_NUMBERS, STORE_MAT_TEXT, STORE_MAT_CELL, STORE_MAT_STRUCT, STORE_MAT_OTHER } store_mat_kind;
+
+/* An array of a MATLAB file, elements in MATLAB's order: the first dimension runs fastest. Belongs to its file. */
+typedef struct store_mat_array store_mat_array;
+struct store_mat_array {
+    const char *name; /* of a variable; "" inside of others */
+    store_mat_kind kind;
+    size_t count;          /* elements: the product of the dimensions */
+    const double *numbers; /* [count]: NUMBERS, of any type */
+    const char *text;      /* TEXT: UTF-8 */
+    size_t fields;         /* STRUCT: of an element; CELL: 1 */
+    const char **field_names;
+    store_mat_array *items; /* [count, fields]: CELL, STRUCT */
+    store_mat_array *next;  /* variable */
+};
+
+/* A MATLAB file of level 5, compressed or not, read whole; at most 64 MiB. */
+typedef struct store_mat store_mat;
+DEIT_INTERNAL base_status store_mat_open(store_mat **out, const char *path);
+/* The same from memory, which is not needed afterwards. */
+DEIT_INTERNAL base_status store_mat_open_memory(store_mat **out, const void *data, size_t size, const char *name);
+DEIT_INTERNAL void store_mat_close(store_mat *mat);                                          /* NULL allowed */
+DEIT_INTERNAL const store_mat_array *store_mat_find(const store_mat *mat, const char *name); /* a variable; NULL */
+/* A field of element i of a struct array; NULL if it is none, or has no such field. */
+DEIT_INTERNAL const store_mat_array *store_mat_field(const store_mat_array *array, size_t i, const char *name);
 
 /* ---- Archives ---------------------------------------------------------------------------------------------------- */
 
@@ -134,6 +167,9 @@ DEIT_INTERNAL void store_archive_close(store_archive *archive); /* NULL allowed 
 DEIT_INTERNAL size_t store_archive_count(const store_archive *archive);
 DEIT_INTERNAL const store_entry *store_archive_at(const store_archive *archive, size_t i); /* in the archive's order */
 DEIT_INTERNAL const store_entry *store_archive_find(const store_archive *archive, const char *name);
+/* Folders that have an entry of their own, with '/' at the end. */
+DEIT_INTERNAL size_t store_archive_folder_count(const store_archive *archive);
+DEIT_INTERNAL const char *store_archive_folder_at(const store_archive *archive, size_t i);
 /* Reads a whole entry: entry->size bytes. A zip's checksum is checked. */
 DEIT_INTERNAL base_status store_archive_read(const store_archive *archive, const store_entry *entry, void *buffer);
 

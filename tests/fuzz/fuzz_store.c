@@ -75,15 +75,32 @@ static base_status fuzz_stream(const uint8_t *data, size_t size) {
     return status;
 }
 
+static void fuzz_mat_visit(const store_mat_array *array) {
+    if (array->kind == STORE_MAT_NUMBERS)
+        for (size_t i = 0; i < array->count; i++) (void)*(const volatile double *)&array->numbers[i];
+    if (array->kind == STORE_MAT_TEXT && strlen(array->text) > SIZE_MAX / 2) abort();
+    for (size_t i = 0; array->items && i < array->count * array->fields; i++) fuzz_mat_visit(&array->items[i]);
+}
+
+/* Opening may not take memory beyond a multiple of the size, but for what is compressed. */
+static base_status fuzz_mat(const uint8_t *data, size_t size) {
+    store_mat *mat;
+    base_status status = store_mat_open_memory(&mat, data, size, "fuzz");
+    for (const store_mat_array *array = status ? NULL : mat->first; array; array = array->next) fuzz_mat_visit(array);
+    store_mat_close(mat);
+    return status;
+}
+
 #ifdef DEIT_LIBFUZZER
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     size_t held = base_memory_held();
-    base_status (*const run[])(const uint8_t *, size_t) = {fuzz_store, fuzz_archive, fuzz_stream};
+    base_status (*const run[])(const uint8_t *, size_t) = {fuzz_store, fuzz_archive, fuzz_stream, fuzz_mat};
     int which =
-        size > 4 && (!memcmp(data, "\x1f\x8b", 2) || !memcmp(data, "BZh", 3) || !memcmp(data + 1, "\xb5\x2f", 2)) ? 2
-        : size > 262 && !memcmp(data + 257, "ustar", 5)                                                           ? 1
-                                                                                                                  : 0;
+        size > 128 && !memcmp(data + 126, "IM", 2)                                                                  ? 3
+        : size > 4 && (!memcmp(data, "\x1f\x8b", 2) || !memcmp(data, "BZh", 3) || !memcmp(data + 1, "\xb5\x2f", 2)) ? 2
+        : size > 262 && !memcmp(data + 257, "ustar", 5)                                                             ? 1
+                                                                                                                    : 0;
     run[which](data, size);
     if (base_memory_held() != held) abort();
     return 0;

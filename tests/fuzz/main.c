@@ -7,6 +7,7 @@
 int main(int argc, char **argv) {
     static const fuzz_target targets[] = {
         {"image", fuzz_image, "tests/golden/images/inputs", ""},
+        {"image_kinds", fuzz_image, "tests/golden/extra/pictures", ""},
         {"store", fuzz_store, "tests/fuzz/seeds/store", ""},
         {"store_official", fuzz_store, "tests/golden/store", "official"},
         {"store_views", fuzz_store, "tests/golden/store", "views"},
@@ -14,6 +15,7 @@ int main(int argc, char **argv) {
         {"archive_tar", fuzz_archive, "tests/golden/store", "r.tar"},
         {"archive_gnu", fuzz_archive, "tests/golden/store", "gnu.tar"},
         {"archive_zip", fuzz_archive, "tests/golden/store", ".zip"},
+        {"mat", fuzz_mat, "tests/golden/mat", ".mat"},
         {"stream", fuzz_stream, "tests/golden/store", ".tar."},
     };
     return fuzz_main(targets, (int)(sizeof targets / sizeof *targets), argc, argv);

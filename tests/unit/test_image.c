@@ -50,6 +50,30 @@ TEST(golden_image_eval) {
     image_worker_free(worker);
 }
 
+/* Kinds of files that the pictures above do not cover, whole; tests/golden/extra/make_pictures_golden.py. */
+TEST(image_pictures_of_every_kind) {
+    char line[256], name[64], sha256[65], path[128], *data, hex[65];
+    int width, height, rows = 0;
+    size_t size;
+    image_u8 image = {0};
+    FILE *table = fopen("tests/golden/extra/pictures.tsv", "r");
+    CHECK(table != NULL);
+    while (table && fgets(line, sizeof line, table)) {
+        CHECK_EQ_INT(sscanf(line, "%63s %d %d %64s", name, &width, &height, sha256), 4);
+        snprintf(path, sizeof path, "tests/golden/extra/pictures/%s", name);
+        CHECK_OK(base_read_file(path, 0, &data, &size));
+        CHECK_OK(image_decode(&image, data, size, name));
+        base_sha256(image.data, 3ul * image.width * image.height, hex);
+        if (image.width != width || image.height != height || strcmp(hex, sha256))
+            TEST_FAIL("%s: %d x %d pixels, not Pillow's", name, image.width, image.height);
+        base_free(data);
+        rows++;
+    }
+    CHECK(rows >= 27);
+    if (table) fclose(table);
+    image_free(&image);
+}
+
 TEST(golden_image_resize) {
     char *table, *input, *save;
     size_t size, input_size;
@@ -142,6 +166,12 @@ TEST(image_normalise_rounds_as_torchvision) {
 TEST(image_cut_files) {
     static const char *const names[] = {"plain_420.jpg", "progressive.jpg", "grey.jpg", "cmyk.jpg", "tiny.jpg"};
     image_u8 out = {0}, whole = {0};
+    char *arithmetic;
+    size_t length;
+    CHECK_OK(base_read_file("tests/golden/extra/pictures/arithmetic.jpg", 0, &arithmetic, &length));
+    for (size_t cut = 1; cut < length; cut += 7)
+        CHECK_FAIL_HAS(image_decode(&out, arithmetic, cut, "arithmetic.jpg"), "arithmetic.jpg: ");
+    base_free(arithmetic);
     for (size_t n = 0; n < sizeof names / sizeof *names; n++) {
         char *data;
         size_t size;

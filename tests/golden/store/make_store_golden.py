@@ -66,6 +66,15 @@ torch.save({"model": {"weight": base, "bias": Call(os.system, ("touch /tmp/deit_
 torch.save({"model": Call(os.system, ("touch /tmp/deit_was_here",))}, "calls_model.pth")
 torch.save(Call(exec, ("open('/tmp/deit_was_here', 'w')",)), "calls_root.pth")
 save("calls_beside.pth", {"model": {"weight": base}, "other": Call(os.system, ("touch /tmp/deit_was_here",))}, {"weight": base})
+
+# A ViT of image, patch and dim 2, depth and heads 1, 2 classes, whose head.bias would be called for.
+shapes = {"cls_token": (1, 1, 2), "pos_embed": (1, 2, 2), "patch_embed.proj.weight": (2, 3, 2, 2), "patch_embed.proj.bias": (2,),
+          "norm.weight": (2,), "norm.bias": (2,), "head.weight": (2, 2)}
+for norm in ("norm1", "norm2"): shapes[f"blocks.0.{norm}.weight"] = shapes[f"blocks.0.{norm}.bias"] = (2,)
+for layer, *shape in (("attn.qkv", 6, 2), ("attn.proj", 2, 2), ("mlp.fc1", 8, 2), ("mlp.fc2", 2, 8)):
+    shapes[f"blocks.0.{layer}.weight"], shapes[f"blocks.0.{layer}.bias"] = shape, shape[:1]
+torch.save({"model": {k: torch.zeros(*shape) for k, shape in shapes.items()} | {"head.bias": Call(os.system, ("touch /tmp/deit_was_here",))}},
+           "calls_head.pth")
 torch.save(net, "module.pth")
 torch.save({"good": base, "complex": torch.zeros(2, dtype=torch.complex64)}, "complex.pth")
 expect("complex.pth", {"good": base})
