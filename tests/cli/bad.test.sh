@@ -136,13 +136,13 @@ name 'an image that would not fit memory is refused by its header'
     { printf IHDR && big 60000 && big 60000 && printf '\010\002\000\000\000'; } >data && chunk
 } >bomb.png
 check_exit 1 "$predict bomb.png"
-check_err '^deit: bomb\.png: '
+check_err '^deit: warning: bad file: bomb\.png: '
 
 name 'no images: zero bytes, text, another kind, a folder'
 check ': >zero.jpg && head -c 3000 "$TREE/LICENSE" >text.jpg && printf "GIF89a.........." >moving.gif'
 for file in zero.jpg text.jpg moving.gif set; do
     check_exit 1 "$predict $file"
-    check_err "^deit: $file: "
+    check_err "^deit: warning: bad file: $file: "
     check_no_out '%'
 done
 

@@ -93,3 +93,15 @@ check_exit 1 "\$DEIT bench $vit $once --json >/dev/full"
 check_err 'No space left'
 check_exit 1 "\$DEIT bench $vit --seconds 100 --json none/speed.json"
 check_err '^deit: none/speed\.json: cannot write there'
+
+name 'profile: every step, then sums by operator'
+check_exit 0 '$DEIT profile --model vit --image 48 --patch 16 --dim 32 --depth 1 --heads 2 --batch 2 --repeats 1'
+check_out '^vit: .*f32, batch 2'
+check_out '^linear +blocks\.0\.mlp\.fc1\.weight +1x[0-9]+x128 '
+check_out '^attention +1 '
+check_exit 0 '$DEIT profile tf_efficientnet_b0 --image 64 --batch 2 --repeats 1 --json'
+check_out '"op": "convolution"'
+check_out '"worker_peak_gflops": [0-9]'
+check_exit 2 '$DEIT profile resnet5'
+check_err "did you mean 'resnet50'"
+check_exit 2 '$DEIT profile'

@@ -32,13 +32,13 @@ name 'files that are no images'
 check ': >empty.jpg && head -c 3000 "$TREE/LICENSE" >text.jpg && head -c 9000 "$images/plain_420.jpg" >short.jpg'
 for file in empty.jpg text.jpg short.jpg; do
     check_exit 1 "\$DEIT predict $file $vit --weights w.safetensors"
-    check_err "^deit: $file: "
+    check_err "^deit: warning: bad file: $file: "
     check_no_out '%'
 done
 check_exit 1 "\$DEIT predict none.jpg $vit --weights w.safetensors"
 check_err '^deit: none\.jpg: no such file'
 check_exit 1 "\$DEIT predict . $vit --weights w.safetensors"
-check_err '^deit: \.: '
+check_err '^deit: warning: bad file: \.: '
 
 name 'wrong words'
 check_exit 2 "\$DEIT predict $vit --weights w.safetensors"
