@@ -190,12 +190,15 @@ static void kernel_forget(kernel_descs *d) {
 }
 
 /* Before AVX-512, oneDNN's matmul is a GEMM that packs B anew in each call: at 197 rows half its time where N is 3072.
- * Its 1x1 convolution keeps weights packed there (its kernel is then called brgconv): 1.0 to 2.0 times as fast on a Zen
- * 3, and never slower. With AVX-512 the matmul keeps them packed too, and is the faster one. */
+ * Its 1x1 convolution keeps weights packed there (its kernel is then called brgconv): 1.0 to 2.0 times as fast on a
+ * Zen 3. But beyond a depth of 2048 its blocking breaks down for some numbers of rows (at K 3072, N 768: 30% of the
+ * GEMM peak with 193, 289 or 577 rows, 96 to 105% with 197, 394 or 576), where the matmul never falls below 85%. With
+ * AVX-512 the matmul keeps weights packed too, and is the faster one. */
+enum { KERNEL_DEEPEST = 2048 };
 static dnnl_status_t kernel_describe(kernel_descs *d, const nn_matmul *m) {
     dnnl_status_t status = kernel_describe_matmul(d, m);
-    bool fits =
-        m->pack_param >= 0 && m->b_transposed && m->ldb == m->k && !m->a_transposed && m->lda == m->k && m->ldc == m->n;
+    bool fits = m->pack_param >= 0 && m->k <= KERNEL_DEEPEST && m->b_transposed && m->ldb == m->k && !m->a_transposed &&
+                m->lda == m->k && m->ldc == m->n;
     if (status || !fits || !kernel_is(d, "gemm")) return status;
     kernel_descs other = {0};
     if (!kernel_describe_convolution(&other, m) && kernel_is(&other, "brgconv")) {
