@@ -191,9 +191,10 @@ static void kernel_forget(kernel_descs *d) {
 
 /* Before AVX-512, oneDNN's matmul is a GEMM that packs B anew in each call: at 197 rows half its time where N is 3072.
  * Its 1x1 convolution keeps weights packed there (its kernel is then called brgconv): 1.0 to 2.0 times as fast on a
- * Zen 3. But beyond a depth of 2048 its blocking breaks down for some numbers of rows (at K 3072, N 768: 30% of the
- * GEMM peak with 193, 289 or 577 rows, 96 to 105% with 197, 394 or 576), where the matmul never falls below 85%. With
- * AVX-512 the matmul keeps weights packed too, and is the faster one. */
+ * Zen 3. But beyond a depth of 2048 its blocking breaks down for some numbers of rows: at K 3072, N 768 it ran at about
+ * 30% of the GEMM peak with 193, 289 or 577 rows (the matmul: 92, 89, 107%), though at 96 to 105% with 197, 394 or 576;
+ * at K 4096, N 1024 at 28% with 145 (the matmul: 52%). With AVX-512 the matmul keeps weights packed too, and is the
+ * faster one. */
 enum { KERNEL_DEEPEST = 2048 };
 static dnnl_status_t kernel_describe(kernel_descs *d, const nn_matmul *m) {
     dnnl_status_t status = kernel_describe_matmul(d, m);

@@ -132,8 +132,8 @@ static nn_matmul conv_product(const nn_plan *plan, const nn_node *node, int64_t 
                        .activation = node->activation};
 }
 
-/* SiLU costs oneDNN three times what our loops take (112 x 112 x 96 from 16 channels on a Zen 3: the product alone runs
- * at 80% of the peak, with it at 30%). */
+/* oneDNN's SiLU is slow before AVX-512: 112 x 112 x 96 from 16 channels ran at 30% of the GEMM peak with it on a Zen 3,
+ * and at 80% without. */
 static bool conv_activates(const nn_node *node) {
     return node->activation == NN_SILU && node->dtype == NN_F32 && node->ndim == 4;
 }
