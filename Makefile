@@ -94,7 +94,7 @@ build/deit.o: build/deit.c build/deit.h $(ONEDNN_READY)
 deit: build/deit.o
 	@echo '$(CC) $(DEIT_FLAGS) build/deit.o -o $@ $(GC) $(LDEXTRA) $(LIBS)'
 	@$(CC) $(DEIT_FLAGS) build/deit.o -o $@.new $(GC) $(LDEXTRA) $(LIBS) 2>build/link.log || { cat build/link.log >&2; exit 1; }
-	@sed '/gomp_target_init/d; /warning: Using .dlopen. in statically linked/d' build/link.log >&2
+	@sed '/gomp_target_init/d; /Using .dlopen. in statically linked/d; /does not take linker garbage collection/d' build/link.log >&2
 	@mv $@.new $@
 
 # ---- Daily work: the parts one by one ----
