@@ -48,7 +48,7 @@ all: check-deps
 	@$(MAKE) --no-print-directory deit
 
 help:
-	@sed -n 's/^# \(make .*\)/\1/p' Makefile
+	@sed -n 's/^# \(make .*\)/\1/p' Makefile | awk -F '  +' '{ printf "%-22s%s\n", $$1, $$2 }'
 
 deps:
 	@src/tools/deps.sh
@@ -84,7 +84,7 @@ build/deit.h: src/deit.h
 	@mkdir -p build
 	@cp $< $@
 
-# make amalgamation build/deit.c and build/deit.h, to drop into other programs
+# make amalgamation  build/deit.c and build/deit.h, to drop into other programs
 amalgamation: build/deit.c build/deit.h
 
 DEIT_FLAGS = -std=gnu11 $(CFLAGS) -fopenmp $(STATIC)
@@ -114,7 +114,7 @@ build/dev/deit: $(DEV_OBJECTS)
 
 # ---- Tests ----
 
-# make test         install what is needed, build, run all tests; SANITIZE=1: under ASan and UBSan
+# make test SANITIZE=1   the same under ASan and UBSan
 test: deps
 	@$(MAKE) --no-print-directory test-programs
 	@DEIT=$(CURDIR)/$(TEST_DEIT) OUT=$(OUT) CC='$(CC)' CXX='$(CXX)' DROPIN_LIBS='$(LDEXTRA) $(LIBS)' ONEDNN=$(ONEDNN) \
