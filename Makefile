@@ -48,7 +48,7 @@ all: check-deps
 	@$(MAKE) --no-print-directory deit
 
 help:
-	@sed -n 's/^# \(make .*\)/\1/p' Makefile
+	@sed -n 's/^# \(make .*\)/\1/p' Makefile | awk -F '  +' '{ printf "%-22s%s\n", $$1, $$2 }'
 
 deps:
 	@src/tools/deps.sh
@@ -84,7 +84,7 @@ build/deit.h: src/deit.h
 	@mkdir -p build
 	@cp $< $@
 
-# make amalgamation build/deit.c and build/deit.h, to drop into other programs
+# make amalgamation  build/deit.c and build/deit.h, to drop into other programs
 amalgamation: build/deit.c build/deit.h
 
 DEIT_FLAGS = -std=gnu11 $(CFLAGS) -fopenmp $(STATIC)
@@ -94,7 +94,7 @@ build/deit.o: build/deit.c build/deit.h $(ONEDNN_READY)
 deit: build/deit.o
 	@echo '$(CC) $(DEIT_FLAGS) build/deit.o -o $@ $(GC) $(LDEXTRA) $(LIBS)'
 	@$(CC) $(DEIT_FLAGS) build/deit.o -o $@.new $(GC) $(LDEXTRA) $(LIBS) 2>build/link.log || { cat build/link.log >&2; exit 1; }
-	@sed '/gomp_target_init/d; /warning: Using .dlopen. in statically linked/d' build/link.log >&2
+	@sed '/gomp_target_init/d; /Using .dlopen. in statically linked/d; /does not take linker garbage collection/d' build/link.log >&2
 	@mv $@.new $@
 
 # ---- Daily work: the parts one by one ----
@@ -114,7 +114,7 @@ build/dev/deit: $(DEV_OBJECTS)
 
 # ---- Tests ----
 
-# make test         install what is needed, build, run all tests; SANITIZE=1: under ASan and UBSan
+# make test SANITIZE=1   the same under ASan and UBSan
 test: deps
 	@$(MAKE) --no-print-directory test-programs
 	@DEIT=$(CURDIR)/$(TEST_DEIT) OUT=$(OUT) CC='$(CC)' CXX='$(CXX)' DROPIN_LIBS='$(LDEXTRA) $(LIBS)' ONEDNN=$(ONEDNN) \

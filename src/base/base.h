@@ -44,7 +44,7 @@ typedef enum {
 #define base_fail_as(status, ...)                                                                                      \
     __extension__({                                                                                                    \
         base_fail_record(__VA_ARGS__);                                                                                 \
-        status;                                                                                                        \
+        (base_status)(status);                                                                                         \
     })
 DEIT_INTERNAL void base_fail_record(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Puts "text: " before this thread's message, for a caller that knows the file or the step; returns `status` unchanged.

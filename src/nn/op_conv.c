@@ -337,7 +337,7 @@ static void conv_run_depthwise(nn_worker *worker, int i) {
                 nn_simd()->depthwise(&d, begin, end);
         }
     }
-    for (int64_t j = 0; j < node->saved; j++) {
+    for (int64_t j = 0; sums && j < node->saved; j++) {
         sums[j] = 0;
         for (int t = 0; t < threads; t++) sums[j] += ((const float *)nn_scratch_at(worker, t))[before + (size_t)j];
     }
