@@ -88,7 +88,7 @@ DEIT_INTERNAL const cli_command *cli_eval(void) {
         {"split", CLI_TEXT, &evaluate_given.split, .help = "the subfolder to take; without it val, where there is one",
          .word = "NAME"},
         {"labels", CLI_FILE, &evaluate_given.labels,
-         .help = "a synset or class index a line, for files without class folders"},
+         .help = "a synset, class index or devkit number (meta.mat beside) a line, for files without class folders"},
         {"real", CLI_FILE, &evaluate_given.real, .help = "real.json: ReaL accuracy too"},
         {"max-bad", CLI_INT, &evaluate_given.max_bad, .help = "files that may be unreadable (default 0)", .min = 0,
          .max = 1e9},

@@ -40,6 +40,27 @@ check_err '^deit: none\.jpg: no such file'
 check_exit 1 "\$DEIT predict . $vit --weights w.safetensors"
 check_err '^deit: warning: bad file: \.: '
 
+name 'a bad file among others is named and passed over'
+check_exit 1 "\$DEIT predict \$images/grey.jpg short.jpg \$images/rgb.png $vit --weights w.safetensors"
+check_err 'warning: bad file: short\.jpg: '
+check_err '^deit: 1 of 3 files could not be read'
+check_out '/grey\.jpg$'
+check_out '/rgb\.png$'
+check_no_out 'short'
+check_exit 1 "\$DEIT predict \$images/grey.jpg short.jpg \$images/rgb.png $vit --weights w.safetensors --json"
+check_out '"bad": true'
+check_out '"image": "short\.jpg"'
+
+name 'deit_base in f32 takes at most 450 MB, one image or many'
+[ "${SANITIZE:-}" ] && skip 'the sanitizers need memory of their own'
+check '${CC:-cc} -O1 "$TREE/tests/spent.c" -o spent'
+check '$DEIT weights init base.safetensors --model deit_base_patch16_224'
+for images_at_once in 1 32; do
+    many=$(yes "$images/plain_420.jpg" | head -n $images_at_once)
+    check './spent "$DEIT" predict $many --model deit_base_patch16_224 --weights base.safetensors >took && awk "{ exit !(\$2 > 100000 && \$2 <= 439453) }" took' # KiB
+done
+rm -f base.safetensors
+
 name 'wrong words'
 check_exit 2 "\$DEIT predict $vit --weights w.safetensors"
 check_err 'expected IMAGE\.\.\.'

@@ -11,6 +11,13 @@ static const char *probe_salt(void) {
     return getenv("DEIT_GOLDEN_SALT") ? getenv("DEIT_GOLDEN_SALT") : "";
 }
 
+/* Without this a wrong DEIT_GOLDEN would pass: what a set lacks is skipped. */
+TEST(golden_set_is_there) {
+    char path[512];
+    snprintf(path, sizeof path, "%s/forward/golden.tsv", probe_folder());
+    if (!base_path_exists(path)) TEST_FAIL("%s is not there", path);
+}
+
 static void probe_fill(const char *name, float *out, int64_t count, double scale, double offset) {
     char key[512];
     snprintf(key, sizeof key, "%s%s", name, probe_salt());

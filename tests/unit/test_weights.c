@@ -71,7 +71,7 @@ static void weights_case_run(const weights_case *c, const char *path, nn_dtype p
     free(x), free(y);
 }
 
-TEST(golden_extra) {
+TEST(golden_extra_transformers) {
     char path[512];
     weights_case c;
     int cases = 0;
