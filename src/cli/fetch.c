@@ -42,7 +42,7 @@ static void fetch_list_line(const char *name, const model_config *config, const 
         snprintf(size, sizeof size, "%.1fM", (double)parameters * 1e-6);
         snprintf(image, sizeof image, "%d", config->image);
     }
-    if (row && row->top1 >= 0) snprintf(top1, sizeof top1, "%g", row->top1);
+    if (row && row->top1 >= 0) snprintf(top1, sizeof top1, "%.2f", row->top1);
     char *path = row ? base_path_join(folder, row->file) : NULL;
     bool here = path && base_path_exists(path);
     base_free(path);
@@ -60,7 +60,8 @@ static base_status fetch_list(void) {
     for (int i = 0; (row = repro_weights_at(i)); i++)
         if (model_find(row->name, &config))
             fetch_list_line(row->name, model_find(row->architecture, &config) ? NULL : &config, row, folder);
-    printf("\nTOP-1: as the authors measured it on ImageNet. HERE: in %s ('deit weights fetch NAME' gets it).\n",
+    printf("\nTOP-1: as measured on ImageNet by the authors, or by timm of the files it ported. HERE: in %s ('deit "
+           "weights fetch NAME' gets it).\n",
            folder);
     base_free(folder);
     return BASE_OK;

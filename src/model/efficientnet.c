@@ -62,7 +62,8 @@ static int efficientnet_build(const model_config *config, nn_graph *g, nn_value 
     return 1;
 }
 
-static const model_family efficientnet_family = {"efficientnet", efficientnet_build, model_check_convnet};
+static const model_family efficientnet_family = {
+    "efficientnet", efficientnet_build, model_check_convnet, {"classifier"}};
 
 #define EFFICIENTNET(text, size, part, wide, deep)                                                                     \
     {                                                                                                                  \

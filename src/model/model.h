@@ -38,6 +38,8 @@ struct model_family {
     int (*build)(const model_config *config, nn_graph *graph, nn_value x, nn_value logits[MODEL_MAX_HEADS]);
     /* Says what is wrong with the configuration, or BASE_OK. */
     base_status (*check)(const model_config *config);
+    /* The layers that give the logits, which another number of classes replaces: "fc" for fc.weight and fc.bias. */
+    const char *heads[MODEL_MAX_HEADS];
 };
 /* A ViT or DeiT to be described: image 224, patch 16, dim 192, depth 12, heads 3, 1000 classes, DeiT's preprocessing.
  */
@@ -63,8 +65,9 @@ typedef struct {
 } model_weights_options;
 
 /* Opens weights for a network: safetensors, torch .pth, or npz with Google's ViT names. Position grids of another size
- * are interpolated (bicubic, as the authors' code). All missing, extra and mis-shaped tensors are named in one message.
- * path NULL: initial values from seed. */
+ * are interpolated (bicubic, as the authors' code). All missing, extra and mis-shaped tensors are named in one message,
+ * the first of them and the registered network that the file does fit before all. path NULL: initial values from seed.
+ */
 DEIT_INTERNAL base_status model_weights_open(model_weights **weights, const model_config *config, const char *path,
                                              const model_weights_options *options, const base_context *context);
 /* The same from a buffer that must stay until model_weights_close. */

@@ -43,7 +43,7 @@ static int regnet_build(const model_config *config, nn_graph *g, nn_value x, nn_
     return 1;
 }
 
-static const model_family regnet_family = {"regnet", regnet_build, model_check_convnet};
+static const model_family regnet_family = {"regnet", regnet_build, model_check_convnet, {"head.fc"}};
 
 /* DeiT's authors trained these with their own recipe, so they are evaluated as DeiT is. */
 #define REGNET(text, i)                                                                                                \

@@ -45,7 +45,7 @@ static int resnet_build(const model_config *config, nn_graph *g, nn_value x, nn_
     return 1;
 }
 
-static const model_family resnet_family = {"resnet", resnet_build, model_check_convnet};
+static const model_family resnet_family = {"resnet", resnet_build, model_check_convnet, {"fc"}};
 
 #define RESNET(text, blocks, wide)                                                                                     \
     {                                                                                                                  \

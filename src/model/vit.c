@@ -40,7 +40,7 @@ static base_status vit_check(const model_config *c) {
     return BASE_OK;
 }
 
-static const model_family vit_family = {"vit", vit_build, vit_check};
+static const model_family vit_family = {"vit", vit_build, vit_check, {"head", "head_dist"}};
 
 #define VIT_HALF_NORM .mean = {0.5f, 0.5f, 0.5f}, .std = {0.5f, 0.5f, 0.5f}
 #define VIT(text, size, side, width, blocks, split, distils, part, ...)                                                \

@@ -41,8 +41,13 @@ static char *weights_shape(int ndim, const int64_t *dim, char text[96]) {
     return text;
 }
 
-static bool weights_is_head(const char *name) {
-    return !strncmp(name, "head.", 5) || !strncmp(name, "head_dist.", 10);
+/* Whether a tensor belongs to the layers that another number of classes replaces. */
+static bool weights_is_head(const model_config *config, const char *name) {
+    for (int i = 0; i < MODEL_MAX_HEADS && config->family->heads[i]; i++) {
+        size_t size = strlen(config->family->heads[i]);
+        if (!strncmp(name, config->family->heads[i], size) && name[size] == '.') return true;
+    }
+    return false;
 }
 
 /* A pos_embed [1, positions, dim] of another length or with another number of extra tokens: class and distillation
@@ -53,15 +58,19 @@ static bool weights_grid(int64_t positions, bool distilled, int *side, int *extr
     return positions > *extra && (int64_t)*side * *side == positions - *extra;
 }
 
-/* The file's idea of parameter i: its ndim and shape; 0 if it has none. */
-static int weights_found(const model_weights *w, int i, int64_t dim[STORE_MAX_DIMS], const store_tensor **tensor) {
-    const char *name = nn_param_at(w->graph, i)->name;
+/* The file's idea of a parameter: its ndim and shape; 0 if it has none. */
+static int weights_found(const model_weights *w, const char *name, int64_t dim[STORE_MAX_DIMS],
+                         const store_tensor **tensor) {
     *tensor = NULL;
     if (w->flax) return model_flax_shape(w->store, name, dim);
     *tensor = store_find(w->store, name);
     if (!*tensor) return 0;
     memcpy(dim, (*tensor)->dim, sizeof(*tensor)->dim);
     return (*tensor)->ndim;
+}
+
+static bool weights_same_shape(const nn_param *param, int ndim, const int64_t *dim) {
+    return ndim == param->ndim && !memcmp(dim, param->dim, (size_t)ndim * sizeof *dim);
 }
 
 static bool weights_file_is_distilled(const model_weights *w) {
@@ -81,12 +90,11 @@ static void weights_match(model_weights *w, int i) {
     const nn_param *param = nn_param_at(w->graph, i);
     weights_entry *entry = &w->entry[i];
     int64_t dim[STORE_MAX_DIMS] = {0};
-    int ndim = weights_found(w, i, dim, &entry->tensor), side, extra;
+    int ndim = weights_found(w, param->name, dim, &entry->tensor), side, extra;
     entry->kind = w->flax ? WEIGHTS_FLAX : WEIGHTS_TENSOR;
     if (!ndim) {
         entry->kind = WEIGHTS_INITIAL;
-        bool distils = !strncmp(param->name, "head_dist.", 10) || !strcmp(param->name, "dist_token");
-        if (w->options.loose && (distils || weights_is_head(param->name)))
+        if (w->options.loose && (!strcmp(param->name, "dist_token") || weights_is_head(&w->config, param->name)))
             weights_list(&w->skipped, &w->n_skipped, "%s (not in the file: initial values)", param->name);
         else
             weights_miss(w, param->name);
@@ -97,7 +105,7 @@ static void weights_match(model_weights *w, int i) {
                      store_dtype_name(entry->tensor->dtype));
         return;
     }
-    if (ndim == param->ndim && !memcmp(dim, param->dim, (size_t)ndim * sizeof *dim)) return;
+    if (weights_same_shape(param, ndim, dim)) return;
     bool grid = !strcmp(param->name, "pos_embed") && ndim == 3 && dim[0] == 1 && dim[2] == param->dim[2];
     if (grid && weights_grid(dim[1], weights_file_is_distilled(w), &side, &extra) &&
         (w->options.loose || extra == (w->config.distilled ? 2 : 1))) {
@@ -106,7 +114,7 @@ static void weights_match(model_weights *w, int i) {
     }
     char here[96], there[96];
     weights_shape(param->ndim, param->dim, here), weights_shape(ndim, dim, there);
-    if (w->options.loose && weights_is_head(param->name)) {
+    if (w->options.loose && weights_is_head(&w->config, param->name)) {
         entry->kind = WEIGHTS_INITIAL;
         weights_list(&w->skipped, &w->n_skipped, "%s (%s in the file, %s here: initial values)", param->name, there,
                      here);
@@ -121,12 +129,17 @@ static bool weights_wanted(const model_weights *w, const char *name) {
     return false;
 }
 
-static void weights_extras(model_weights *w) {
+/* Batch norm's count of batches, which no evaluation needs and the oldest files lack. */
+static bool weights_is_counter(const char *name) {
     static const char counter[] = "num_batches_tracked";
+    size_t size = strlen(name);
+    return size >= sizeof counter - 1 && !strcmp(name + size - (sizeof counter - 1), counter);
+}
+
+static void weights_extras(model_weights *w) {
     for (size_t i = 0; i < store_count(w->store); i++) {
         const char *name = store_at(w->store, i)->name;
-        size_t size = strlen(name);
-        if (size >= sizeof counter - 1 && !strcmp(name + size - (sizeof counter - 1), counter)) continue;
+        if (weights_is_counter(name)) continue;
         if (w->flax ? model_flax_knows(name, nn_param_at(w->graph, 0), nn_param_count(w->graph))
                     : weights_wanted(w, name))
             continue;
@@ -137,18 +150,52 @@ static void weights_extras(model_weights *w) {
     }
 }
 
+/* Whether the file could be another network's: 0 no, 2 if its position grid has that network's size too, 1 if not. */
+static int weights_resembles(const model_weights *w, const model_config *config) {
+    nn_graph *graph;
+    if (model_graph(&graph, config, 1, MODEL_HEAD_MEAN)) return 0;
+    size_t tensors = 0, params = (size_t)nn_param_count(graph);
+    for (size_t i = 0; i < store_count(w->store); i++) tensors += !weights_is_counter(store_at(w->store, i)->name);
+    int score = w->flax || tensors == params ? 2 : 0;
+    for (size_t i = 0; i < params && score; i++) {
+        const nn_param *param = nn_param_at(graph, (int)i);
+        const store_tensor *tensor;
+        int64_t dim[STORE_MAX_DIMS] = {0};
+        int ndim = weights_found(w, param->name, dim, &tensor);
+        if (ndim && (weights_is_head(config, param->name) || weights_same_shape(param, ndim, dim))) continue;
+        score = ndim == 3 && !strcmp(param->name, "pos_embed") && dim[2] == param->dim[2];
+    }
+    nn_graph_free(graph);
+    return score;
+}
+
+/* The registered network that the file fits best, if that is another one; else NULL. */
+static const char *weights_nearest(const model_weights *w) {
+    const model_config *best = NULL;
+    for (int i = 0, score, most = 0; i < model_count(); i++)
+        if ((score = weights_resembles(w, model_at(i))) > most) most = score, best = model_at(i);
+    return best && strcmp(best->name, w->config.name) ? best->name : NULL;
+}
+
 static void weights_say(base_text *text, const char *what, int n, const base_text *list) {
     if (n) base_text_printf(text, "; %d %s: %s%s", n, what, list->data, n > WEIGHTS_LISTED ? ", ..." : "");
 }
 
 static base_status weights_check(model_weights *w, const base_context *context) {
-    for (int i = 0; i < nn_param_count(w->graph); i++) weights_match(w, i);
+    const char *first = NULL; /* tensor that is not as the network wants it */
+    for (int i = 0; i < nn_param_count(w->graph); i++) {
+        weights_match(w, i);
+        if (!first && w->n_missing + w->n_shaped) first = nn_param_at(w->graph, i)->name;
+    }
     weights_extras(w);
     if (w->n_skipped)
         base_log(context, BASE_LOG_WARNING, "%s: skipped %d: %s%s", store_file(w->store), w->n_skipped, w->skipped.data,
                  w->n_skipped > WEIGHTS_LISTED ? ", ..." : "");
     if (!w->n_missing && !w->n_extra && !w->n_shaped) return BASE_OK;
     base_text text = {0};
+    const char *nearest = weights_nearest(w);
+    if (nearest) base_text_printf(&text, ": it looks like %s", nearest);
+    if (first) base_text_printf(&text, "%s differs first at %s", nearest ? ", and" : ":", first);
     weights_say(&text, "missing", w->n_missing, &w->missing);
     weights_say(&text, "of another shape or type", w->n_shaped, &w->shaped);
     weights_say(&text, "not in this network", w->n_extra, &w->extra);

@@ -96,7 +96,8 @@ DEIT_INTERNAL store_value *store_torch_call(base_arena *arena, const store_value
         return torch_rebuild(arena, function, arguments, false);
     if (store_global_is(function, module, "_rebuild_tensor_v3")) return torch_rebuild(arena, function, arguments, true);
     if (store_global_is(function, module, "_rebuild_parameter") ||
-        store_global_is(function, module, "_rebuild_parameter_with_state")) {
+        store_global_is(function, module, "_rebuild_parameter_with_state") ||
+        store_global_is(function, "torch.nn.parameter", "Parameter")) { // the class itself: files of 2017
         const store_value *data = torch_item(arguments, 0);
         bool known = data && (data->kind == STORE_VALUE_TENSOR || data->kind == STORE_VALUE_INERT);
         return known ? (store_value *)data : torch_inert(arena, function, true);

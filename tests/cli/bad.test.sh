@@ -70,6 +70,27 @@ check 'head -c 700 plain.npz >cut.npz && head -c 400 "$store/official.pth" >cut.
 refused cut.npz '.*(short|damaged)'
 refused cut.pth '.*(short|damaged)'
 
+name 'weights of another depth name the first tensor that differs, and the network that they fit'
+check_exit 0 '$DEIT weights init r18.safetensors --model resnet18 --as bf16'
+refused r18.safetensors 'does not fit resnet50: it looks like resnet18, and differs first at layer1\.0\.conv1\.weight; .*layer1\.0\.conv1\.weight \(\[64, 64, 1, 1\] expected, \[64, 64, 3, 3\] found\)' '--model resnet50'
+
+# ---- Running ----
+
+name 'an image under the smallest that a network takes'
+for model in resnet18 regnety_040 tf_efficientnet_b0; do
+    check_exit 2 "\$DEIT bench $model --image 31"
+    check_err "$model: an image of 31; expected 32 to 8192 pixels"
+done
+
+name 'bf16 asked of a processor without it'
+if [ "$(uname -m)" != x86_64 ]; then skip 'no way to hide instructions'; fi
+check_exit 1 'ONEDNN_MAX_CPU_ISA=AVX2 $DEIT predict --model resnet18 --weights r18.safetensors --precision bf16 "$images/tiny.jpg"'
+check_err "^deit: bf16 is not in this CPU's instruction set \(oneDNN uses avx2;"
+
+name 'a benchmark larger than memory is refused before it is allocated'
+check_exit 1 '$DEIT bench tf_efficientnet_b7 --batch 65536 --schedule latency --repeats 1 --seconds 0.1'
+check_err 'a batch of 65536.* need.* GB, .* GB are free; use a smaller batch'
+
 # ---- Data ----
 
 name 'a zip gives the numbers of its folder; cut short it is refused'
