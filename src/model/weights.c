@@ -296,7 +296,7 @@ static base_status weights_read(void *user, int index, const nn_param *param, fl
 }
 
 DEIT_INTERNAL nn_source model_weights_source(model_weights *weights) {
-    return (nn_source){weights_read, weights};
+    return (nn_source){weights_read, weights, weights->store ? store_file(weights->store) : NULL};
 }
 
 DEIT_INTERNAL base_status model_weights_write(model_weights *w, const char *path, store_dtype as) {

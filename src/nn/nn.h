@@ -122,6 +122,7 @@ DEIT_INTERNAL void nn_params_init(nn_params *params, uint64_t seed);
 typedef struct {
     base_status (*read)(void *user, int index, const nn_param *param, float *out);
     void *user;
+    const char *from; /* the file, for messages; or NULL */
 } nn_source;
 DEIT_INTERNAL nn_source nn_params_source(nn_params *params);
 DEIT_INTERNAL nn_source nn_noise_source(void); /* small random numbers, cheap to make: for measuring speed */

@@ -73,7 +73,7 @@ static base_status params_read(void *user, int index, const nn_param *param, flo
 }
 
 DEIT_INTERNAL nn_source nn_params_source(nn_params *params) {
-    return (nn_source){params_read, params};
+    return (nn_source){params_read, params, NULL};
 }
 
 /* Uniform with the standard deviation of initial weights, a few operations a number: what is timed does not depend on
@@ -93,5 +93,5 @@ static base_status params_noise(void *user, int index, const nn_param *param, fl
 }
 
 DEIT_INTERNAL nn_source nn_noise_source(void) {
-    return (nn_source){params_noise, NULL};
+    return (nn_source){params_noise, NULL, NULL};
 }

@@ -13,13 +13,20 @@ typedef struct {
     float *vector[REFRESH_VECTORS]; /* of a fold, room for the widest */
 } refresh_job;
 
+/* "model.pth: " before what is wrong with a tensor of it. */
+static base_status refresh_damaged(const refresh_job *job, const nn_param *param, int64_t element, double found,
+                                   const char *wanted) {
+    const char *from = job->source.from;
+    return base_fail("%s%stensor %s: element %lld is %g, not a %s; the weights are damaged", from ? from : "",
+                     from ? ": " : "", param->name, (long long)element, found, wanted);
+}
+
 static base_status refresh_read(const refresh_job *job, int index, float *out) {
     const nn_param *param = &job->plan->graph->params[index];
     BASE_TRY(job->source.read(job->source.user, index, param, out));
     int64_t bad = nn_first_not_finite(out, param->count);
     if (bad < 0) return BASE_OK;
-    return base_fail("tensor %s: element %lld is %f, not a finite number; the weights are damaged", param->name,
-                     (long long)bad, (double)out[bad]);
+    return refresh_damaged(job, param, bad, (double)out[bad], "finite number");
 }
 
 /* To all kernels that use parameter `index` (folded ones too). */
@@ -46,8 +53,7 @@ static base_status refresh_fold(const refresh_job *job, int f) {
     for (int64_t c = 0; c < channels; c++) {
         double var = (double)job->vector[REFRESH_VAR][c] + (double)fold->eps;
         if (var <= 0)
-            return base_fail("tensor %s: element %lld is %g, not a variance; the weights are damaged",
-                             graph->params[fold->var].name, (long long)c, (double)job->vector[REFRESH_VAR][c]);
+            return refresh_damaged(job, &graph->params[fold->var], c, (double)job->vector[REFRESH_VAR][c], "variance");
         double scale = (double)job->vector[REFRESH_GAMMA][c] / sqrt(var),
                bias = fold->bias >= 0 ? (double)job->vector[REFRESH_BIAS][c] : 0;
         job->vector[REFRESH_BETA][c] =

@@ -64,7 +64,7 @@ static base_status probe_read(void *user, int index, const nn_param *param, floa
                    sqrt(3.0 / (double)(param->count / param->dim[0])) * (convolves ? 1.4 : 1), 0);
     return BASE_OK;
 }
-static const nn_source probe_source = {probe_read, NULL};
+static const nn_source probe_source = {probe_read, NULL, NULL};
 
 static float *probe_images(int n, int size) {
     float *x = malloc(sizeof(float) * (size_t)n * 3 * (size_t)size * (size_t)size);
@@ -114,7 +114,7 @@ static model_net *golden_net(const model_config *config, const model_options *op
     if (model_net_new(&net, config, NULL, options)) TEST_FAIL("%s", base_message());
     if (net) {
         probe_network network = {nn_plan_graph(net->plan), (const uint16_t *)(const void *)statistics, bytes / 2};
-        if (nn_plan_refresh(net->plan, (nn_source){probe_read, &network})) TEST_FAIL("%s", base_message());
+        if (nn_plan_refresh(net->plan, (nn_source){probe_read, &network, NULL})) TEST_FAIL("%s", base_message());
     }
     base_free(statistics);
     return net;

@@ -127,7 +127,7 @@ static nn_plan *networks_plan(const networks_case *t, int workers, int threads, 
     nn_plan_options options = {.workers = workers, .threads = threads};
     if (nn_plan_new(&plan, g, &options))
         TEST_FAIL("%s", base_message());
-    else if (nn_plan_refresh(plan, (nn_source){networks_read, NULL}))
+    else if (nn_plan_refresh(plan, (nn_source){networks_read, NULL, NULL}))
         TEST_FAIL("%s", base_message());
     return plan;
 }
@@ -287,7 +287,7 @@ TEST(networks_name_a_bad_variance) {
     int64_t n;
     nn_plan *plan = networks_plan(&t, 1, 1, &n);
     if (!plan) return;
-    CHECK_FAIL_HAS(nn_plan_refresh(plan, (nn_source){networks_bad_variance, NULL}), "bn.running_var: element 3 is -1");
+    CHECK_FAIL_HAS(nn_plan_refresh(plan, (nn_source){networks_bad_variance, NULL, NULL}), "bn.running_var: element 3 is -1");
     nn_plan_free(plan);
 }
 
@@ -333,7 +333,7 @@ static void networks_b8(int size) {
     CHECK_OK(model_net_new(&net, &config, NULL, &(model_options){.batch = 2, .threads = 2}));
     if (net) {
         probe_network network = {nn_plan_graph(net->plan), (const uint16_t *)(const void *)statistics, bytes / 2};
-        CHECK_OK(nn_plan_refresh(net->plan, (nn_source){probe_read, &network}));
+        CHECK_OK(nn_plan_refresh(net->plan, (nn_source){probe_read, &network, NULL}));
         float *x = probe_images(2, size), y[2000];
         CHECK_OK(model_net_run(net, 2, x, y));
         double error = golden_error(y, golden, 2, 1000);

@@ -195,8 +195,8 @@ TEST(weights_not_finite_are_named) {
         CHECK_OK(base_write_file(path, data, size));
         CHECK_OK(model_weights_open(&weights, &config, path, NULL, NULL));
         CHECK_FAIL_HAS(model_net_new(&net, &config, weights, &(model_options){0}),
-                       i ? "tensor blocks.0.attn.qkv.bias: element 17 is inf"
-                         : "tensor blocks.0.attn.qkv.bias: element 17 is nan");
+                       i ? "w.safetensors: tensor blocks.0.attn.qkv.bias: element 17 is inf"
+                         : "w.safetensors: tensor blocks.0.attn.qkv.bias: element 17 is nan");
         model_weights_close(weights);
     }
     base_free(data);
