@@ -4,6 +4,9 @@
 
 #include "nn/nn.h"
 #include <dnnl.h>
+#ifdef __x86_64__
+#include <oneapi/dnnl/dnnl_ukernel.h>
+#endif
 
 enum { NN_MAX_INPUTS = 4, NN_MAX_PARAMS = 5, NN_MAX_OUTPUTS = 8, NN_MAX_ARGS = 8 };
 
@@ -111,6 +114,14 @@ DEIT_INTERNAL bool nn_conv_expand(const nn_graph *graph, nn_node *node);
 /* Depthwise ones can leave the sums of each channel's pixels, [B, C], beside their value. */
 DEIT_INTERNAL bool nn_conv_keeps_sums(const nn_graph *graph, const nn_node *node);
 
+/* op_winograd.c: 3x3 convolutions of stride 1 with 2.25 times fewer multiplications. */
+typedef struct nn_winograd nn_winograd;
+DEIT_INTERNAL bool nn_winograd_suits(const nn_plan *plan, const nn_node *node, int64_t groups);
+/* The parameters of weight and bias (-1: none). */
+DEIT_INTERNAL base_status nn_winograd_new(nn_winograd **out, nn_plan *plan, int node, int weight, int bias,
+                                          int64_t groups);
+DEIT_INTERNAL void nn_winograd_run(const nn_winograd *winograd, nn_worker *worker);
+
 /* passes.c: in this order. */
 DEIT_INTERNAL void nn_pass_dead(nn_graph *graph);
 DEIT_INTERNAL base_status nn_pass_narrow(nn_graph *graph);
@@ -124,6 +135,9 @@ DEIT_INTERNAL base_status nn_pass_arena(nn_graph *graph, size_t *bytes);
 typedef struct nn_pack {
     int param;
     dnnl_memory_desc_t plain, packed; /* plain: the f32 parameter as the kernel sees it (strides may transpose it) */
+    /* A layout of our own instead of these: makes `data` from the parameter's values. */
+    void (*fill)(const struct nn_pack *pack, const float *values);
+    int64_t dim[4]; /* what `fill` needs to know */
     void *data;
     size_t bytes;
     struct nn_pack *next;
@@ -148,6 +162,9 @@ typedef struct {
 /* A oneDNN primitive with its arguments: one set of memory objects a worker and a thread, so that none is shared. */
 typedef struct nn_kernel {
     dnnl_primitive_t primitive;
+#ifdef __x86_64__
+    dnnl_brgemm_t block; /* a product of matrices in cache, instead of a primitive: see nn_block_new */
+#endif
     int n_args, contexts;
     nn_arg args[NN_MAX_ARGS];
     dnnl_exec_arg_t *exec; /* [contexts, n_args] */
@@ -217,6 +234,16 @@ DEIT_INTERNAL dnnl_status_t nn_append_post(dnnl_post_ops_t post, bool sum, nn_ac
  * together). NULL: memory ended. */
 DEIT_INTERNAL nn_pack *nn_pack_new(nn_plan *plan, int param, const_dnnl_memory_desc_t plain,
                                    const_dnnl_memory_desc_t packed);
+/* The same with a layout of our own: `bytes`, made by `fill` from dim[4]. */
+DEIT_INTERNAL nn_pack *nn_pack_own(nn_plan *plan, int param, void (*fill)(const nn_pack *pack, const float *values),
+                                   const int64_t *dim, size_t bytes);
+#ifdef __x86_64__
+/* C[m, n] = A[m, k] B[k, n], f32, row-major with leading strides, on the calling thread: oneDNN's microkernel, for
+ * operands that lie in the caches. nn_block_run may be called by any thread. */
+DEIT_INTERNAL base_status nn_block_new(nn_kernel **kernel, nn_plan *plan, int64_t m, int64_t n, int64_t k, int64_t lda,
+                                       int64_t ldb, int64_t ldc);
+DEIT_INTERNAL void nn_block_run(const nn_kernel *kernel, const float *a, const float *b, float *c);
+#endif
 DEIT_INTERNAL void nn_kernel_run(const nn_kernel *kernel, nn_worker *worker, int thread, void *const *pointers);
 DEIT_INTERNAL void nn_kernel_free(nn_kernel *kernel);
 DEIT_INTERNAL base_status nn_pack_fill(nn_pack *pack, const float *values);
@@ -273,6 +300,11 @@ typedef struct {
     void (*add_columns)(const void *x, nn_dtype x_type, float *sums, int64_t rows, int64_t cols);
     /* Output rows begin .. end - 1 of one image; at least 16 channels. */
     void (*depthwise)(const nn_depthwise *d, int64_t begin, int64_t end);
+    /* A tile of op_winograd.c: 4 x 4 pixels of so many channels -> 16 transformed rows, `plane` apart. */
+    void (*winograd_in)(const float *const pixel[16], float *v, int64_t plane, int64_t channels);
+    /* 16 rows of products -> 2 x 2 pixels (NULL: outside), with bias (or NULL), added to what is there if `sum`. */
+    void (*winograd_out)(const float *m, int64_t plane, const float *bias, bool sum, nn_activation activation,
+                         float *const pixel[4], int64_t channels);
 } nn_simd_table;
 DEIT_INTERNAL const nn_simd_table *nn_simd(void);
 DEIT_INTERNAL int64_t nn_first_not_finite(const float *x, int64_t count); /* index of the first infinity or NaN; -1 */

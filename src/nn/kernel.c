@@ -38,6 +38,9 @@ DEIT_INTERNAL nn_arg nn_arg_gradient(int param) {
 DEIT_INTERNAL void nn_kernel_free(nn_kernel *kernel) {
     if (!kernel) return;
     if (kernel->primitive) dnnl_primitive_destroy(kernel->primitive);
+#ifdef __x86_64__
+    if (kernel->block) dnnl_brgemm_destroy(kernel->block);
+#endif
     for (int i = 0; kernel->exec && i < kernel->contexts * kernel->n_args; i++)
         if (kernel->exec[i].memory) dnnl_memory_destroy(kernel->exec[i].memory);
     base_free(kernel->exec);
@@ -48,7 +51,7 @@ DEIT_INTERNAL nn_pack *nn_pack_new(nn_plan *plan, int param, const_dnnl_memory_d
                                    const_dnnl_memory_desc_t packed) {
     nn_pack_set *set = plan->packs;
     for (nn_pack *pack = set->first; pack; pack = pack->next)
-        if (pack->param == param && dnnl_memory_desc_equal(pack->plain, plain) &&
+        if (pack->param == param && !pack->fill && dnnl_memory_desc_equal(pack->plain, plain) &&
             dnnl_memory_desc_equal(pack->packed, packed))
             return pack;
     nn_pack *pack = base_arena_alloc(&set->arena, sizeof *pack);
@@ -59,8 +62,24 @@ DEIT_INTERNAL nn_pack *nn_pack_new(nn_plan *plan, int param, const_dnnl_memory_d
     return pack;
 }
 
+DEIT_INTERNAL nn_pack *nn_pack_own(nn_plan *plan, int param, void (*fill)(const nn_pack *pack, const float *values),
+                                   const int64_t *dim, size_t bytes) {
+    nn_pack_set *set = plan->packs;
+    for (nn_pack *pack = set->first; pack; pack = pack->next)
+        if (pack->param == param && pack->fill == fill && !memcmp(pack->dim, dim, sizeof pack->dim)) return pack;
+    nn_pack *pack = base_arena_alloc(&set->arena, sizeof *pack);
+    if (!pack) return NULL;
+    *pack = (nn_pack){.param = param, .fill = fill, .bytes = bytes, .next = set->first};
+    memcpy(pack->dim, dim, sizeof pack->dim);
+    return set->first = pack;
+}
+
 /* Fills the layout from the plain parameter; uses the calling thread's OpenMP threads. */
 DEIT_INTERNAL base_status nn_pack_fill(nn_pack *pack, const float *values) {
+    if (pack->fill) {
+        pack->fill(pack, values);
+        return BASE_OK;
+    }
     dnnl_primitive_desc_t description = NULL;
     dnnl_primitive_t reorder = NULL;
     dnnl_memory_t from = NULL, to = NULL;
@@ -261,6 +280,23 @@ DEIT_INTERNAL base_status nn_matmul_new(nn_kernel **out, nn_plan *plan, const nn
     *out = kernel;
     return status;
 }
+
+#ifdef __x86_64__
+DEIT_INTERNAL base_status nn_block_new(nn_kernel **out, nn_plan *plan, int64_t m, int64_t n, int64_t k, int64_t lda,
+                                       int64_t ldb, int64_t ldc) {
+    nn_kernel *kernel = *out = nn_kernel_new(plan);
+    if (!kernel) return BASE_ERROR;
+    dnnl_status_t status = dnnl_brgemm_create(&kernel->block, m, n, k, 1, lda, ldb, ldc, dnnl_f32, dnnl_f32, dnnl_f32);
+    if (!status) status = dnnl_brgemm_finalize(kernel->block);
+    if (!status) status = dnnl_brgemm_generate(kernel->block);
+    return status ? nn_onednn_fail(status, "microkernel") : BASE_OK;
+}
+
+DEIT_INTERNAL void nn_block_run(const nn_kernel *kernel, const float *a, const float *b, float *c) {
+    static const dnnl_dim_t begin[2] = {0, 0};
+    dnnl_brgemm_execute(kernel->block, a, b, begin, c, NULL);
+}
+#endif
 
 /* ---- The peak ---------------------------------------------------------------------------------------------------- */
 

@@ -1,6 +1,7 @@
-/* Convolution over feature maps [B, H, W, C]. Three kinds, each with the kernel that suits it:
+/* Convolution over feature maps [B, H, W, C]. Four kinds, each with the kernel that suits it:
  *   pointwise   1x1: a matrix product over pixels, which runs at the GEMM peak where oneDNN's 1x1 kernels do not
  *   depthwise   a filter a channel: loops of our own (simd_maps.inc), bound by memory, not by arithmetic
+ *   3x3         of stride 1, many channels in and out: Winograd's algorithm (op_winograd.c)
  *   the rest    oneDNN's convolution, channels last in and out, weights in the layout it asks for
  * Bias, folded batch norm, residual sum and activation ride along. */
 #include "nn/internal.h"
@@ -109,6 +110,7 @@ typedef struct {
     int64_t block, buffer;
     nn_kernel *expand[2];
     int64_t top, left; /* padding */
+    nn_winograd *winograd;
 } conv_setup;
 
 /* ---- Pointwise --------------------------------------------------------------------------------------------------- */
@@ -446,6 +448,10 @@ static base_status conv_setup_new(nn_plan *plan, int i) {
     conv_out(x->dim[1], node->attr[CONV_KERNEL], node->attr[CONV_STRIDE], node->attr[CONV_SAME], &setup->top, &after);
     conv_out(x->dim[2], node->attr[CONV_KERNEL], node->attr[CONV_STRIDE], node->attr[CONV_SAME], &setup->left, &after);
     if (conv_is_depthwise(plan->graph, node)) return conv_setup_depthwise(plan, i, setup);
+    bool small = node->attr[CONV_KERNEL] == 3 && node->attr[CONV_STRIDE] == 1;
+    if (small && nn_winograd_suits(plan, node, node->attr[CONV_GROUPS]))
+        return nn_winograd_new(&setup->winograd, plan, i, node->param[CONV_WEIGHT], conv_bias(node),
+                               node->attr[CONV_GROUPS]);
     return conv_setup_full(plan, i, setup);
 }
 
@@ -467,6 +473,8 @@ static void conv_run(nn_worker *worker, int i) {
         conv_run_depthwise(worker, i);
     else if (setup->tiles)
         conv_run_tiled(worker, i);
+    else if (setup->winograd)
+        nn_winograd_run(setup->winograd, worker);
     else {
         nn_kernel_run(setup->kernel[0], worker, 0, NULL);
         if (setup->activation) conv_activate(worker, i, setup->activation);

@@ -44,7 +44,8 @@ static const int32_t simd_lane[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 
     }                                                                                                                  \
     static const nn_simd_table SIMD(table) = {SIMD(layer_norm),    SIMD(softmax),       SIMD(scale_rows),              \
                                               SIMD(activate),      SIMD(gelu_backward), SIMD(to_bf16),                 \
-                                              SIMD(scale_columns), SIMD(add_columns),   SIMD(depthwise)};
+                                              SIMD(scale_columns), SIMD(add_columns),   SIMD(depthwise),               \
+                                              SIMD(winograd_in),   SIMD(winograd_out)};
 
 #define SIMD(name) simd_base_##name
 #define SIMD_BITS 128
