@@ -224,6 +224,31 @@ TEST(networks_expansions) {
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) networks_check(&cases[i]);
 }
 
+/* 3x3 of stride 1 with many channels: Winograd's algorithm. Odd maps, groups, chunks of tiles, blocks of channels. */
+TEST(networks_winograd) {
+    static const networks_case cases[] = {
+        {9, 11, 32, 32, 3, 1, 1, .norm = true, .activation = NN_RELU},
+        {8, 8, 40, 48, 3, 1, 1, .bias = true},
+        {14, 13, 64, 64, 3, 1, 1, .norm = true, .sum = true, .activation = NN_RELU},
+        {10, 9, 112, 112, 3, 1, 2, .norm = true, .activation = NN_SILU},
+        {8, 9, 48, 192, 3, 1, 1, .same = true, .norm = true},
+        {27, 25, 32, 64, 3, 1, 1, .norm = true, .activation = NN_RELU},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        networks_check(&cases[i]);
+        int64_t n;
+        nn_plan *plan = networks_plan(&cases[i], 1, 1, &n);
+        bool found = false;
+        for (int k = 0; plan && k < nn_step_count(plan); k++) {
+            nn_step step;
+            nn_step_at(plan, k, &step);
+            found |= strstr(step.kernel, "winograd") != NULL;
+        }
+        if (!found && strcmp(nn_isa_name(), "sse41")) TEST_FAIL("case %zu runs without Winograd's algorithm", i);
+        nn_plan_free(plan);
+    }
+}
+
 TEST(networks_pooling) {
     enum { SIDE = 9, CHANNELS = 6 };
     for (int kernel = 2; kernel <= 3; kernel++)
@@ -287,7 +312,8 @@ TEST(networks_name_a_bad_variance) {
     int64_t n;
     nn_plan *plan = networks_plan(&t, 1, 1, &n);
     if (!plan) return;
-    CHECK_FAIL_HAS(nn_plan_refresh(plan, (nn_source){networks_bad_variance, NULL, NULL}), "bn.running_var: element 3 is -1");
+    CHECK_FAIL_HAS(nn_plan_refresh(plan, (nn_source){networks_bad_variance, NULL, NULL}),
+                   "bn.running_var: element 3 is -1");
     nn_plan_free(plan);
 }
 
