@@ -270,7 +270,7 @@ DEIT_INTERNAL base_status data_loader_next(data_loader *l, data_batch *batch) {
         int64_t n;
         BASE_TRY(loader_close_up(l, slot, loader_size(l, b), &n));
         if (!n) continue; /* nothing but bad files */
-        *batch = (data_batch){n, slot->images, slot->labels, slot->items};
+        *batch = (data_batch){.n = n, .images = slot->images, .labels = slot->labels, .items = slot->items};
         return BASE_OK;
     }
 }

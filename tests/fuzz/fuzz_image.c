@@ -2,7 +2,7 @@
 
 /* Both ways to a picture: whole, and straight into the evaluation crop, with what neither needs left out. */
 static base_status fuzz_image(const uint8_t *data, size_t size) {
-    const image_transform transform = {32, 0.875, IMAGE_BICUBIC, {0, 0, 0}, {1, 1, 1}};
+    const image_transform transform = {32, 0.875, IMAGE_BICUBIC, {0, 0, 0}, {1, 1, 1}, IMAGE_FIT_NONE};
     image_worker *worker;
     image_u8 whole = {0};
     const image_u8 *crop;

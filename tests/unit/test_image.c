@@ -25,7 +25,8 @@ static const char *const image_test_inputs[] = {
 enum { IMAGE_TEST_INPUTS = sizeof image_test_inputs / sizeof *image_test_inputs };
 
 static image_transform image_test_transform(int size) {
-    return (image_transform){size, 0.875, IMAGE_BICUBIC, {0.485f, 0.456f, 0.406f}, {0.229f, 0.224f, 0.225f}};
+    return (image_transform){size,          0.875, IMAGE_BICUBIC, {0.485f, 0.456f, 0.406f}, {0.229f, 0.224f, 0.225f},
+                             IMAGE_FIT_NONE};
 }
 
 static void image_test_input(const char *name, char **data, size_t *size) {
