@@ -1,5 +1,5 @@
-/* data: sets of labelled pictures where they lie (folders, tar, zip, compressed tar), and a loader that decodes them in
- * threads ahead of the network. */
+/* data: sets of labelled pictures where they lie (folders, tar, zip, compressed tar, CIFAR's and MNIST's binaries), and
+ * a loader that decodes and augments them in threads ahead of the network. */
 #ifndef DEIT_DATA_H
 #define DEIT_DATA_H
 
@@ -20,10 +20,18 @@ DEIT_INTERNAL int data_imagenet_find(const char *synset);
 typedef struct {
     /* A folder, tar, zip, or tar compressed by gzip, bzip2, xz or zstd, holding
      *   class folders: <class>/..../<file>.JPEG, also under one of val, validation, test, train, or a single folder;
-     *   or pictures alone (ILSVRC2012_img_val.tar): they need `labels`.
-     * Pictures are files named .jpg, .jpeg or .png, in any case. */
+     *   or pictures alone (ILSVRC2012_img_val.tar): they need `labels`;
+     *   or a tar a class (ILSVRC2012_img_train.tar), of a tar that is not compressed.
+     * Pictures are files named .jpg, .jpeg or .png, in any case. Or
+     *   CIFAR-10's or -100's binary version: the .tar.gz, or a folder of its .bin files (splits train, test);
+     *   MNIST's or Fashion-MNIST's four idx files in a folder, gzipped or not (splits train, test);
+     *   a folder of what Flowers-102, Stanford Cars or iNaturalist 2018 or 2019 are downloaded as: label files, and the
+     *   pictures' folder, or its archive, compressed or not (splits train, test).
+     * "fashion-mnist", if there is nothing of that name: where Debian's package dataset-fashion-mnist puts it. */
     const char *path;
-    const char *split; /* which of the folders named above; NULL: the first of val, validation, test, train there is */
+    /* Which of the folders named above; NULL: the first of val, validation, test, train there is. Where there is no
+     * "val", it stands for "validation" or "test". */
+    const char *split;
     /* For pictures without class folders: a text file, one label a line: a synset, a class index from 0, or a number of
      * ImageNet's devkit if its meta.mat lies beside; in the order of the sorted file names, or, of 50,000 lines, by the
      * number in ILSVRC2012_val_<number>.JPEG; or "file label", separated by a space, tab or comma, in any order. NULL:
@@ -53,13 +61,19 @@ DEIT_INTERNAL const char *data_name(const data_set *set, int64_t item); /* its p
 DEIT_INTERNAL int data_val_index(const data_set *set, int64_t item);
 /* Fails, naming both counts, unless the network's classes are the set's. */
 DEIT_INTERNAL base_status data_check_classes(const data_set *set, int classes, const char *model);
+/* Fails, naming a class, unless a label means the same in both sets: what is trained on and what is tested on. */
+DEIT_INTERNAL base_status data_check_same(const data_set *train, const data_set *test);
+/* Makes a sequential set one that can be read in any order, as training needs: holds its files in memory. Fails if they
+ * do not fit, naming the command that unpacks it (store_repack). Does nothing to other sets. */
+DEIT_INTERNAL base_status data_hold(data_set *set, const base_context *context);
 
 /* A growing buffer for a file's bytes. Zero-initialise to begin; free `data` with base_free. */
 typedef struct {
     uint8_t *data;
     size_t size, capacity;
 } data_bytes;
-/* Reads the file of an item, of a set that is not sequential. Any thread. */
+/* Reads the file of an item, of a set that is not sequential; of a set without files, its pixels [height, width, 3].
+ * Any thread. */
 DEIT_INTERNAL base_status data_read(const data_set *set, int64_t item, data_bytes *bytes);
 
 /* ---- ReaL labels ------------------------------------------------------------------------------------------------- */
@@ -71,15 +85,66 @@ DEIT_INTERNAL void data_real_close(data_real *real);                     /* NULL
 DEIT_INTERNAL int data_real_count(const data_real *real, int val_index); /* labels; 0: the image does not count */
 DEIT_INTERNAL bool data_real_right(const data_real *real, int val_index, int label); /* is it in the list? */
 
+/* ---- Augmentation and order of training -------------------------------------------------------------------------- */
+
+typedef enum { DATA_BICUBIC, DATA_BILINEAR, DATA_RANDOM } data_interpolation; /* --train-interpolation */
+typedef enum { DATA_ERASE_PIXEL, DATA_ERASE_CONST, DATA_ERASE_RAND } data_erase_mode;
+typedef enum { DATA_MIX_BATCH, DATA_MIX_PAIR, DATA_MIX_ELEM } data_mix_mode;
+
+/* The official script's flags of the same names; data_augment_official() gives its defaults. */
+typedef struct {
+    /* --aa: rand-m9-mstd0.5-inc1 and its like (m, n, p, mstd, mmax, inc, w0, t, in timm's meaning), original,
+     * originalr, v0, v0r, 3a, each perhaps with -mstdX; NULL, "" or "none": no policy. Borrowed. */
+    const char *aa;
+    double color_jitter;              /* acts only where there is no policy, or 3-Augment */
+    data_interpolation interpolation; /* --train-interpolation: of the crop and of the policy's geometric operators */
+    double scale[2], ratio[2];        /* of the random resized crop: area, aspect */
+    double hflip;
+    double reprob;
+    data_erase_mode remode;
+    int recount;
+    bool three_augment;      /* --ThreeAugment: in place of the policy and of erasing */
+    bool src;                /* --src: with 3-Augment, a simple random crop */
+    bool no_aug;             /* pictures are shown as in evaluation; mixing has its own flags */
+    double mixup, cutmix;    /* alphas; 0: off */
+    double cutmix_minmax[2]; /* both 0: off; else it takes the place of cutmix's alpha */
+    double mixup_prob, mixup_switch_prob;
+    data_mix_mode mixup_mode;
+    double smoothing;
+    bool repeated_aug; /* each picture three times an epoch, of a third of the pictures */
+} data_augment;
+DEIT_INTERNAL data_augment data_augment_official(void);
+/* Whether all of it makes sense; BASE_USAGE with the flag's name if not. Loaders check it themselves. */
+DEIT_INTERNAL base_status data_augment_check(const data_augment *augment, int64_t batch);
+
+/* Training's order and randomness: a function of these, of the epoch and of the sample's place in it alone. */
+typedef struct {
+    data_augment augment;
+    int classes; /* columns of the targets */
+    uint64_t seed;
+    int64_t epoch, step; /* of the first batch to be given: a run is resumed where it stopped */
+    int rank, ranks;     /* of data-parallel processes; ranks 0 is taken for 1 */
+} data_training;
+/* Pictures that an epoch of `count` has for each rank. All of them are dealt round robin; repeated augmentation cuts
+ * them to floor(count // 256 * 256 / ranks), or count / ranks where that is none. */
+DEIT_INTERNAL int64_t data_epoch_samples(int64_t count, const data_training *training);
+/* Batches of an epoch: the last, if it is not full, is left out. */
+DEIT_INTERNAL int64_t data_epoch_steps(int64_t count, int64_t batch, const data_training *training);
+/* The items of an epoch in order: order [data_epoch_samples]. */
+DEIT_INTERNAL base_status data_epoch_order(int64_t *order, int64_t count, const data_training *training, int64_t epoch);
+
 /* ---- Loader ------------------------------------------------------------------------------------------------------ */
 
 typedef struct {
-    int64_t batch;             /* items a batch; the last may be smaller */
+    int64_t batch;             /* items a batch; the last may be smaller, but not in training */
     int threads;               /* that decode; 0: a thread a core, at most 16 */
     image_transform transform; /* what is done to each picture */
     int64_t max_bad;           /* so many files may be unreadable; one more is an error */
     const int64_t *order;      /* the items to give, in order, `count` of them; NULL: all, from first to last */
     int64_t count;
+    /* Borrowed while opening; NULL: evaluation. In training batches are given epoch after epoch without end; every
+     * batch is full: in the place of a bad file, the next good one of the set stands. `order` is not used. */
+    const data_training *training;
 } data_loader_options;
 
 /* Belongs to the loader; valid until the next call. */
@@ -88,6 +153,8 @@ typedef struct {
     const float *images;  /* [n, 3, size, size] */
     const int *labels;    /* [n] */
     const int64_t *items; /* [n] */
+    const float *targets; /* training: [n, classes], smoothed and mixed as the images; else NULL */
+    int64_t epoch, step;  /* training: where it stands, from 0 */
 } data_batch;
 
 /* Decodes in threads of its own, a few batches ahead, into buffers made once. What it gives depends only on the set and

@@ -294,7 +294,7 @@ static base_status data_test_load(const char *name, int threads, int64_t batch, 
     data_loader *loader = NULL;
     data_loader_options options = {.batch = batch,
                                    .threads = threads,
-                                   .transform = {32, 0.875, IMAGE_BICUBIC, {0}, {1, 1, 1}},
+                                   .transform = {32, 0.875, IMAGE_BICUBIC, {0}, {1, 1, 1}, IMAGE_FIT_NONE},
                                    .max_bad = max_bad};
     *n = 0, *digest = 0;
     BASE_TRY(data_test_open(&set, name, NULL, NULL));
@@ -362,8 +362,10 @@ TEST(data_loader_refuses_what_memory_cannot_hold) {
     CHECK_OK(data_test_open(&set, "top", NULL, NULL));
     size_t held = base_memory_held();
     static int64_t order[1 << 20];
-    data_loader_options options = {
-        .batch = 1 << 20, .transform = {1 << 13, 1, IMAGE_BICUBIC, {0}, {1, 1, 1}}, .order = order, .count = 1 << 20};
+    data_loader_options options = {.batch = 1 << 20,
+                                   .transform = {1 << 13, 1, IMAGE_BICUBIC, {0}, {1, 1, 1}, IMAGE_FIT_NONE},
+                                   .order = order,
+                                   .count = 1 << 20};
     CHECK_FAIL_HAS(data_loader_open(&loader, set, &options, NULL), "memory are free: use a smaller --batch");
     CHECK_EQ_INT(base_memory_held(), held);
     data_close(set);
