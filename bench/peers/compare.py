@@ -144,7 +144,11 @@ class Deit:
 
 # ---- Measuring ----
 
-class Smaller(Exception): pass  # memory ended: with a smaller batch once more
+class Smaller(Exception):
+    """Memory ended at this batch: with a smaller one once more."""
+    def __init__(self, batch, why):
+        super().__init__(why)
+        self.batch = batch
 
 def rounds(engines, precision, latency, batch, o, note):
     """{title: [seconds an image, a round]}"""
@@ -152,7 +156,7 @@ def rounds(engines, precision, latency, batch, o, note):
     def attempt(engine, work):
         try: return work()
         except Failed as why:
-            if batch > 1 and MEMORY.search(str(why)): raise Smaller(f'{engine.title}: {why}')
+            if batch > 1 and MEMORY.search(str(why)): raise Smaller(batch, f'{engine.title}: {why}')
             spent.pop(engine.title, None)
             note(f'{engine.title}, {precision}', str(why))
     for e in engines:
@@ -168,39 +172,45 @@ def rounds(engines, precision, latency, batch, o, note):
 def batch_for(deit, pixels, o):
     batch = o.batch or (16 if pixels > LARGE else 32)
     if o.longest:
-        alone = deit.turn(o.precision[0], True, 1, 0)
+        try: alone = deit.turn(o.precision[0], True, 1, 0)
+        except Failed: return batch  # said when it is its turn
         while batch > 1 and batch * alone > o.longest: batch //= 2
     return batch
 
-def measure(model, pixels, name, batch, o, results, versions, note):
-    """Adds a row for each precision and schedule to results."""
-    with tempfile.TemporaryDirectory(prefix='deit-peers-') as folder:
+def tell(name, pixels, precision, latency, batch, spent):
+    rates = ', '.join(f'{title} {1000 * statistics.median(s) if latency else 1 / statistics.median(s):.1f}' for title, s in spent.items() if s)
+    say(f'{name} {precision}', 'one image alone, ms:' if latency else f'batch {batch}, images/s:', rates)
+
+def measure_in(folder, processes, model, pixels, name, batch, o, versions, note):
+    """A row for each precision and schedule: (name, pixels, precision, latency, batch, {title: [seconds an image, a round]})."""
+    rows = []
+    for kind in dict.fromkeys(['torch'] + [PROCESS[p] for p in o.peers]):  # torch first: it writes what the others read
+        processes[kind] = Process(kind, folder, model, pixels, o)
+    if 'unavailable' in processes['torch'].about:
+        note(name, f'PyTorch could not make it: {processes["torch"].about["unavailable"]}')
+        return rows
+    deit = Deit(folder, model, pixels, o)
+    engines = [deit] + [Peer(p, processes[PROCESS[p]]) for p in o.peers]
+    batch = batch or batch_for(deit, pixels, o)
+    for precision in o.precision:
+        for latency in {'both': [False, True], 'throughput': [False], 'latency': [True]}[o.schedule]:
+            size = 1 if latency else batch
+            rows.append((name, pixels, precision, latency, size, rounds(engines, precision, latency, size, o, lambda who, why: note(f'{who} ({name})', why))))
+            tell(*rows[-1])
+    versions.update({e.title: e.version() for e in engines if e.version()}, conditions=deit.about)
+    return rows
+
+def measure(model, pixels, name, o, versions, note):
+    batch = None
+    while True:
         processes = {}
-        try:
-            for kind in dict.fromkeys(['torch'] + [PROCESS[p] for p in o.peers]):  # torch first: it writes what the others read
-                processes[kind] = Process(kind, folder, model, pixels, o)
-                if kind == 'torch' and 'unavailable' in processes[kind].about:
-                    return note(f'{name}', f'PyTorch could not make it: {processes[kind].about["unavailable"]}')
-            deit = Deit(folder, model, pixels, o)
-            engines = [deit] + [Peer(p, processes[PROCESS[p]]) for p in o.peers]
-            batch = batch or batch_for(deit, pixels, o)
-            for precision in o.precision:
-                for latency in {'both': [False, True], 'throughput': [False], 'latency': [True]}[o.schedule]:
-                    size = 1 if latency else batch
-                    spent = rounds(engines, precision, latency, size, o, lambda who, why: note(f'{who} ({name})', why))
-                    results.append((name, precision, latency, size, spent))
-                    rates = ', '.join(f'{t} {statistics.median(v) * 1000 if latency else 1 / statistics.median(v):.1f}' for t, v in spent.items() if v)
-                    say(f'{name} {precision}', 'one image alone, ms:' if latency else f'batch {size}, images/s:', rates)
-            versions.update({e.title: e.version() for e in engines if e.version()}, conditions=deit.about)
-        except Smaller as why:
-            if batch <= 1: raise SystemExit(f'peers: {name}: {why}')
-            results[:] = [r for r in results if r[0] != name]
-            note(f'{name} at batch {batch}', f'memory ended, batch {batch // 2} instead ({why})')
-            for p in processes.values(): p.end()
-            processes.clear()
-            measure(model, pixels, name, batch // 2, o, results, versions, note)
-        finally:
-            for p in processes.values(): p.end()
+        with tempfile.TemporaryDirectory(prefix='deit-peers-') as folder:
+            try: return measure_in(folder, processes, model, pixels, name, batch, o, versions, note)
+            except Smaller as why:
+                batch = why.batch // 2
+                note(f'{name} at batch {why.batch}', f'memory ended, batch {batch} instead ({why})')
+            finally:
+                for p in processes.values(): p.end()
 
 # ---- The report ----
 
@@ -214,13 +224,13 @@ def cell(spent, ours, latency):
 def ratio(theirs, ours): return statistics.median(t / u for t, u in zip(theirs, ours))
 
 def table(rows, titles, latency):
-    lines = ['| network | batch | ' + ' | '.join(titles) + ' |', '|---|---:|' + '---:|' * len(titles)]
-    for name, _, _, batch, spent in rows:
+    lines = ['| network | pixels | batch | ' + ' | '.join(titles) + ' |', '|---|---:|---:|' + '---:|' * len(titles)]
+    for name, pixels, _, _, batch, spent in rows:
         ours = spent.get('deit')
-        lines.append(f'| {name} | {batch} | ' + ' | '.join(cell(spent[t], ours, latency) if spent.get(t) else '-' for t in titles) + ' |')
+        lines.append(f'| {name.split("@")[0]} | {pixels} | {batch} | ' + ' | '.join(cell(spent[t], ours, latency) if spent.get(t) else '-' for t in titles) + ' |')
     lines.append('')
     for t in titles[1:]:
-        ratios = [(ratio(r[4][t], r[4]['deit']), r[0]) for r in rows if r[4].get(t) and r[4].get('deit')]
+        ratios = [(ratio(spent[t], spent['deit']), name) for name, *_, spent in rows if spent.get(t) and spent.get('deit')]
         if ratios: lines.append(f'- beside {t}: {math.exp(statistics.fmean(math.log(x) for x, _ in ratios)):.2f}x as fast over {len(ratios)} networks '
                                 f'(geometric mean); least {min(ratios)[0]:.2f}x ({min(ratios)[1]}); faster on {sum(x > 1 for x, _ in ratios)}')
     return lines + ['']
@@ -234,7 +244,7 @@ def report(results, versions, notes, o, load, start):
     titles, lines = ['deit'] + [PEERS[p] for p in o.peers], []
     for precision in o.precision:
         for latency in False, True:
-            rows = [r for r in results if r[1] == precision and r[2] == latency]
+            rows = [r for r in results if r[2:4] == (precision, latency)]
             if rows: lines += ['### ' + precision + (', one image alone: milliseconds' if latency else ', batches: images a second'), '']
             if rows: lines += table(rows, titles, latency)
     conditions = versions.get('conditions') or {}
@@ -260,7 +270,7 @@ def main():
     for i, (model, pixels, name) in enumerate(o.networks):
         spent = time.time() - start
         say(f'{name}: {i + 1} of {len(o.networks)}, {spent / 60:.1f} minutes so far')
-        measure(model, pixels, name, None, o, results, versions, note)
+        results += measure(model, pixels, name, o, versions, note)
         text = report(results, versions, notes, o, load, start)
         if o.markdown:
             with open(o.markdown, 'w') as f: f.write(text)

@@ -44,7 +44,7 @@ class Torch:
         np.save(f'{folder}/logits.npy', y.numpy())
         warnings.simplefilter('ignore')
         if importlib.util.find_spec('onnx'):  # the exporter by tracing: as fast to run as the newer one's graph, and made in seconds
-            torch.onnx.export(self.net, (x,), f'{folder}/model.onnx', dynamo=False, input_names=['images'], output_names=['logits'],
+            torch.onnx.export(self.net, (x[:1],), f'{folder}/model.onnx', dynamo=False, input_names=['images'], output_names=['logits'],
                               dynamic_axes={'images': {0: 'batch'}, 'logits': {0: 'batch'}})
 
     def calibrate(self, x):
