@@ -195,7 +195,8 @@ def measure_in(folder, processes, model, pixels, name, batch, o, versions, note)
     for precision in o.precision:
         for latency in {'both': [False, True], 'throughput': [False], 'latency': [True]}[o.schedule]:
             size = 1 if latency else batch
-            rows.append((name, pixels, precision, latency, size, rounds(engines, precision, latency, size, o, lambda who, why: note(f'{who} ({name})', why))))
+            spent = rounds(engines, precision, latency, size, o, lambda who, why: note(f'{who} ({name})', why))
+            rows.append((name, pixels, precision, latency, size, spent))
             tell(*rows[-1])
     versions.update({e.title: e.version() for e in engines if e.version()}, conditions=deit.about)
     return rows
@@ -227,12 +228,15 @@ def table(rows, titles, latency):
     lines = ['| network | pixels | batch | ' + ' | '.join(titles) + ' |', '|---|---:|---:|' + '---:|' * len(titles)]
     for name, pixels, _, _, batch, spent in rows:
         ours = spent.get('deit')
-        lines.append(f'| {name.split("@")[0]} | {pixels} | {batch} | ' + ' | '.join(cell(spent[t], ours, latency) if spent.get(t) else '-' for t in titles) + ' |')
+        cells = [cell(spent[t], ours, latency) if spent.get(t) else '-' for t in titles]
+        lines.append(f'| {name.split("@")[0]} | {pixels} | {batch} | ' + ' | '.join(cells) + ' |')
     lines.append('')
     for t in titles[1:]:
         ratios = [(ratio(spent[t], spent['deit']), name) for name, *_, spent in rows if spent.get(t) and spent.get('deit')]
-        if ratios: lines.append(f'- beside {t}: {math.exp(statistics.fmean(math.log(x) for x, _ in ratios)):.2f}x as fast over {len(ratios)} networks '
-                                f'(geometric mean); least {min(ratios)[0]:.2f}x ({min(ratios)[1]}); faster on {sum(x > 1 for x, _ in ratios)}')
+        if not ratios: continue
+        mean = math.exp(statistics.fmean(math.log(x) for x, _ in ratios))
+        lines.append(f'- beside {t}: {mean:.2f}x as fast over {len(ratios)} networks (geometric mean); least {min(ratios)[0]:.2f}x '
+                     f'({min(ratios)[1]}); faster on {sum(x > 1 for x, _ in ratios)}')
     return lines + ['']
 
 def cpu_name():

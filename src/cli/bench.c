@@ -176,12 +176,15 @@ static base_status bench_run(int n, char **arguments) {
 
 DEIT_INTERNAL const cli_command *cli_bench(void) {
     static const char *const schedules[] = {"both", "throughput", "latency", NULL}; /* in bench_schedule's order */
+    static const char *const batches[] = {"auto", NULL}, *const precisions[] = {"f32", "bf16", "f32,bf16", NULL};
     static const cli_flag flags[] = {
         {"models", CLI_MODEL, &bench_given.models, .help = "networks, separated by commas", .word = "NAME,..."},
         {"batch", CLI_TEXT, &bench_given.batch,
-         .help = "images a pass: 32, above 400 pixels 16; auto: with the best micro-batch", .word = "N|auto"},
+         .help = "images a pass: 32, above 400 pixels 16; auto: with the best micro-batch", .word = "N|auto",
+         .choices = batches},
         {"threads", CLI_INT, &bench_given.threads, .help = "in all; without it every core", .min = 1, .max = 4096},
-        {"precision", CLI_TEXT, &bench_given.precision, .help = "f32, bf16 or both", .word = "f32,bf16"},
+        {"precision", CLI_TEXT, &bench_given.precision, .help = "f32, bf16 or both", .word = "f32,bf16",
+         .choices = precisions},
         {"schedule", CLI_CHOICE, &bench_given.schedule, .help = "images side by side, all threads on one image alone",
          .choices = schedules},
         {"repeats", CLI_INT, &bench_given.repeats, .help = "samples a network, at least", .min = 1,

@@ -1,6 +1,7 @@
 # bench/peers/compare.py: what it measures and how it reports, with engines that only pretend.
 
 python3 -c 'import numpy' 2>/dev/null || no_python='no python3 with numpy'
+export PYTHONDONTWRITEBYTECODE=1
 compare=$TREE/bench/peers/compare.py
 
 cat >pretend.py <<'END'
