@@ -87,6 +87,7 @@
 #include "eval/profile.c"
 #include "eval/speed.c"
 #include "eval/top.c"
+#include "eval/tune.c"
 
 #include "train/adamw.c"
 
@@ -108,6 +109,7 @@
 
 #include "cli/args.c"
 #include "cli/bench.c"
+#include "cli/bench_show.c"
 #include "cli/completion.c"
 #include "cli/dataset.c"
 #include "cli/doctor.c"

@@ -65,10 +65,11 @@ fi
 
 if [ "$cores" -lt 2 ]; then
     skip 'beside ONNX Runtime' 'fewer than 2 cores'
-elif ! "$venv/bin/python" -c 'import torch, onnxscript, onnxruntime' 2>/dev/null; then
+elif ! "$venv/bin/python" -c 'import torch, onnx, onnxruntime' 2>/dev/null; then
     skip 'beside ONNX Runtime' "it is not in $venv; bench/peers/run installs it"
 else
-    bench/peers/run --deit "$deit" --peers onnxruntime --threads 2 --batch 32 >"$work/peers.md" 2>"$work/peers.log"
+    bench/peers/run --deit "$deit" --peers onnxruntime --threads 2 --batch 32 --precision f32 --schedule throughput \
+        --models deit_tiny_patch16_224,deit_small_patch16_224,deit_base_patch16_224 >"$work/peers.md" 2>"$work/peers.log"
     for pair in tiny:1.6 small:1.3 base:1.1; do
         size=${pair%:*}
         measured=$(sed -n "s/^| deit_${size}_patch16_224 .*(\([0-9.]*\)x) |$/\1/p" "$work/peers.md")

@@ -1,37 +1,28 @@
 /* deit bench: images a second of networks. */
+#include "cli/bench.h"
 #include "cli/output.h"
-#include "eval/eval.h"
-#include "repro/repro.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { BENCH_MODELS = 64, BENCH_PRECISIONS = 2 };
+enum { BENCH_MODELS = 64, BENCH_PRECISIONS = 2, BENCH_BATCH_MOST = 65536 };
+typedef enum { BENCH_BOTH, BENCH_THROUGHPUT, BENCH_LATENCY } bench_schedule;
 static struct {
-    const char *precision;
-    int64_t batch, threads, repeats;
+    const char *models, *precision, *batch;
+    int64_t threads, repeats;
     double seconds;
-    int schedule;
-    bool json;
+    int schedule; /* bench_schedule */
+    bool json, csv;
 } bench_given = {.precision = "f32", .repeats = 5, .seconds = 20};
-
-/* A measured row: case and outcome. */
-typedef struct {
-    model_config config;
-    eval_speed_case wanted;
-    eval_speed speed;
-} bench_row;
 
 typedef struct {
     model_config config[BENCH_MODELS];
     nn_dtype precision[BENCH_PRECISIONS];
     int n_models, n_precisions;
-    const char *file; /* for the JSON; NULL: standard output */
+    int64_t batch; /* 0: chosen by the network */
+    bool tune;
+    const char *json_file, *csv_file; /* NULL: standard output */
 } bench_plan;
-
-static const char *bench_precision_name(nn_dtype precision) {
-    return precision == NN_BF16 ? "bf16" : "f32";
-}
 
 /* ---- What was asked for ------------------------------------------------------------------------------------------ */
 
@@ -56,9 +47,24 @@ static base_status bench_add_precision(bench_plan *plan, const char *name) {
     bool bf16 = !strcmp(name, "bf16");
     if (!bf16 && strcmp(name, "f32"))
         return base_fail_as(BASE_USAGE, "--precision: expected f32, bf16 or f32,bf16, found '%s'", name);
+    if (bf16 && !nn_has_bf16()) /* said before f32 is measured for minutes */
+        return base_fail("bf16: this CPU has no bf16 instructions (oneDNN uses %s here); use f32", nn_isa_name());
     for (int i = 0; i < plan->n_precisions; i++)
         if (plan->precision[i] == (bf16 ? NN_BF16 : NN_F32)) return BASE_OK;
     plan->precision[plan->n_precisions++] = bf16 ? NN_BF16 : NN_F32;
+    return BASE_OK;
+}
+
+static base_status bench_take_batch(bench_plan *plan) {
+    const char *text = bench_given.batch;
+    if (!text) return BASE_OK;
+    plan->tune = !strcmp(text, "auto");
+    if (plan->tune) return BASE_OK;
+    char *end;
+    plan->batch = strtoll(text, &end, 10);
+    if (end == text || *end || plan->batch < 1 || plan->batch > BENCH_BATCH_MOST)
+        return base_fail_as(BASE_USAGE, "--batch: expected auto or a whole number from 1 to %d, found '%s'",
+                            BENCH_BATCH_MOST, text);
     return BASE_OK;
 }
 
@@ -70,27 +76,56 @@ static bool bench_model_given(void) {
     return false;
 }
 
-static base_status bench_ask(bench_plan *plan, int n, char **arguments) {
-    if (bench_given.json) plan->file = cli_output_take(&n, arguments);
+static base_status bench_take_models(bench_plan *plan, int n, char **arguments) {
     for (int i = 0; i < n; i++) BASE_TRY(bench_add(plan, arguments[i]));
+    if (bench_given.models) BASE_TRY(bench_split(plan, bench_given.models, bench_add));
     if (bench_model_given()) BASE_TRY(bench_add(plan, NULL));
-    if (!plan->n_models)
-        BASE_TRY(bench_split(plan, "deit_tiny_patch16_224,deit_small_patch16_224,deit_base_patch16_224", bench_add));
-    return bench_split(plan, bench_given.precision, bench_add_precision);
+    if (plan->n_models) return BASE_OK;
+    return bench_split(plan, "deit_tiny_patch16_224,deit_small_patch16_224,deit_base_patch16_224", bench_add);
+}
+
+static base_status bench_ask(bench_plan *plan, int n, char **arguments) {
+    if (bench_given.json) plan->json_file = cli_output_take(&n, arguments);
+    if (bench_given.csv) plan->csv_file = cli_output_take_as(&n, arguments, ".csv");
+    if (bench_given.json && bench_given.csv && !plan->json_file && !plan->csv_file)
+        return base_fail_as(BASE_USAGE,
+                            "--json and --csv: only one can be printed; write one to a file, as --csv speed.csv");
+    BASE_TRY(bench_take_models(plan, n, arguments));
+    BASE_TRY(bench_split(plan, bench_given.precision, bench_add_precision));
+    BASE_TRY(bench_take_batch(plan));
+    BASE_TRY(cli_output_check(plan->json_file));
+    return cli_output_check(plan->csv_file);
 }
 
 /* ---- Measuring --------------------------------------------------------------------------------------------------- */
 
+/* In throughput as many images as the comparisons of this project use; in latency one. */
+static int64_t bench_batch(const bench_plan *plan, const model_config *config) {
+    enum { LARGE = 400 };
+    if (plan->batch) return plan->batch;
+    return bench_given.schedule == BENCH_LATENCY ? 1 : config->image > LARGE ? 16 : 32;
+}
+
+static base_status bench_case(const bench_plan *plan, nn_dtype precision, bench_row *row) {
+    row->wanted =
+        (eval_speed_case){.config = &row->config,
+                          .precision = precision,
+                          .schedule = bench_given.schedule == BENCH_LATENCY ? MODEL_LATENCY : MODEL_THROUGHPUT,
+                          .batch = bench_batch(plan, &row->config),
+                          .threads = (int)bench_given.threads,
+                          .alone = bench_given.schedule == BENCH_BOTH};
+    if (!plan->tune || row->wanted.schedule == MODEL_LATENCY) return BASE_OK;
+    return eval_tune(&row->wanted, cli_context());
+}
+
 /* All networks in one precision; rows: [n_models]. */
 static base_status bench_measure(const bench_plan *plan, nn_dtype precision, bench_row *rows) {
-    eval_speed_case cases[BENCH_MODELS];
-    model_schedule schedule = bench_given.schedule ? MODEL_LATENCY : MODEL_THROUGHPUT;
     int n = plan->n_models;
+    eval_speed_case cases[BENCH_MODELS];
     for (int i = 0; i < n; i++) {
         rows[i].config = plan->config[i];
-        int64_t batch = bench_given.batch ? bench_given.batch : schedule == MODEL_LATENCY ? 1 : 32;
-        cases[i] = rows[i].wanted =
-            (eval_speed_case){&rows[i].config, precision, schedule, batch, (int)bench_given.threads};
+        BASE_TRY(bench_case(plan, precision, &rows[i]));
+        cases[i] = rows[i].wanted;
     }
     eval_speed *speeds = base_calloc((size_t)n, sizeof *speeds);
     if (!speeds) return BASE_ERROR;
@@ -101,160 +136,63 @@ static base_status bench_measure(const bench_plan *plan, nn_dtype precision, ben
     return status;
 }
 
-/* ---- Showing ----------------------------------------------------------------------------------------------------- */
+/* ---- The command ------------------------------------------------------------------------------------------------- */
 
-/* The row of DeiT-B in the same precision, for relative speeds. */
-static const bench_row *bench_base(const bench_row *rows, int n, nn_dtype precision) {
-    for (int i = 0; i < n; i++)
-        if (rows[i].wanted.precision == precision && !strcmp(rows[i].config.name, "deit_base_patch16_224") &&
-            rows[i].config.image == 224)
-            return &rows[i];
-    return NULL;
+static base_status bench_write_csv(const char *file, const bench_report *report) {
+    base_text text = {0};
+    bench_csv(report, &text);
+    base_status status =
+        text.failed ? base_fail("out of memory while making CSV") : cli_output_write(file, text.data, text.size);
+    base_text_free(&text);
+    return status;
 }
 
-static int bench_threads(const bench_row *row) {
-    return row->speed.workers * row->speed.threads;
-}
-
-/* "383.2", "55.1", "7.42" */
-static void bench_rate(char text[32], double rate) {
-    snprintf(text, 32, rate < 10 ? "%.2f" : rate < 1000 ? "%.1f" : "%.0f", rate);
-}
-
-static void bench_print_row(const bench_row *row, const bench_row *base) {
-    const eval_speed *s = &row->speed;
-    char rate[32], spread[32], published[32] = "-", relative[32] = "-", relative_published[32] = "-", name[64];
-    double paper = repro_published(row->config.name, row->config.image),
-           paper_base = repro_published("deit_base_patch16_224", 224);
-    bench_rate(rate, s->images_per_s.median);
-    snprintf(spread, sizeof spread, "%.1f%%",
-             50 * (s->images_per_s.max - s->images_per_s.min) / s->images_per_s.median);
-    if (paper > 0)
-        bench_rate(published, paper),
-            snprintf(relative_published, sizeof relative_published, "%.2f", paper / paper_base);
-    if (base) snprintf(relative, sizeof relative, "%.2f", s->images_per_s.median / base->speed.images_per_s.median);
-    snprintf(name, sizeof name, row->config.image == 224 || strstr(row->config.name, "384") ? "%s" : "%s @%d",
-             row->config.name, row->config.image);
-    printf("%-32s %-4s %8s %7s %8.2f %7.1f %5.1f %7.0f %8s %7s %7s\n", name,
-           bench_precision_name(row->wanted.precision), rate, spread, s->ms_per_image, s->gflop_per_image,
-           s->percent_of_peak.median, (double)s->memory * 1e-6, published, relative, relative_published);
-}
-
-static void bench_print_text(const bench_plan *plan, const bench_row *rows, int n) {
-    base_machine machine;
-    base_machine_read(&machine);
-    json_t *conditions = repro_conditions(bench_given.precision, (int)bench_given.threads);
-    const char *date = json_string_value(json_object_get(conditions, "date")),
-               *deit = json_string_value(json_object_get(conditions, "deit"));
-    printf("%-32s %-4s %16s %8s %7s %5s %7s %8s %15s\n", "", "", "images/s", "ms an", "GFLOP", "% of", "memory",
-           "images/s", "over DeiT-B");
-    printf("%-32s %-4s %8s %8s %8s %7s %5s %7s %8s %7s %7s\n", "network", "", "median", "±", "image", "/image", "peak",
-           "MB", "paper", "here", "paper");
-    for (int i = 0; i < n; i++) bench_print_row(&rows[i], bench_base(rows, n, rows[i].wanted.precision));
-    printf("\nMachine   %s, %d cores; oneDNN %s uses %s\n", machine.cpu, machine.cores, nn_onednn_version(),
-           nn_isa_name());
-    for (int k = 0; k < plan->n_precisions; k++) {
-        const eval_speed *s = &rows[k * plan->n_models].speed;
-        printf("GEMM peak %.0f GFLOP/s in %s: 2048 x 2048 products between the passes\n", s->peak_gflops,
-               bench_precision_name(plan->precision[k]));
-    }
-    const bench_row *row = &rows[0];
-    printf("Measured  %s: batch %lld as micro-batches of %lld, %d threads as %d x %d, not pinned, weights of noise\n",
-           bench_given.schedule ? "latency" : "throughput", (long long)row->speed.batch,
-           (long long)row->speed.micro_batch, bench_threads(row), row->speed.workers, row->speed.threads);
-    printf("          %d samples, networks in turn, after a warm-up; the median; ±: half the range of the samples\n",
-           row->speed.images_per_s.n);
-    printf("Software  deit %s, %s\n", deit ? deit : "", date ? date : "");
-    printf("Paper     one V100 16 GB, float32, large batch\n");
-    json_decref(conditions);
-}
-
-static json_t *bench_numbers(const double *values, int n) {
-    json_t *array = json_array();
-    for (int i = 0; i < n; i++) json_array_append_new(array, json_real(values[i]));
-    return array;
-}
-
-static json_t *bench_spread(const base_spread *spread) {
-    return json_pack("{s:f, s:f, s:f, s:i}", "median", spread->median, "min", spread->min, "max", spread->max,
-                     "samples", spread->n);
-}
-
-static json_t *bench_row_json(const bench_row *row, const bench_row *base) {
-    const eval_speed *s = &row->speed;
-    int n = s->images_per_s.n;
-    json_t *o = json_pack("{s:s, s:i, s:s, s:I, s:i, s:s, s:o, s:f, s:f, s:f, s:o}", "model", row->config.name, "image",
-                          row->config.image, "precision", bench_precision_name(row->wanted.precision), "batch",
-                          (json_int_t)s->batch, "threads", bench_threads(row), "schedule",
-                          row->wanted.schedule == MODEL_LATENCY ? "latency" : "throughput", "images_per_s",
-                          bench_spread(&s->images_per_s), "gflop_per_image", s->gflop_per_image, "peak_gflops",
-                          s->peak_gflops, "percent_of_peak", s->percent_of_peak.median, "percent_of_peak_spread",
-                          bench_spread(&s->percent_of_peak));
-    if (!o) return NULL;
-    double paper = repro_published(row->config.name, row->config.image),
-           paper_base = repro_published("deit_base_patch16_224", 224);
-    json_object_set_new(o, "workers", json_integer(s->workers));
-    json_object_set_new(o, "threads_per_worker", json_integer(s->threads));
-    json_object_set_new(o, "micro_batch", json_integer(s->micro_batch));
-    json_object_set_new(o, "ms_per_image", json_real(s->ms_per_image));
-    json_object_set_new(o, "memory_bytes", json_integer((json_int_t)s->memory));
-    json_object_set_new(o, "published_images_per_s", paper > 0 ? json_real(paper) : json_null());
-    json_object_set_new(o, "published_relative_to_deit_base", paper > 0 ? json_real(paper / paper_base) : json_null());
-    json_object_set_new(o, "relative_to_deit_base",
-                        base ? json_real(s->images_per_s.median / base->speed.images_per_s.median) : json_null());
-    json_object_set_new(o, "samples", bench_numbers(s->sample, n));
-    json_object_set_new(o, "samples_percent_of_peak", bench_numbers(s->sample_percent, n));
-    json_object_set_new(o, "samples_peak_gflops", bench_numbers(s->sample_peak, n));
-    return o;
-}
-
-static json_t *bench_json(const bench_row *rows, int n) {
-    json_t *conditions = repro_conditions(bench_given.precision, (int)bench_given.threads), *array = json_array();
-    json_object_set_new(conditions, "repeats", json_integer(bench_given.repeats));
-    json_object_set_new(conditions, "seconds", json_real(bench_given.seconds));
-    json_object_set_new(conditions, "schedule", json_string(bench_given.schedule ? "latency" : "throughput"));
-    json_object_set_new(conditions, "weights", json_string("noise"));
-    json_object_set_new(conditions, "peak",
-                        json_string("2048 x 2048 x 2048 matrix products before and after each sample"));
-    for (int i = 0; i < n; i++)
-        json_array_append_new(array, bench_row_json(&rows[i], bench_base(rows, n, rows[i].wanted.precision)));
-    return json_pack("{s:o, s:o}", "conditions", conditions, "rows", array);
+static base_status bench_show(const bench_plan *plan, const bench_report *report) {
+    if (bench_given.json) BASE_TRY(cli_output_json(plan->json_file, bench_json(report)));
+    if (bench_given.csv) return bench_write_csv(plan->csv_file, report);
+    if (!bench_given.json) bench_print_text(report);
+    return BASE_OK;
 }
 
 static base_status bench_run(int n, char **arguments) {
     bench_plan *plan = base_calloc(1, sizeof *plan);
     if (!plan) return BASE_ERROR;
     base_status status = bench_ask(plan, n, arguments);
-    if (!status) status = cli_output_check(plan->file);
     int count = plan->n_models * plan->n_precisions;
-    bench_row *rows = status ? NULL : base_calloc((size_t)count, sizeof *rows);
-    if (!status && !rows) status = BASE_ERROR;
+    bench_report report = {.n = count,
+                           .precision = bench_given.precision,
+                           .threads = bench_given.threads,
+                           .repeats = bench_given.repeats,
+                           .seconds = bench_given.seconds};
+    if (!status && !(report.rows = base_calloc((size_t)count, sizeof *report.rows))) status = BASE_ERROR;
     for (int k = 0; k < plan->n_precisions && !status; k++)
-        status = bench_measure(plan, plan->precision[k], rows + k * plan->n_models);
+        status = bench_measure(plan, plan->precision[k], report.rows + k * plan->n_models);
     cli_progress_end();
-    if (!status && bench_given.json)
-        status = cli_output_json(plan->file, bench_json(rows, count));
-    else if (!status)
-        bench_print_text(plan, rows, count);
-    base_free(rows);
+    if (!status) status = bench_show(plan, &report);
+    base_free(report.rows);
     base_free(plan);
     return status;
 }
 
 DEIT_INTERNAL const cli_command *cli_bench(void) {
-    static const char *const schedules[] = {"throughput", "latency", NULL};
+    static const char *const schedules[] = {"both", "throughput", "latency", NULL}; /* in bench_schedule's order */
+    static const char *const batches[] = {"auto", NULL}, *const precisions[] = {"f32", "bf16", "f32,bf16", NULL};
     static const cli_flag flags[] = {
-        {"batch", CLI_INT, &bench_given.batch, .help = "images a pass (default 32; 1 for latency)", .min = 1,
-         .max = 65536},
+        {"models", CLI_MODEL, &bench_given.models, .help = "networks, separated by commas", .word = "NAME,..."},
+        {"batch", CLI_TEXT, &bench_given.batch,
+         .help = "images a pass: 32, above 400 pixels 16; auto: with the best micro-batch", .word = "N|auto",
+         .choices = batches},
         {"threads", CLI_INT, &bench_given.threads, .help = "in all; without it every core", .min = 1, .max = 4096},
-        {"precision", CLI_TEXT, &bench_given.precision, .help = "f32, bf16 or both", .word = "f32,bf16"},
-        {"schedule", CLI_CHOICE, &bench_given.schedule, .help = "images side by side, or all threads on one",
+        {"precision", CLI_TEXT, &bench_given.precision, .help = "f32, bf16 or both", .word = "f32,bf16",
+         .choices = precisions},
+        {"schedule", CLI_CHOICE, &bench_given.schedule, .help = "images side by side, all threads on one image alone",
          .choices = schedules},
         {"repeats", CLI_INT, &bench_given.repeats, .help = "samples a network, at least", .min = 1,
          .max = EVAL_SPEED_SAMPLES},
-        {"seconds", CLI_REAL, &bench_given.seconds, .help = "more samples while they end within so many seconds in all",
+        {"seconds", CLI_REAL, &bench_given.seconds, .help = "for more samples, until the medians are known to 3%",
          .min = 0, .max = 86400},
         {"json", CLI_YES, &bench_given.json, .help = "print JSON, or write it to an argument that ends in .json"},
+        {"csv", CLI_YES, &bench_given.csv, .help = "print CSV, or write it to an argument that ends in .csv"},
         {0},
     };
     static const cli_command command = {
@@ -262,8 +200,9 @@ DEIT_INTERNAL const cli_command *cli_bench(void) {
         .summary = "images a second, and how near to the machine's peak",
         .arguments = "[MODEL...]",
         .about = "  deit bench                                            DeiT-Ti, -S and -B\n"
-                 "  deit bench deit_small_patch16_224 deit_base_patch16_224 --precision f32,bf16\n"
-                 "  deit bench --model vit --dim 256 --heads 4 --image 128 --schedule latency --json speed.json",
+                 "  deit bench resnet50 deit_base_patch16_224 --precision f32,bf16 --batch auto\n"
+                 "  deit bench --model vit --dim 256 --heads 4 --image 128 --schedule latency --json speed.json\n\n"
+                 "--batch auto tries micro-batches and remembers the best of this machine in the cache folder.",
         .models = true,
         .most = -1,
         .groups = CLI_NETWORK,

@@ -46,7 +46,7 @@ typedef struct {
     const char *help;           /* one line, no full stop */
     const char *word;           /* stands for the value in the help ("FILE", "URL"); NULL: chosen by kind */
     double min, max;            /* both 0: any number that fits */
-    const char *const *choices; /* ended by NULL */
+    const char *const *choices; /* ended by NULL; of a CLI_TEXT: what the shell offers among other words */
 } cli_flag;
 
 /* Groups of flags that commands share; what they gave is had by the functions below. */

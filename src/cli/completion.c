@@ -12,10 +12,14 @@ static void completion_models(const char *separator) {
     printf("%svit", separator);
 }
 
+static bool completion_has_values(const cli_flag *flag) {
+    return flag->kind == CLI_MODEL || flag->choices;
+}
+
 /* The words that may follow a flag, "" where it is anything. */
 static void completion_values(const cli_flag *flag) {
     if (flag->kind == CLI_MODEL) completion_models(" ");
-    for (int i = 0; flag->kind == CLI_CHOICE && flag->choices[i]; i++) printf("%s%s", i ? " " : "", flag->choices[i]);
+    for (int i = 0; flag->choices && flag->choices[i]; i++) printf("%s%s", i ? " " : "", flag->choices[i]);
 }
 
 /* ---- bash -------------------------------------------------------------------------------------------------------- */
@@ -86,7 +90,7 @@ static void completion_zsh_command(const cli_command *command) {
             printf(":file:_files");
         else if (flag->kind == CLI_FOLDER)
             printf(":folder:_files -/");
-        else if (flag->kind == CLI_CHOICE || flag->kind == CLI_MODEL) {
+        else if (completion_has_values(flag)) {
             printf(":value:(");
             completion_values(flag);
             printf(")");
@@ -143,7 +147,7 @@ static void completion_fish_command(const cli_command *command) {
         completion_fish_text(flag->help);
         if (completion_is_file(flag))
             printf(" -r -F");
-        else if (flag->kind == CLI_CHOICE || flag->kind == CLI_MODEL) {
+        else if (completion_has_values(flag)) {
             printf(" -x -a '");
             completion_values(flag);
             printf("'");

@@ -4,17 +4,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-DEIT_INTERNAL const char *cli_output_take(int *n, char **arguments) {
+DEIT_INTERNAL const char *cli_output_take_as(int *n, char **arguments, const char *ending) {
+    size_t least = strlen(ending);
     for (int i = 0; i < *n; i++) {
         const char *word = arguments[i];
         size_t size = strlen(word);
-        bool output = !strcmp(word, "-"), file = size > 5 && !strcmp(word + size - 5, ".json");
+        bool output = !strcmp(word, "-"), file = size > least && !strcmp(word + size - least, ending);
         if (!output && !file) continue;
         for (int k = i + 1; k < *n; k++) arguments[k - 1] = arguments[k];
         --*n;
         return file ? word : NULL;
     }
     return NULL;
+}
+
+DEIT_INTERNAL const char *cli_output_take(int *n, char **arguments) {
+    return cli_output_take_as(n, arguments, ".json");
 }
 
 DEIT_INTERNAL base_status cli_output_check(const char *file) {

@@ -7,6 +7,8 @@
 /* Takes the first of the *n arguments that names a place for JSON out of them: a file ending in .json, or "-" for
  * standard output. NULL: there is none, or it is "-". */
 DEIT_INTERNAL const char *cli_output_take(int *n, char **arguments);
+/* The same with another ending than .json. */
+DEIT_INTERNAL const char *cli_output_take_as(int *n, char **arguments, const char *ending);
 /* Whether the file can be written, for commands that work long before they do; NULL: standard output. */
 DEIT_INTERNAL base_status cli_output_check(const char *file);
 /* Writes the text to a file (whole or not at all), or to standard output where file is NULL. */

@@ -46,33 +46,42 @@ typedef struct {
     const model_config *config;
     nn_dtype precision;
     model_schedule schedule;
-    int64_t batch; /* images a pass */
-    int threads;   /* 0: every core */
+    int64_t batch;       /* images a pass */
+    int64_t micro_batch; /* images a worker takes at a time; 0: chosen by the cost model */
+    int threads;         /* 0: every core */
+    bool alone;          /* also the milliseconds of one image alone, with all threads on it */
 } eval_speed_case;
 
 typedef struct {
     base_spread images_per_s;
+    base_spread ms_alone;   /* of one image in the latency schedule; n is 0 where that was not measured */
     double gflop_per_image; /* of the network as defined, 2 a multiply-add */
     base_spread
-        percent_of_peak;  /* pairs: a pass's FLOP/s over that of the 2048^3 product run just before and after it */
-    double peak_gflops;   /* median */
+        percent_of_peak; /* pairs: a pass's FLOP/s over that of the 2048^3 product run just before and after it */
+    double peak_gflops;  /* median */
+    bool steady; /* the 95% intervals of the medians are narrower than 3% of them; never of fewer than 6 samples */
     int workers, threads; /* G x T */
     int64_t batch, micro_batch;
-    double ms_per_image;
-    size_t memory; /* bytes of weights and activations */
+    size_t memory; /* bytes at the peak: packed weights, activations and scratch of all workers, images and logits */
     /* Each sample in the order taken, images_per_s.n of them: images/s, percent of peak, the GFLOP/s of the product
-     * beside it. */
+     * beside it; milliseconds, ms_alone.n of them. */
     double sample[EVAL_SPEED_SAMPLES], sample_percent[EVAL_SPEED_SAMPLES], sample_peak[EVAL_SPEED_SAMPLES];
+    double sample_alone[EVAL_SPEED_SAMPLES];
 } eval_speed;
 
-/* Fills the spreads and medians from the samples and images_per_s.n. */
+/* Fills the spreads, medians and `steady` from the samples and their numbers. */
 DEIT_INTERNAL void eval_speed_summarise(eval_speed *result);
 
 /* Measures the cases of one precision and thread count in turn, round by round, each pass paired with the peak product,
- * so that drift hits all alike. Each case gets at least `samples` passes (after one to warm up) and as many more as fit
- * `seconds` in all (0: no more). Weights are noise. results: [n]. */
+ * so that drift hits all alike; in groups that fit in memory. Each case gets at least `samples` passes after a warm-up,
+ * and more until all of its group are steady, while they fit `seconds` in all. Weights are noise. results: [n]. */
 DEIT_INTERNAL base_status eval_speed_measure(const eval_speed_case *cases, int n, int samples, double seconds,
                                              eval_speed *results, const base_context *context);
+
+/* The micro-batch with which the case runs fastest here: found by trying, and remembered in the cache folder for this
+ * processor, instruction set, number of threads, version, network, image size and precision. Fills case's micro_batch.
+ */
+DEIT_INTERNAL base_status eval_tune(eval_speed_case *wanted, const base_context *context);
 
 /* ---- Where the time goes ----------------------------------------------------------------------------------------- */
 

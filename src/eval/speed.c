@@ -1,18 +1,26 @@
-/* speed: images a second of networks, measured in turn, each pass between two runs of the GEMM peak. */
-#include "eval/eval.h"
+/* speed: images a second of networks, measured in turn, each pass between two runs of the GEMM peak; and the
+ * milliseconds of one image alone. */
+#include "eval/internal.h"
 
 #include <math.h>
 #include <string.h>
 #include <time.h>
 
-enum { SPEED_PEAK_SIZE = 2048 };
+enum { SPEED_PEAK_SIZE = 2048, SPEED_LEAST = 6 }; /* LEAST: fewer samples have no 95% interval of the median */
 static const double speed_shortest = 0.02; /* seconds: a shorter sample would measure the clock and the scheduler */
+static const double speed_interval = 0.03; /* of the median: what is narrower is steady */
+static const double speed_room = 0.6;      /* of the free memory, for networks measured in turn */
+
+/* One way to run a network: passes of `batch` images. */
+typedef struct {
+    model_net *net; /* NULL: not measured */
+    int64_t batch, passes;
+    double seconds; /* of one sample, which is so many passes; from the warm-up */
+} speed_way;
 
 typedef struct {
     const eval_speed_case *wanted;
-    model_net *net;
-    int64_t passes; /* in one sample */
-    double seconds; /* of one sample, from the warm-up */
+    speed_way way, alone;
     eval_speed *result;
 } speed_job;
 
@@ -22,30 +30,42 @@ typedef struct {
     double last_peak; /* FLOP/s, of the product that ran last */
     float *images, *logits;
     const base_context *context;
+    int samples;        /* a case, at least */
+    double seconds;     /* left for all cases that are not measured yet */
     double done, total; /* samples, for the progress */
 } speed_bench;
 
-/* Threads of an OpenMP team spin for a while after their last work; this lets them fall asleep before the next one's is
- * timed. */
-static void speed_settle(void) {
+DEIT_INTERNAL void eval_settle(void) {
     struct timespec pause = {.tv_nsec = 2000000};
     nanosleep(&pause, NULL);
 }
 
 static double speed_peak(speed_bench *bench) {
-    speed_settle();
+    eval_settle();
     return bench->last_peak = nn_peak_sample(bench->peak);
 }
 
+/* ---- Samples ----------------------------------------------------------------------------------------------------- */
+
 /* Seconds for `passes` passes. */
-static base_status speed_run(speed_bench *bench, const speed_job *job, int64_t passes, double *seconds) {
-    speed_settle();
+static base_status speed_run(const speed_bench *bench, const speed_way *way, int64_t passes, double *seconds) {
+    eval_settle();
     double start = base_now();
     for (int64_t i = 0; i < passes; i++) {
         if (base_cancelled(bench->context)) return BASE_CANCELLED;
-        BASE_TRY(model_net_run(job->net, job->wanted->batch, bench->images, bench->logits));
+        BASE_TRY(model_net_run(way->net, way->batch, bench->images, bench->logits));
     }
     *seconds = base_now() - start;
+    return BASE_OK;
+}
+
+static base_status speed_warm(const speed_bench *bench, speed_way *way) {
+    BASE_TRY(speed_run(bench, way, 1, &way->seconds));
+    way->passes = 1;
+    if (way->seconds >= speed_shortest) return BASE_OK;
+    BASE_TRY(speed_run(bench, way, 1, &way->seconds)); /* the first pass was slower: it touched its memory first */
+    way->passes = (int64_t)ceil(speed_shortest / way->seconds);
+    way->seconds *= (double)way->passes;
     return BASE_OK;
 }
 
@@ -53,20 +73,45 @@ static base_status speed_sample(speed_bench *bench, speed_job *job) {
     eval_speed *result = job->result;
     base_progress(bench->context, job->wanted->config->name, bench->done, bench->total, "samples", NULL);
     double before = bench->last_peak, seconds;
-    BASE_TRY(speed_run(bench, job, job->passes, &seconds));
-    double peak = (before + speed_peak(bench)) / 2, rate = (double)(job->wanted->batch * job->passes) / seconds;
+    BASE_TRY(speed_run(bench, &job->way, job->way.passes, &seconds));
+    double peak = (before + speed_peak(bench)) / 2, rate = (double)(job->way.batch * job->way.passes) / seconds;
     int n = result->images_per_s.n++;
     result->sample[n] = rate;
-    result->sample_percent[n] = 100 * rate * job->net->gflop * 1e9 / peak;
+    result->sample_percent[n] = 100 * rate * result->gflop_per_image * 1e9 / peak;
     result->sample_peak[n] = peak * 1e-9;
     bench->done++;
     return BASE_OK;
 }
 
+static base_status speed_sample_alone(const speed_bench *bench, const speed_job *job) {
+    double seconds;
+    BASE_TRY(speed_run(bench, &job->alone, job->alone.passes, &seconds));
+    job->result->sample_alone[job->result->ms_alone.n++] = 1000 * seconds / (double)job->alone.passes;
+    return BASE_OK;
+}
+
+/* A round: every network in turn with the peak between them, then every network's image alone. */
+static base_status speed_round(speed_bench *bench, speed_job *jobs, int n) {
+    bool alone = false;
+    for (int i = 0; i < n; i++) BASE_TRY(speed_sample(bench, &jobs[i]));
+    for (int i = 0; i < n; i++) {
+        if (!jobs[i].alone.net) continue;
+        alone = true;
+        BASE_TRY(speed_sample_alone(bench, &jobs[i]));
+    }
+    if (alone) speed_peak(bench); /* the next round's first pass stands between two */
+    return BASE_OK;
+}
+
 static base_spread speed_spread(const double *sample, int n) {
     double sorted[EVAL_SPEED_SAMPLES];
+    if (!n) return (base_spread){0};
     memcpy(sorted, sample, (size_t)n * sizeof *sorted);
     return base_spread_of(sorted, n);
+}
+
+static bool speed_is_steady(const base_spread *spread) {
+    return spread->n >= SPEED_LEAST && spread->high - spread->low < speed_interval * spread->median;
 }
 
 DEIT_INTERNAL void eval_speed_summarise(eval_speed *result) {
@@ -74,91 +119,104 @@ DEIT_INTERNAL void eval_speed_summarise(eval_speed *result) {
     result->images_per_s = speed_spread(result->sample, n);
     result->percent_of_peak = speed_spread(result->sample_percent, n);
     result->peak_gflops = speed_spread(result->sample_peak, n).median;
-    result->ms_per_image = 1000 / result->images_per_s.median;
+    result->ms_alone = speed_spread(result->sample_alone, result->ms_alone.n);
+    result->steady =
+        speed_is_steady(&result->images_per_s) && (!result->ms_alone.n || speed_is_steady(&result->ms_alone));
 }
 
-/* ---- Groups that memory can hold --------------------------------------------------------------------------------- */
-
-/* Bytes a network will take, about: packed weights, and some tens of megabytes a thread for activations and scratch. */
-static base_status speed_estimate(const eval_speed_case *c, double *bytes) {
-    int64_t parameters;
-    double gflop;
-    BASE_TRY(model_size(c->config, &parameters, &gflop));
-    base_machine machine;
-    base_machine_read(&machine);
-    int threads = c->threads > 0 ? c->threads : machine.cores;
-    *bytes = (double)parameters * (c->precision == NN_BF16 ? 2 : 4) * 1.1 + 48e6 * threads;
-    return BASE_OK;
-}
-
-/* How many of the n cases can stand in memory together: at least one (whose plan then says how much memory lacks). */
-static base_status speed_group(const eval_speed_case *cases, int n, int *size) {
-    base_machine machine;
-    base_machine_read(&machine);
-    double all = 0, bytes;
-    for (*size = 0; *size < n; ++*size) {
-        BASE_TRY(speed_estimate(&cases[*size], &bytes));
-        all += bytes;
-        if (*size && all > 0.6 * (double)machine.memory_free) break;
-    }
-    return BASE_OK;
-}
+/* ---- Networks that memory can hold together ---------------------------------------------------------------------- */
 
 static base_status speed_build(speed_job *job) {
     const eval_speed_case *c = job->wanted;
-    model_options options = {
-        .precision = c->precision, .schedule = c->schedule, .batch = c->batch, .threads = c->threads};
-    BASE_TRY(model_net_new(&job->net, c->config, NULL, &options)); /* noise: initial values would take longer to make */
+    model_options options = {.precision = c->precision,
+                             .schedule = c->schedule,
+                             .batch = c->batch,
+                             .micro_batch = c->micro_batch,
+                             .threads = c->threads};
+    BASE_TRY(model_net_new(&job->way.net, c->config, NULL, &options)); /* noise: initial values take longer to make */
+    model_net *net = job->way.net;
+    job->way.batch = c->batch;
     size_t packed, activations;
-    nn_plan_memory(job->net->plan, &packed, &activations);
+    nn_plan_memory(net->plan, &packed, &activations);
+    int64_t numbers = c->batch * (3LL * c->config->image * c->config->image + c->config->classes);
     eval_speed *r = job->result;
-    r->gflop_per_image = job->net->gflop;
-    r->workers = job->net->workers, r->threads = job->net->threads;
-    r->batch = c->batch, r->micro_batch = job->net->micro_batch;
-    r->memory = packed + activations;
-    return BASE_OK;
+    r->gflop_per_image = net->gflop;
+    r->workers = net->workers, r->threads = net->threads;
+    r->batch = c->batch, r->micro_batch = net->micro_batch;
+    r->memory = packed + activations + (size_t)numbers * sizeof(float);
+    if (!c->alone) return BASE_OK;
+    options.schedule = MODEL_LATENCY, options.batch = job->alone.batch = 1, options.share = net->plan;
+    return model_net_new(&job->alone.net, c->config, NULL, &options);
 }
 
-static base_status speed_prepare(speed_bench *bench, speed_job *job) {
+static base_status speed_prepare(const speed_bench *bench, speed_job *job) {
     base_progress(bench->context, job->wanted->config->name, bench->done, bench->total, "samples", "warm-up");
     if (base_cancelled(bench->context)) return BASE_CANCELLED;
     BASE_TRY(speed_build(job));
-    BASE_TRY(speed_run(bench, job, 1, &job->seconds));
-    job->passes = 1;
-    if (job->seconds >= speed_shortest) return BASE_OK;
-    BASE_TRY(speed_run(bench, job, 1, &job->seconds)); /* the first pass was slower: it touched its memory first */
-    job->passes = (int64_t)ceil(speed_shortest / job->seconds);
-    job->seconds *= (double)job->passes;
+    BASE_TRY(speed_warm(bench, &job->way));
+    return job->alone.net ? speed_warm(bench, &job->alone) : BASE_OK;
+}
+
+static void speed_close(speed_job *job) {
+    model_net_free(job->alone.net);
+    model_net_free(job->way.net);
+}
+
+/* Makes networks ready until they fill their part of the memory, or the next one does not fit any more: that one begins
+ * the next group, where it says itself what is wrong if it fails again. */
+static base_status speed_open_group(const speed_bench *bench, speed_job *jobs, const eval_speed_case *cases, int n,
+                                    eval_speed *results, int *size) {
+    base_machine machine;
+    base_machine_read(&machine);
+    double held = 0;
+    for (*size = 0; *size < n && held < speed_room * (double)machine.memory_free; ++*size) {
+        speed_job *job = &jobs[*size];
+        job->wanted = &cases[*size], job->result = &results[*size];
+        base_status status = speed_prepare(bench, job);
+        if (status) {
+            speed_close(job);
+            return status == BASE_ERROR && *size ? BASE_OK : status;
+        }
+        held += (double)job->result->memory;
+    }
     return BASE_OK;
 }
 
-/* Round by round: at least `samples` rounds, then as many as end within `seconds`. */
-static base_status speed_rounds(speed_bench *bench, speed_job *jobs, int n, int samples, double seconds) {
+/* ---- Rounds ------------------------------------------------------------------------------------------------------ */
+
+static bool speed_all_steady(const speed_job *jobs, int n) {
+    for (int i = 0; i < n; i++)
+        if (!jobs[i].result->steady) return false;
+    return true;
+}
+
+/* At least bench->samples rounds, then more until all are steady, while they end within `seconds`. */
+static base_status speed_rounds(speed_bench *bench, speed_job *jobs, int n, double seconds) {
     double start = base_now(), round = 0;
-    for (int i = 0; i < n; i++) round += jobs[i].seconds;
+    for (int i = 0; i < n; i++) round += jobs[i].way.seconds + jobs[i].alone.seconds;
     speed_peak(bench); /* warms up */
     speed_peak(bench);
-    for (int r = 0; r < EVAL_SPEED_SAMPLES && (r < samples || base_now() - start + round < seconds); r++) {
+    for (int r = 0; r < EVAL_SPEED_SAMPLES; r++) {
         double begin = base_now();
-        if (r >= samples) bench->total += n;
-        for (int i = 0; i < n; i++) BASE_TRY(speed_sample(bench, &jobs[i]));
+        if (r >= bench->samples && (speed_all_steady(jobs, n) || begin - start + round > seconds)) break;
+        if (r >= bench->samples) bench->total += n;
+        BASE_TRY(speed_round(bench, jobs, n));
         round = base_now() - begin;
+        for (int i = 0; i < n; i++) eval_speed_summarise(jobs[i].result);
     }
-    for (int i = 0; i < n; i++) eval_speed_summarise(jobs[i].result);
     return BASE_OK;
 }
 
-static base_status speed_measure_group(speed_bench *bench, const eval_speed_case *cases, int n, int samples,
-                                       double seconds, eval_speed *results) {
+/* Measures the first *size of n cases, as many as memory holds together. */
+static base_status speed_group(speed_bench *bench, const eval_speed_case *cases, int n, eval_speed *results,
+                               int *size) {
     speed_job *jobs = base_calloc((size_t)n, sizeof *jobs);
     if (!jobs) return BASE_ERROR;
-    base_status status = BASE_OK;
-    for (int i = 0; i < n && !status; i++) {
-        jobs[i].wanted = &cases[i], jobs[i].result = &results[i];
-        status = speed_prepare(bench, &jobs[i]);
-    }
-    if (!status) status = speed_rounds(bench, jobs, n, samples, seconds);
-    for (int i = 0; i < n; i++) model_net_free(jobs[i].net);
+    base_status status = speed_open_group(bench, jobs, cases, n, results, size);
+    double start = base_now();
+    if (!status) status = speed_rounds(bench, jobs, *size, bench->seconds * *size / n);
+    bench->seconds -= base_now() - start;
+    for (int i = 0; i < *size; i++) speed_close(&jobs[i]);
     base_free(jobs);
     return status;
 }
@@ -177,30 +235,37 @@ static base_status speed_check(const eval_speed_case *cases, int n) {
     return BASE_OK;
 }
 
-static base_status speed_open(speed_bench *bench, const eval_speed_case *cases, int n) {
-    int64_t pixels = 0, logits = 0;
-    for (int i = 0; i < n; i++) {
-        const model_config *config = cases[i].config;
-        int64_t p = cases[i].batch * 3 * config->image * config->image, l = cases[i].batch * config->classes;
-        pixels = p > pixels ? p : pixels, logits = l > logits ? l : logits;
-    }
+DEIT_INTERNAL base_status eval_noise(int64_t batch, int64_t pixels, int64_t logits, float **images,
+                                     float **room_for_logits) {
     base_machine machine;
     base_machine_read(&machine);
     if ((double)pixels * sizeof(float) > 0.8 * (double)machine.memory_free)
         return base_fail("a batch of %lld: its images need %.1f GB, %.1f GB are free; use a smaller batch",
-                         (long long)cases[0].batch, (double)pixels * sizeof(float) * 1e-9,
-                         (double)machine.memory_free * 1e-9);
-    BASE_TRY(nn_peak_new(&bench->peak, SPEED_PEAK_SIZE, cases[0].precision,
-                         cases[0].threads > 0 ? cases[0].threads : machine.cores));
-    bench->images = base_malloc((size_t)pixels * sizeof(float));
-    bench->logits = base_malloc((size_t)logits * sizeof(float));
-    if (!bench->images || !bench->logits) return BASE_ERROR;
+                         (long long)batch, (double)pixels * sizeof(float) * 1e-9, (double)machine.memory_free * 1e-9);
+    *images = base_malloc((size_t)pixels * sizeof(float));
+    *room_for_logits = base_malloc((size_t)logits * sizeof(float));
+    if (!*images || !*room_for_logits) return BASE_ERROR;
     base_random random = base_random_stream(0, 0, 0, 0);
     enum { PERIOD = 4099 }; /* a prime, so that no two rows of an image are alike */
     float noise[PERIOD];
     for (int i = 0; i < PERIOD; i++) noise[i] = (float)base_random_normal(&random);
-    for (int64_t i = 0; i < pixels; i++) bench->images[i] = noise[i % PERIOD];
+    for (int64_t i = 0; i < pixels; i++) (*images)[i] = noise[i % PERIOD];
     return BASE_OK;
+}
+
+static base_status speed_open(speed_bench *bench, const eval_speed_case *cases, int n) {
+    int64_t pixels = 0, logits = 0, batch = 0;
+    for (int i = 0; i < n; i++) {
+        const model_config *config = cases[i].config;
+        int64_t p = cases[i].batch * 3 * config->image * config->image, l = cases[i].batch * config->classes;
+        if (p > pixels) pixels = p, batch = cases[i].batch;
+        logits = l > logits ? l : logits;
+    }
+    base_machine machine;
+    base_machine_read(&machine);
+    BASE_TRY(eval_noise(batch, pixels, logits, &bench->images, &bench->logits));
+    return nn_peak_new(&bench->peak, SPEED_PEAK_SIZE, cases[0].precision,
+                       cases[0].threads > 0 ? cases[0].threads : machine.cores);
 }
 
 DEIT_INTERNAL base_status eval_speed_measure(const eval_speed_case *cases, int n, int samples, double seconds,
@@ -210,12 +275,10 @@ DEIT_INTERNAL base_status eval_speed_measure(const eval_speed_case *cases, int n
     if (samples < 1) samples = 1;
     if (samples > EVAL_SPEED_SAMPLES) samples = EVAL_SPEED_SAMPLES;
     BASE_TRY(speed_check(cases, n));
-    speed_bench bench = {.context = context, .total = (double)n * samples};
+    speed_bench bench = {.context = context, .samples = samples, .seconds = seconds, .total = (double)n * samples};
     base_status status = speed_open(&bench, cases, n);
-    for (int at = 0, size; at < n && !status; at += size) {
-        status = speed_group(cases + at, n - at, &size);
-        if (!status) status = speed_measure_group(&bench, cases + at, size, samples, seconds * size / n, results + at);
-    }
+    for (int at = 0, size; at < n && !status; at += size)
+        status = speed_group(&bench, cases + at, n - at, results + at, &size);
     nn_peak_free(bench.peak);
     base_free(bench.images);
     base_free(bench.logits);

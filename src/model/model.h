@@ -89,8 +89,9 @@ typedef enum { MODEL_THROUGHPUT, MODEL_LATENCY } model_schedule;
 typedef struct {
     nn_dtype precision;
     model_schedule schedule;
-    int64_t batch; /* images that will be given at a time, as a hint: 0 takes 32 in throughput, 1 in latency */
-    int threads;   /* in all; 0: every core */
+    int64_t batch;       /* images that will be given at a time, as a hint: 0 takes 32 in throughput, 1 in latency */
+    int64_t micro_batch; /* images a worker takes at a time in throughput; 0: chosen by the cost model */
+    int threads;         /* in all; 0: every core */
     model_head head;
     nn_plan *share; /* see nn_plan_options */
 } model_options;

@@ -26,6 +26,7 @@ static void net_schedule(model_net *net) {
     net->workers = o->batch < o->threads ? (int)o->batch : o->threads;
     net->threads = o->threads / net->workers;
     int64_t share = (o->batch + net->workers - 1) / net->workers;
+    if (o->micro_batch) wanted = o->micro_batch;
     net->micro_batch = wanted < share ? wanted : share;
 }
 

@@ -5,11 +5,12 @@ once='--repeats 1 --seconds 0'
 
 name 'a line a network, and the conditions below'
 check_exit 0 "\$DEIT bench $vit $once"
-check_out '^vit @48 +f32 +[0-9.]+ +0\.0% +[0-9.]+ +[0-9.]+ +[0-9.]+ '
+check_out '^vit @48 +f32 +32/[0-9]+ +[0-9.]+ +0\.0% +[0-9.]+ +0\.0% +[0-9.]+ +[0-9.]+ '
 check_out '^Machine .*cores; oneDNN 3\.[0-9.]+ uses [a-z]'
 check_out '^GEMM peak [0-9]+ GFLOP/s in f32'
-check_out '^Measured  throughput: batch 32 as micro-batches of [0-9]+, [0-9]+ threads as [0-9]+ x [0-9]+, not pinned'
+check_out '^Measured  throughput: [0-9]+ threads as [0-9]+ x [0-9]+, not pinned'
 check_out '1 samples'
+check_out '^Few       1 of 1 rows have under 6 samples'
 
 name 'JSON: conditions and rows'
 check_exit 0 "\$DEIT bench $vit --batch 2 --threads 1 --repeats 3 --seconds 0 --json >out.json"
@@ -23,12 +24,12 @@ check_out '^      "batch": 2,'
 check_out '^      "threads": 1,'
 check_out '^      "schedule": "throughput",'
 check_out '^      "images_per_s": \{'
-for key in median min max; do check_out "^        \"$key\": [0-9.e+]+,"; done
+for key in median min max low high; do check_out "^        \"$key\": [0-9.e+]+,"; done
 check_out '^        "samples": 3'
 for key in gflop_per_image peak_gflops percent_of_peak; do check_out "^      \"$key\": [0-9.e+-]+,"; done
 
 name 'a number of samples, or as many as end within the seconds'
-check "\$DEIT bench $vit --batch 2 --repeats 2 --seconds 2 --json | sed -n 's/^        \"samples\": //p' | awk '\$1 > 2 { n++ } END { exit n != 2 }'"
+check "\$DEIT bench $vit --batch 2 --repeats 2 --seconds 10 --json | sed -n 's/^        \"samples\": //p' | awk '\$1 > 2 { n++ } END { exit n != 3 }'"
 
 name 'GFLOP an image: 2 a multiply-add'
 check_exit 0 "\$DEIT bench deit_tiny_patch16_224 --batch 1 $once --json"
@@ -45,6 +46,52 @@ check_exit 0 "\$DEIT bench $vit --schedule latency $once --json"
 check_out '"batch": 1,'
 check_out '"schedule": "latency",'
 check_out '"workers": 1,'
+check_out '"ms_alone": null'
+
+name 'an image alone beside the batch, unless one schedule is asked for'
+check_exit 0 "\$DEIT bench $vit $once --json"
+check_out '"ms_alone": \{'
+check_exit 0 "\$DEIT bench $vit --schedule throughput $once --json"
+check_out '"schedule": "throughput",'
+check_out '"ms_alone": null'
+
+name 'names after --models, with those that stand alone'
+check_exit 0 "\$DEIT bench resnet18 --models tf_efficientnet_b0,deit_tiny_patch16_224 --image 64 --batch 1 $once"
+check_out '^resnet18 @64 +f32 +1/1 '
+check_out '^tf_efficientnet_b0 @64 '
+check_out '^deit_tiny_patch16_224 @64 '
+check_exit 2 '$DEIT bench --models resnet18,resnet5'
+check_err "did you mean 'resnet50'"
+
+name 'a batch of 32, of large images 16'
+check_exit 0 "\$DEIT bench $vit --image 416 --patch 208 --schedule throughput $once --json"
+check_out '"batch": 16,'
+
+name 'auto: the best micro-batch is found once'
+export XDG_CACHE_HOME=$PWD/cache
+check_exit 0 "\$DEIT bench $vit --batch auto $once"
+check_err '^deit: vit: looking for the best micro-batch'
+check_out '^vit @48 +f32 +32/[0-9]+ '
+check 'grep -c . cache/deit/micro_batch.tsv | grep -qx 1'
+check_exit 0 "\$DEIT bench $vit --batch auto $once"
+check_no_err 'looking'
+check_exit 0 "\$DEIT bench $vit --batch auto --schedule latency $once --json"
+check_out '"batch": 1,'
+check 'rm -r cache && mkdir cache && : >cache/deit'
+check_exit 0 "\$DEIT bench $vit --batch auto $once"
+check_err 'warning: the micro-batch found is not remembered: .*cache/deit'
+unset XDG_CACHE_HOME
+
+name 'CSV: names, then a line a row'
+check_exit 0 "\$DEIT bench $vit $once --csv"
+check_out '^model,image,precision,schedule,batch,micro_batch,'
+check_out '^vit,48,f32,throughput,32,'
+check_exit 0 "\$DEIT bench $vit $once --csv speed.csv --json speed2.json"
+check_no_out '.'
+check '[ "$(wc -l <speed.csv)" = 2 ] && grep -q percent_of_peak speed2.json'
+check "awk -F, '{ n[NR] = NF } END { exit n[1] != n[2] }' speed.csv"
+check_exit 2 "\$DEIT bench $vit --csv --json"
+check_err 'only one can be printed'
 
 name 'bf16 where the processor has it, an error elsewhere'
 if $DEIT doctor | grep -q 'bf16 in hardware'; then
@@ -74,11 +121,14 @@ check_err 'no flag --repeat; did you mean --repeats'
 check_exit 2 "\$DEIT bench $vit --precision f16"
 check_err "expected f32, bf16 or f32,bf16, found 'f16'"
 check_exit 2 "\$DEIT bench $vit --batch 0"
-check_err '--batch: expected a whole number from 1'
+check_err "--batch: expected auto or a whole number from 1 to 65536, found '0'"
+check_exit 2 "\$DEIT bench $vit --batch many"
+check_err "--batch: expected auto or .*found 'many'"
+check_exit 2 "\$DEIT bench $vit --batch 8x"
 check_exit 2 "\$DEIT bench $vit --repeats 0"
 check_exit 2 "\$DEIT bench $vit --seconds -1"
 check_exit 2 "\$DEIT bench $vit --schedule fast"
-check_err "expected throughput\|latency, found 'fast'"
+check_err "expected both\|throughput\|latency, found 'fast'"
 check_exit 2 '$DEIT bench deit_tiny_patch16_224 --dim 7'
 check_err 'dim describes --model vit'
 

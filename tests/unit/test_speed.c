@@ -6,10 +6,17 @@ static model_config test_speed_tiny(void) {
     return config;
 }
 
+static eval_speed_case test_speed_case(const model_config *config, int64_t batch, int threads) {
+    return (eval_speed_case){
+        .config = config, .precision = NN_F32, .schedule = MODEL_LATENCY, .batch = batch, .threads = threads};
+}
+
 TEST(speed_samples_and_spreads) {
     model_config a = test_speed_tiny(), b = test_speed_tiny();
     b.depth = 2;
-    const eval_speed_case cases[] = {{&a, NN_F32, MODEL_THROUGHPUT, 4, 2}, {&b, NN_F32, MODEL_LATENCY, 1, 2}};
+    const eval_speed_case cases[] = {
+        {.config = &a, .precision = NN_F32, .schedule = MODEL_THROUGHPUT, .batch = 4, .threads = 2, .alone = true},
+        {.config = &b, .precision = NN_F32, .schedule = MODEL_LATENCY, .batch = 1, .threads = 2}};
     eval_speed *speed = base_calloc(2, sizeof *speed);
     CHECK(speed != NULL);
     if (!speed) return;
@@ -22,9 +29,12 @@ TEST(speed_samples_and_spreads) {
         CHECK(s->images_per_s.min > 0 && s->images_per_s.min <= s->images_per_s.median &&
               s->images_per_s.median <= s->images_per_s.max);
         CHECK(s->peak_gflops > 0 && s->percent_of_peak.median > 0 && s->memory > 0 && s->gflop_per_image > 0);
-        CHECK(fabs(s->ms_per_image * s->images_per_s.median - 1000) < 1e-6);
         CHECK_EQ_INT(s->workers * s->threads, 2);
+        CHECK(!s->steady); /* three samples have no interval */
     }
+    CHECK_EQ_INT(speed[0].ms_alone.n, 3);
+    CHECK(speed[0].ms_alone.min > 0 && speed[0].ms_alone.median < 1000);
+    CHECK_EQ_INT(speed[1].ms_alone.n, 0);
     CHECK_EQ_INT(speed[0].batch, 4);
     CHECK_EQ_INT(speed[1].workers, 1); /* latency: all threads on one pass */
     base_free(speed);
@@ -32,7 +42,7 @@ TEST(speed_samples_and_spreads) {
 
 TEST(speed_goes_on_while_there_is_time) {
     model_config a = test_speed_tiny();
-    const eval_speed_case one = {&a, NN_F32, MODEL_LATENCY, 1, 1};
+    const eval_speed_case one = test_speed_case(&a, 1, 1);
     eval_speed *speed = base_calloc(1, sizeof *speed);
     CHECK(speed != NULL);
     if (!speed) return;
@@ -48,20 +58,20 @@ TEST(speed_refuses) {
     eval_speed *speed = base_calloc(2, sizeof *speed);
     CHECK(speed != NULL);
     if (!speed) return;
-    const eval_speed_case none = {&a, NN_F32, MODEL_LATENCY, 0, 1},
-                          huge = {&a, NN_F32, MODEL_LATENCY, (int64_t)1 << 30, 1};
+    const eval_speed_case none = test_speed_case(&a, 0, 1), huge = test_speed_case(&a, (int64_t)1 << 30, 1);
     CHECK_FAIL_HAS(eval_speed_measure(&none, 1, 1, 0, speed, NULL), "batch 0");
     CHECK_FAIL_HAS(eval_speed_measure(&huge, 1, 1, 0, speed, NULL), "use a smaller batch");
-    const eval_speed_case mixed[] = {{&a, NN_F32, MODEL_LATENCY, 1, 1}, {&a, NN_F32, MODEL_LATENCY, 1, 2}};
+    const eval_speed_case mixed[] = {test_speed_case(&a, 1, 1), test_speed_case(&a, 1, 2)};
     CHECK_FAIL_HAS(eval_speed_measure(mixed, 2, 1, 0, speed, NULL), "one number of threads");
-    const eval_speed_case bf16 = {&a, NN_BF16, MODEL_LATENCY, 1, 1};
+    eval_speed_case bf16 = test_speed_case(&a, 1, 1);
+    bf16.precision = NN_BF16;
     if (!nn_has_bf16()) CHECK_FAIL_HAS(eval_speed_measure(&bf16, 1, 1, 0, speed, NULL), "bf16");
     base_free(speed);
 }
 
 TEST(speed_can_be_stopped) {
     model_config a = test_speed_tiny();
-    const eval_speed_case one = {&a, NN_F32, MODEL_LATENCY, 1, 1};
+    const eval_speed_case one = test_speed_case(&a, 1, 1);
     eval_speed *speed = base_calloc(1, sizeof *speed);
     CHECK(speed != NULL);
     if (!speed) return;
@@ -73,7 +83,7 @@ TEST(speed_can_be_stopped) {
 
 TEST(speed_survives_the_end_of_memory) {
     model_config a = test_speed_tiny();
-    const eval_speed_case one = {&a, NN_F32, MODEL_LATENCY, 1, 1};
+    const eval_speed_case one = test_speed_case(&a, 1, 1);
     eval_speed *speed = base_calloc(1, sizeof *speed);
     CHECK(speed != NULL);
     if (!speed) return;
@@ -86,4 +96,120 @@ TEST(speed_survives_the_end_of_memory) {
         CHECK_EQ_INT(base_memory_held(), held);
     }
     base_free(speed);
+}
+
+TEST(speed_is_steady_when_the_interval_is_narrow) {
+    eval_speed *s = base_calloc(1, sizeof *s);
+    CHECK(s != NULL);
+    if (!s) return;
+    for (int i = 0; i < 20; i++) s->sample[i] = 100 + 0.1 * (i % 3), s->sample_alone[i] = 10 + 0.001 * (i % 5);
+    s->images_per_s.n = 5;
+    eval_speed_summarise(s);
+    CHECK(!s->steady); /* narrow, but five samples hold the median with 93.75% only */
+    s->images_per_s.n = 20;
+    eval_speed_summarise(s);
+    CHECK(s->steady);
+    s->sample[3] = 200; /* one that was disturbed moves no median */
+    eval_speed_summarise(s);
+    CHECK(s->steady);
+    for (int i = 0; i < 20; i++) s->sample[i] = 100 + i;
+    eval_speed_summarise(s);
+    CHECK(!s->steady);
+    for (int i = 0; i < 20; i++) s->sample[i] = 100, s->sample_alone[i] = 10 + i;
+    s->ms_alone.n = 20;
+    eval_speed_summarise(s);
+    CHECK(!s->steady); /* the image alone counts too */
+    base_free(s);
+}
+
+/* ---- Tuning ------------------------------------------------------------------------------------------------------ */
+
+/* Points the cache at a folder of the test's own; the old value is put back by test_tune_end. */
+static struct { char folder[64], file[128], *cache; } test_tune;
+
+static void test_tune_begin(void) {
+    const char *cache = getenv("XDG_CACHE_HOME");
+    test_tune.cache = cache ? base_strdup(cache) : NULL;
+    snprintf(test_tune.folder, sizeof test_tune.folder, "/tmp/deit-tune-XXXXXX");
+    CHECK(mkdtemp(test_tune.folder) != NULL);
+    snprintf(test_tune.file, sizeof test_tune.file, "%s/deit/micro_batch.tsv", test_tune.folder);
+    setenv("XDG_CACHE_HOME", test_tune.folder, 1);
+}
+
+static void test_tune_end(void) {
+    char folder[80];
+    remove(test_tune.file);
+    snprintf(folder, sizeof folder, "%s/deit", test_tune.folder);
+    remove(folder);
+    CHECK(remove(test_tune.folder) == 0);
+    if (test_tune.cache)
+        setenv("XDG_CACHE_HOME", test_tune.cache, 1);
+    else
+        unsetenv("XDG_CACHE_HOME");
+    base_free(test_tune.cache);
+}
+
+static void test_tune_count(void *user, base_log_level level, const char *line) {
+    (void)level;
+    *(int *)user += strstr(line, "looking for the best micro-batch") != NULL;
+}
+
+/* The case's micro-batch; *searched counts the searches. */
+static int64_t test_tune_run(int image, int *searched) {
+    model_config a = test_speed_tiny();
+    a.image = image;
+    eval_speed_case wanted = test_speed_case(&a, 8, 2);
+    wanted.schedule = MODEL_THROUGHPUT;
+    base_context context = {.log = test_tune_count, .user = searched};
+    CHECK_OK(eval_tune(&wanted, &context));
+    return wanted.micro_batch;
+}
+
+TEST(tune_searches_once_and_remembers) {
+    test_tune_begin();
+    int searched = 0;
+    size_t held = base_memory_held();
+    int64_t found = test_tune_run(32, &searched);
+    CHECK(found == 1 || found == 2 || found == 4);
+    CHECK_EQ_INT(test_tune_run(32, &searched), found);
+    CHECK_EQ_INT(searched, 1);
+    test_tune_run(48, &searched); /* another image size is another case */
+    CHECK_EQ_INT(searched, 2);
+    CHECK_EQ_INT(test_tune_run(32, &searched), found); /* and leaves the first where it was */
+    CHECK_EQ_INT(searched, 2);
+    CHECK_EQ_INT(base_memory_held(), held);
+    test_tune_end();
+}
+
+TEST(tune_takes_what_the_cache_says_if_it_makes_sense) {
+    test_tune_begin();
+    int searched = 0;
+    test_tune_run(32, &searched);
+    char *text, *edited;
+    size_t size;
+    CHECK_OK(base_read_file(test_tune.file, 0, &text, &size));
+    size_t key = (size_t)(strrchr(text, '\t') + 1 - text);
+    static const struct {
+        const char *value;
+        int64_t micro_batch; /* 0: searched anew */
+    } cases[] = {{"3\n", 3}, {"0\n", 0}, {"-1\n", 0}, {"x\n", 0}, {"3x\n", 0}, {"3", 0}, {"99999999999\n", 0}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        CHECK((edited = base_malloc(key + 32)) != NULL);
+        memcpy(edited, text, key);
+        snprintf(edited + key, 32, "%s", cases[i].value);
+        CHECK_OK(base_write_file(test_tune.file, edited, strlen(edited)));
+        base_free(edited);
+        int before = searched;
+        int64_t found = test_tune_run(32, &searched);
+        if (cases[i].micro_batch) CHECK_EQ_INT(found, cases[i].micro_batch);
+        CHECK_EQ_INT(searched - before, cases[i].micro_batch == 0);
+    }
+    /* The lines of another version go. */
+    CHECK_OK(base_write_file(test_tune.file, "old 1\tcpu\t4\n", 12));
+    test_tune_run(32, &searched);
+    base_free(text);
+    CHECK_OK(base_read_file(test_tune.file, 0, &text, &size));
+    CHECK(!strstr(text, "old 1"));
+    base_free(text);
+    test_tune_end();
 }
