@@ -81,16 +81,22 @@
 
 #ifdef DEIT_MAIN
 #include "repro/baseline.c"
+#include "repro/claim.c"
 #include "repro/command.c"
 #include "repro/conditions.c"
+#include "repro/grid.c"
 #include "repro/job.c"
+#include "repro/json.c"
 #include "repro/locate.c"
 #include "repro/manifest.c"
 #include "repro/measure.c"
+#include "repro/page.c"
+#include "repro/plan.c"
+#include "repro/plot.c"
 #include "repro/render.c"
 #include "repro/report.c"
-#include "repro/score.c"
 #include "repro/table.c"
+#include "repro/todo.c"
 
 #include "cli/args.c"
 #include "cli/bench.c"

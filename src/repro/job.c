@@ -63,7 +63,7 @@ static void job_error(job_child *child, const char *data, size_t size, const rep
         if (!strncmp(child->line, "deit: ", 6))
             memcpy(child->last, child->line + 6, sizeof child->last - 6);
         else
-            base_progress(progress->context, progress->table, progress->done, progress->total, "cells", child->line);
+            base_progress(progress->context, progress->what, progress->done, progress->total, "cells", child->line);
     }
 }
 
@@ -118,14 +118,14 @@ DEIT_INTERNAL base_status repro_child(const char *const *words, json_t **output,
 
 /* ---- Kept cells -------------------------------------------------------------------------------------------------- */
 
-/* What must be the same for a measurement to stand for another: the program, the machine, the table. */
-static uint64_t job_identity(const repro_table *table) {
+/* What must be the same for a measurement to stand for another: the program, the machine, the tables. */
+static uint64_t job_identity(const char *name) {
     base_machine machine;
     base_machine_read(&machine);
     struct stat program = {0};
     if (stat("/proc/self/exe", &program)) program.st_size = 0;
     base_text text = {0};
-    base_text_printf(&text, "%s|%s|%lld|%lld.%ld|%s|%s|%d|%.2f", table->name, DEIT_COMMIT, (long long)program.st_size,
+    base_text_printf(&text, "%s|%s|%lld|%lld.%ld|%s|%s|%d|%.2f", name, DEIT_COMMIT, (long long)program.st_size,
                      (long long)program.st_mtim.tv_sec, program.st_mtim.tv_nsec, machine.cpu, nn_isa_name(),
                      machine.cores, machine.quota);
     uint64_t hash = text.data ? base_fnv1a64(text.data, text.size) : 0;
@@ -133,12 +133,12 @@ static uint64_t job_identity(const repro_table *table) {
     return hash;
 }
 
-DEIT_INTERNAL base_status repro_cells_open(repro_cells *cells, const repro_table *table) {
+DEIT_INTERNAL base_status repro_cells_open(repro_cells *cells, const char *name) {
     cells->folder = NULL;
     char *cache = base_cache_folder();
     if (!cache) return BASE_OK;
     base_text text = {0};
-    base_text_printf(&text, "%s/results/%s-%016llx", cache, table->name, (unsigned long long)job_identity(table));
+    base_text_printf(&text, "%s/results/%s-%016llx", cache, name, (unsigned long long)job_identity(name));
     base_free(cache);
     if (text.failed) return base_fail("out of memory");
     cells->folder = text.data;
