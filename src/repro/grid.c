@@ -90,7 +90,9 @@ static grid_cells grid_speed_cells(grid_cells at, const repro_report *report, co
     const base_spread *s = measured ? &r->net->images_per_s : NULL;
     if (repro_has_published(report->table, c)) snprintf(*at++, REPRO_GRID_TEXT, "%s", r->row->text[c]);
     repro_value(*at++, REPRO_SPEED, cell->value);
-    grid_number(*at++, measured && r->net->fewer ? "%.1f!" : "%.1f", s ? 50 * (s->max - s->min) / s->median : NAN);
+    grid_number(*at, "%.1f", s && s->n > 1 ? 50 * (s->max - s->min) / s->median : NAN);
+    if (measured && r->net->fewer) strcat(*at, "!");
+    at++;
     if (report->table->relative >= 0) {
         grid_number(*at++, "%.2f", repro_relative(report, r, true));
         grid_number(*at++, "%.2f", repro_relative(report, r, false));

@@ -163,6 +163,6 @@ DEIT_INTERNAL void repro_page_escape(base_text *out, const char *text);
 
 /* plot.c: a plot as a <figure> of a page: a panel for what is published and one for each scale that has points. */
 DEIT_INTERNAL void repro_plot_page(const repro_report *report, const repro_plot *plot, base_text *out);
-DEIT_INTERNAL extern const char repro_plot_style[];
+DEIT_INTERNAL const char *repro_plot_style(void); /* CSS that its classes need */
 
 #endif

@@ -195,7 +195,7 @@ static void measure_fill(repro_report *report) {
             repro_result *r = &report->rows[i];
             repro_cell *cell = &r->cell[REPRO_PAPER][c];
             if (report->table->columns[c].kind != REPRO_SPEED || !r->net) continue;
-            cell->why = r->net->why;
+            cell->why = r->net->why, cell->failed = r->net->why;
             if (!r->net->n) continue;
             cell->value = r->net->images_per_s.median, cell->values = r->net->rate, cell->n = r->net->n;
         }

@@ -37,8 +37,9 @@ static const char page_style[] =
     "--s6:#aab4bf}}\n"
     "*{box-sizing:border-box}body{margin:0 auto;padding:1rem;max-width:80rem;background:var(--ground);"
     "color:var(--ink);font:16px/1.5 system-ui,-apple-system,'Segoe UI',sans-serif}\n"
-    "h1{font-size:1.5rem;line-height:1.25}h2{font-size:1.25rem;line-height:1.3;margin:2.5rem 0 .75rem}"
-    "h3{font-size:1rem;margin:1.5rem 0 .5rem}\n"
+    "h2{font-size:1.25rem;line-height:1.3;margin:2.5rem 0 .75rem}"
+    "h2:first-of-type{margin-top:.5rem}h3{font-size:1rem;"
+    "margin:1.5rem 0 .5rem}\n"
     "nav{display:flex;flex-wrap:wrap;gap:.25rem 1rem}a{color:var(--s1)}\n"
     ".wide{overflow-x:auto;margin:1rem 0;border:1px solid var(--line);border-radius:6px}\n"
     "table{border-collapse:collapse;font-size:.875rem;font-variant-numeric:tabular-nums;width:100%}\n"
@@ -63,7 +64,7 @@ DEIT_INTERNAL void repro_page_begin(repro_page *page, const char *title) {
     base_text_printf(page->out, "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
                                 "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n<title>");
     page_text(page, title);
-    base_text_printf(page->out, "</title>\n<style>\n%s%s</style>\n</head>\n<body>\n", page_style, repro_plot_style);
+    base_text_printf(page->out, "</title>\n<style>\n%s%s</style>\n</head>\n<body>\n", page_style, repro_plot_style());
 }
 
 static void page_close(repro_page *page) {

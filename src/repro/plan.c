@@ -85,10 +85,10 @@ static base_status plan_use(repro_state *state, repro_result *r, const repro_com
     return BASE_OK;
 }
 
-static void plan_reason(repro_result *r, const repro_command *command, const char *why) {
+static void plan_reason(repro_result *r, const repro_command *command, const char *why, bool failed) {
     for (int k = 0; k < command->n; k++) {
         repro_cell *cell = &r->cell[command->scale][command->column[k]];
-        if (isnan(cell->value) && !cell->why) cell->why = why;
+        if (isnan(cell->value) && !cell->why) cell->why = why, cell->failed = failed;
     }
 }
 
@@ -99,7 +99,7 @@ static base_status plan_cell(repro_state *state, const repro_report *report, rep
     if (repro_is_speed(report->table, command)) return BASE_OK;
     BASE_TRY(repro_plan_words(state, report, r, command, false, words, &lacks));
     if (lacks.needs) {
-        plan_reason(r, command, lacks.needs->why);
+        plan_reason(r, command, lacks.needs->why, false);
         return BASE_OK;
     }
     return plan_use(state, r, command, plan_job(state, words, r->row->text[0]),
@@ -169,7 +169,7 @@ static base_status plan_take(repro_state *state, const repro_use *use, int k) {
 
 static base_status plan_deliver(repro_state *state, const repro_use *use) {
     if (!use->job->output) {
-        plan_reason(use->result, use->command, use->job->why);
+        plan_reason(use->result, use->command, use->job->why, true);
         return BASE_OK;
     }
     const char *sha256 = json_string_value(json_object_get(use->job->output, "weights_sha256"));

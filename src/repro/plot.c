@@ -16,7 +16,7 @@ enum {
     PLOT_TEXT = 12, /* size of the names */
 };
 
-DEIT_INTERNAL const char repro_plot_style[] =
+static const char plot_style[] =
     "svg text{font:12px system-ui,-apple-system,'Segoe UI',sans-serif;fill:#1b1f24}"
     "svg .soft{fill:#57606a}svg .title{font-weight:600;font-size:14px}svg .axis{stroke:#57606a;fill:none}"
     "svg .rule{stroke:#d5dae0;fill:none}svg .join{fill:none;stroke-width:1.5;opacity:.55}svg .lead{stroke:#57606a;"
@@ -27,6 +27,10 @@ DEIT_INTERNAL const char repro_plot_style[] =
     "svg .rule{stroke:#313943}svg .lead{stroke:#9aa4af}svg .ground{fill:#0f1318}"
     ".s0{fill:#79b0ff;stroke:#79b0ff}.s1{fill:#f2a65a;stroke:#f2a65a}.s2{fill:#5fd07c;stroke:#5fd07c}"
     ".s3{fill:#c9a6ff;stroke:#c9a6ff}.s4{fill:#ff8a7a;stroke:#ff8a7a}.s5{fill:#aab4bf;stroke:#aab4bf}}\n";
+
+DEIT_INTERNAL const char *repro_plot_style(void) {
+    return plot_style;
+}
 
 /* ---- Points ------------------------------------------------------------------------------------------------------ */
 
@@ -267,8 +271,8 @@ static void plot_name(const plot_panel *panel, const plot_point *p, plot_box *pl
     double cx = fmax(at.x, fmin(p->px, at.x + at.width)), cy = fmax(at.y, fmin(p->py, at.y + at.height));
     if (hypot(cx - p->px, cy - p->py) > 14)
         base_text_printf(out, "<path class=\"lead\" d=\"M%.1f %.1fL%.1f %.1f\"/>\n", p->px, p->py, cx, cy);
-    base_text_printf(out, "<text x=\"%.1f\" y=\"%.1f\" textLength=\"%.1f\" lengthAdjust=\"spacingAndGlyphs\">", at.x,
-                     at.y + PLOT_TEXT - 1.5, width);
+    base_text_printf(out, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">", at.x + width / 2,
+                     at.y + PLOT_TEXT - 1.5);
     repro_page_escape(out, p->name);
     base_text_printf(out, "</text>\n");
 }
@@ -322,7 +326,7 @@ DEIT_INTERNAL base_status repro_write_svg(const repro_report *report, base_text 
     base_text_printf(out,
                      "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %d\" width=\"%d\" height=\"%d\">\n",
                      width, height, width, height);
-    base_text_printf(out, "<style>\n%s</style>\n<title>", repro_plot_style);
+    base_text_printf(out, "<style>\n%s</style>\n<title>", plot_style);
     repro_page_escape(out, table->title);
     base_text_printf(out, "</title>\n<path class=\"ground\" d=\"M0 0H%dV%dH0z\"/>\n", width, height);
     for (int k = 0; k < table->n_plots; k++) {

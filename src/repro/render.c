@@ -118,24 +118,27 @@ static void render_legend(const repro_report *report, repro_page *page) {
     if (marks.other) repro_page_item(page, RENDER_LEGEND, "~", "weights trained otherwise than the row's");
 }
 
-/* "+12.3% (95%: 10.1 to 14.5; 6 and 6 values)" */
-static void render_difference(char text[160], const repro_report *report, const repro_judgement *j) {
+/* "A over B: +12%, 95% from +10 to +14; 6 and 6 values", "A - B: +0.8 points, ..." */
+static void render_difference(char text[200], const repro_report *report, const repro_judgement *j) {
     const repro_table *table = report->table;
     repro_kind kind = table->columns[j->greater.column].kind;
-    const char *unit = kind == REPRO_SPEED ? "%" : kind == REPRO_ACCURACY ? " points" : "";
-    const char *greater = table->rows[j->greater.row].text[0], *less = table->rows[j->less.row].text[0];
+    bool speed = kind == REPRO_SPEED;
+    const char *unit = speed ? "%" : kind == REPRO_ACCURACY ? " points" : "";
+    int digits = speed ? 0 : kind == REPRO_ACCURACY ? 2 : 3;
+    int n = snprintf(text, 200, "%.50s %s %.50s: %+.*f%s", table->rows[j->greater.row].text[0], speed ? "over" : "-",
+                     table->rows[j->less.row].text[0], digits, j->difference, unit);
     if (isnan(j->low))
-        snprintf(text, 160, "%.50s - %.50s: %+.4g%s, one value each", greater, less, j->difference, unit);
+        snprintf(text + n, 200 - (size_t)n, ", one value each");
     else
-        snprintf(text, 160, "%.40s - %.40s: %+.3g%s, 95%% from %+.3g to %+.3g; %d and %d values", greater, less,
-                 j->difference, unit, j->low, j->high, j->n_greater, j->n_less);
+        snprintf(text + n, 200 - (size_t)n, ", 95%% from %+.*f to %+.*f; %d and %d values", digits, j->low, digits,
+                 j->high, j->n_greater, j->n_less);
 }
 
 static void render_claim(const repro_report *report, const repro_claim *claim, repro_page *page) {
     const repro_judgement j = repro_judge(report, claim);
-    char text[160] = "";
+    char text[200] = "";
     if (j.verdict == REPRO_UNKNOWN)
-        snprintf(text, sizeof text, "%.150s", j.missing ? j.missing : "not measured");
+        snprintf(text, sizeof text, "%.190s", j.missing ? j.missing : "not measured");
     else
         render_difference(text, report, &j);
     repro_page_item(page, 15, j.verdict == REPRO_FAILS ? "DOES NOT HOLD" : repro_verdict_name(j.verdict),
@@ -152,46 +155,46 @@ static void render_claims(const repro_report *report, repro_page *page) {
 
 /* ---- What was not measured --------------------------------------------------------------------------------------- */
 
-/* Every reason once, with the rows it holds for. */
-static void render_reasons(const repro_report *report, repro_scale scale, int c, repro_page *page) {
-    const repro_table *table = report->table;
+/* Whether a cell lacks its value: for a reason that was known before, or because it was tried and failed. */
+static bool render_lacks(const repro_cell *cell, bool failed) {
+    return isnan(cell->value) && cell->why && cell->failed == failed;
+}
+
+/* Every reason of a column once, with the rows it holds for. */
+static void render_reasons(const repro_report *report, repro_scale scale, int c, bool failed, repro_page *page) {
+    char what[96];
+    snprintf(what, sizeof what, "%.80s%s", report->table->columns[c].title, scale == REPRO_DESK ? ", desk" : "");
     for (int i = 0; i < report->n; i++) {
         const repro_cell *cell = &report->rows[i].cell[scale][c];
-        const char *first = report->rows[i].row->text[0];
-        int rows = 0;
-        bool seen = false;
-        if (!isnan(cell->value) || !cell->why) continue;
+        int rows = 0, first = -1;
+        if (!render_lacks(cell, failed)) continue;
         for (int k = 0; k < report->n; k++) {
-            const char *why = report->rows[k].cell[scale][c].why;
-            if (!isnan(report->rows[k].cell[scale][c].value) || !why || strcmp(why, cell->why) != 0) continue;
-            seen |= k < i, rows++;
+            const repro_cell *other = &report->rows[k].cell[scale][c];
+            if (!render_lacks(other, failed) || strcmp(other->why, cell->why) != 0) continue;
+            if (first < 0) first = k;
+            rows++;
         }
-        if (seen) continue;
+        const char *label = report->rows[i].row->text[0];
+        if (first < i) continue; /* said already */
         if (rows == report->n)
-            repro_page_item(page, 0, "", "%s%s: %s", table->columns[c].title, scale ? ", desk" : "", cell->why);
+            repro_page_item(page, 0, "", "%s: %s", what, cell->why);
         else if (rows == 1)
-            repro_page_item(page, 0, "", "%s%s of %s: %s", table->columns[c].title, scale ? ", desk" : "", first,
-                            cell->why);
+            repro_page_item(page, 0, "", "%s of %s: %s", what, label, cell->why);
         else
-            repro_page_item(page, 0, "", "%s%s of %s and %d more: %s", table->columns[c].title, scale ? ", desk" : "",
-                            first, rows - 1, cell->why);
+            repro_page_item(page, 0, "", "%s of %s and %d more: %s", what, label, rows - 1, cell->why);
     }
 }
 
-static bool render_lacks(const repro_report *report, repro_scale scale, int c) {
-    for (int i = 0; i < report->n; i++)
-        if (isnan(report->rows[i].cell[scale][c].value) && report->rows[i].cell[scale][c].why) return true;
-    return false;
-}
-
-static void render_missing(const repro_report *report, repro_page *page) {
+static void render_missing(const repro_report *report, bool failed, repro_page *page) {
     bool any = false;
     for (int s = 0; s < REPRO_SCALES; s++)
         for (int c = 0; c < report->table->n_columns; c++) {
-            if (!render_lacks(report, (repro_scale)s, c)) continue;
-            if (!any) repro_page_heading(page, "Not measured");
+            bool lacks = false;
+            for (int i = 0; i < report->n; i++) lacks |= render_lacks(&report->rows[i].cell[s][c], failed);
+            if (!lacks) continue;
+            if (!any) repro_page_heading(page, failed ? "Failed" : "Not measured");
             any = true;
-            render_reasons(report, (repro_scale)s, c, page);
+            render_reasons(report, (repro_scale)s, c, failed, page);
         }
 }
 
@@ -230,7 +233,8 @@ static void render_report(const repro_report *report, repro_page *page, bool alo
     repro_grid_free(&grid);
     render_legend(report, page);
     render_claims(report, page);
-    render_missing(report, page);
+    render_missing(report, true, page);
+    render_missing(report, false, page);
 }
 
 static void render_contents(const repro_book *book, repro_page *page) {

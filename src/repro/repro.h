@@ -147,6 +147,7 @@ typedef struct {
 typedef struct {
     double value;         /* the mean of its runs; NAN: not measured */
     const char *why;      /* why not; NULL where it was, and where nothing is to be measured */
+    bool failed;          /* it was tried */
     int n;                /* runs (speed: samples) */
     const double *values; /* [n] */
     int64_t images;       /* accuracy: counted over */

@@ -72,6 +72,50 @@ check_out '^\| DeiT-Ti \| 5M \| 5\.72M \| 224 \| 2536\.5 \| [0-9.]+ \|'
 check_exit 2 "$row --markdown --json"
 check_err 'cannot both be printed'
 
+name 'a web page and a plot beside the text'
+again
+check_exit 0 "$row --html page.html"
+check_out '^DeiT-Ti '
+check 'grep -q "^<!DOCTYPE html>" page.html && grep -q "<td class=\"left\">DeiT-Ti</td>" page.html && ! grep -q "<script\|src=" page.html'
+check_exit 0 '$DEIT repro figure1 --only DeiT-S --html figure.html --svg figure.svg --json figure.json'
+check 'grep -q "^<svg xmlns" figure.svg && grep -q "As published" figure.svg && grep -q "Measured here (ImageNet top-1 as published)" figure.svg'
+check 'grep -q "<svg viewBox" figure.html && [ "$(grep -c ">DeiT-S</text>" figure.html)" = 2 ]'
+check_exit 2 "$row --svg x.svg"
+check_err 'table5 has no plot; figure1 has one'
+check_exit 2 '$DEIT repro all --svg x.svg'
+check_err 'goes with one table'
+check_exit 1 "$row --html none/page.html"
+check_err '^deit: none/page\.html: cannot write there'
+check_no_err 'measurements'
+
+# A page in a frame as wide as a phone, asked for its width, its plots and its ground.
+name 'the page in a browser: no wider than a phone, light and dark'
+browser=$(command -v chromium || command -v chromium-browser || command -v google-chrome)
+if [ -z "$browser" ]; then
+    skip 'no chromium here'
+else
+    cat >frame.html <<'END'
+<iframe id="f" src="figure.html" width="360" height="800"></iframe>
+<script>onload = () => { const d = document.getElementById('f').contentDocument.documentElement;
+document.title = [d.scrollWidth - d.clientWidth, d.querySelectorAll('svg').length,
+                  getComputedStyle(d.querySelector('body')).backgroundColor].join(' ') }</script>
+END
+    look() {
+        "$browser" --headless --no-sandbox --disable-gpu --allow-file-access-from-files --virtual-time-budget=5000 \
+            --user-data-dir="$PWD/browser" "$@" --dump-dom "file://$PWD/frame.html" 2>/dev/null | grep -o '<title>.*</title>'
+    }
+    check '[ "$(look)" = "<title>0 2 rgb(255, 255, 255)</title>" ]'
+    check '[ "$(look --blink-settings=preferredColorScheme=0)" = "<title>0 2 rgb(15, 19, 24)</title>" ]'
+    check '"$browser" --headless --no-sandbox --disable-gpu --user-data-dir="$PWD/browser" --screenshot=page.png "file://$PWD/figure.html"'
+    check '[ "$(wc -c <page.png)" -gt 20000 ]' # a blank page has fewer
+fi
+
+name 'Table 1'
+check_exit 0 '$DEIT repro table1 --only DeiT-Ti'
+check_out '^DeiT-Ti  - +192 +3 +12 +5M +5\.72M +224 +2536 '
+check_out '^not measured +images/s: the smaller, the faster: DeiT-Ti > DeiT-S > DeiT-B \(rows were left out\)'
+check_no_out '^Commands that measure'
+
 name 'a baseline: 0 within the tolerance, 3 outside it'
 again
 check_exit 0 "$row --baseline base.json"
