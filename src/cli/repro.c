@@ -6,9 +6,9 @@
 #include <string.h>
 
 static struct {
-    const char *only, *data, *weights_dir, *baseline, *html, *svg;
-    int precision;
-    bool json, markdown, fresh;
+    const char *only, *data, *weights_dir, *baseline, *html, *svg, *results;
+    int precision, scale;
+    bool json, markdown, fresh, retrain, dry_run;
 } repro_given;
 
 /* ---- What is asked for ------------------------------------------------------------------------------------------- */
@@ -78,17 +78,24 @@ static base_status repro_hold(const repro_report *report, const json_t *baseline
     return status;
 }
 
-static base_status repro_tables_run(const repro_tables *tables, const char *file, const json_t *baseline) {
+/* --results, DEIT_RESULTS, the source tree's own, or the cache. */
+static char *repro_results_folder(void) {
+    static const char tree[] = "repro/results";
+    const char *given = repro_given.results ? repro_given.results : getenv("DEIT_RESULTS");
+    if (given && *given) return base_strdup(given);
+    if (base_path_is_folder(tree)) return base_strdup(tree);
+    char *cache = base_cache_folder(), *folder = cache ? base_path_join(cache, "results/cells") : NULL;
+    base_free(cache);
+    return folder;
+}
+
+static base_status repro_measure_and_show(const repro_tables *tables, const repro_options *options, const char *file,
+                                          const json_t *baseline) {
     repro_book *book;
-    const char *data = repro_given.data ? repro_given.data : getenv("DEIT_DATA");
-    char *folder = repro_given.weights_dir ? base_strdup(repro_given.weights_dir) : cli_weights_folder();
-    repro_options options = {.only = repro_given.only,
-                             .precision = repro_given.precision ? "bf16" : "f32",
-                             .data = data && *data ? data : NULL,
-                             .weights_dir = folder,
-                             .weights_named = repro_given.weights_dir,
-                             .fresh = repro_given.fresh};
-    base_status status = repro_run(&book, tables->table, tables->n, &options, cli_context());
+    base_text commands = {0};
+    if (repro_given.dry_run)
+        return repro_write_to(NULL, &commands, repro_dry_run(tables->table, tables->n, options, &commands));
+    base_status status = repro_run(&book, tables->table, tables->n, options, cli_context());
     cli_progress_end();
     if (!status) {
         status = repro_show(book, file);
@@ -96,7 +103,25 @@ static base_status repro_tables_run(const repro_tables *tables, const char *file
         if (!status && book->failed) status = base_fail("%d of %d measurements failed", book->failed, book->cells);
         repro_book_free(book);
     }
-    base_free(folder);
+    return status;
+}
+
+static base_status repro_tables_run(const repro_tables *tables, const char *file, const json_t *baseline) {
+    const char *data = repro_given.data ? repro_given.data : getenv("DEIT_DATA");
+    char *folder = repro_given.weights_dir ? base_strdup(repro_given.weights_dir) : cli_weights_folder();
+    char *results = repro_results_folder();
+    repro_options options = {.only = repro_given.only,
+                             .precision = repro_given.precision ? "bf16" : "f32",
+                             .data = data && *data ? data : NULL,
+                             .weights_dir = folder,
+                             .weights_named = repro_given.weights_dir,
+                             .fresh = repro_given.fresh,
+                             .scale = repro_given.scale - 1, /* auto first */
+                             .retrain = repro_given.retrain,
+                             .results = results,
+                             .shipped = "weights"};
+    base_status status = repro_measure_and_show(tables, &options, file, baseline);
+    base_free(folder), base_free(results);
     return status;
 }
 
@@ -146,7 +171,7 @@ static const char *const *repro_words(void) {
 }
 
 DEIT_INTERNAL const cli_command *cli_repro(void) {
-    static const char *const precisions[] = {"f32", "bf16", NULL};
+    static const char *const precisions[] = {"f32", "bf16", NULL}, *const scales[] = {"auto", "paper", "desk", NULL};
     static const cli_flag flags[] = {
         {"only", CLI_TEXT, &repro_given.only, .help = "rows by label (DeiT-B) or network, separated by commas",
          .word = "ROW"},
@@ -157,7 +182,15 @@ DEIT_INTERNAL const cli_command *cli_repro(void) {
          .choices = precisions},
         {"baseline", CLI_FILE, &repro_given.baseline,
          .help = "compare with what --json printed before; exit 3 outside tolerance"},
-        {"fresh", CLI_YES, &repro_given.fresh, .help = "measure anew what an interrupted run has kept"},
+        {"fresh", CLI_YES, &repro_given.fresh,
+         .help = "make anew what an interrupted run has kept, and finished cells"},
+        {"scale", CLI_CHOICE, &repro_given.scale,
+         .help = "accuracies: of the paper's networks, of small ones too, or small ones where ImageNet is not here",
+         .choices = scales},
+        {"retrain", CLI_YES, &repro_given.retrain, .help = "train what cells need, too"},
+        {"dry-run", CLI_YES, &repro_given.dry_run, .help = "print the commands in order, and what they will cost"},
+        {"results", CLI_FOLDER, &repro_given.results,
+         .help = "where finished cells are kept; without it DEIT_RESULTS or the cache"},
         {"html", CLI_FILE, &repro_given.html, .help = "write a web page too"},
         {"svg", CLI_FILE, &repro_given.svg, .help = "write the table's plot too"},
         {"json", CLI_YES, &repro_given.json, .help = "print JSON, or write it to an argument that ends in .json"},
@@ -183,6 +216,7 @@ DEIT_INTERNAL const cli_command *cli_repro(void) {
                  "or be ImageNet's validation set itself.\n"
                  "\n"
                  "Stopped with Ctrl-C it keeps what is measured; the same command goes on from there.",
+        .files = true,
         .least = 1,
         .most = 2,
         .flags = flags,

@@ -52,6 +52,12 @@ static double claim_pooled(const repro_report *report, repro_scale scale, repro_
     return *df ? sqrt(squares / *df) : 0;
 }
 
+DEIT_INTERNAL double repro_interval(const repro_report *report, repro_scale scale, int column, const repro_cell *cell) {
+    int df;
+    double deviation = claim_pooled(report, scale, report->table->columns[column].kind, &df);
+    return df && cell->n ? claim_t(df) * deviation / sqrt(cell->n) : NAN;
+}
+
 static const repro_cell *claim_cell(const repro_report *report, repro_scale scale, const repro_term *term) {
     for (int i = 0; i < report->n; i++)
         if (report->rows[i].row == &report->table->rows[term->row]) return &report->rows[i].cell[scale][term->column];

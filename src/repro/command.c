@@ -4,19 +4,28 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const repro_name *command_name(const repro_name *names, int n, const char *name, size_t size) {
+static const repro_name *command_find(const repro_name *names, int n, const char *name, size_t size) {
     for (int i = 0; i < n; i++)
         if (strlen(names[i].name) == size && !memcmp(names[i].name, name, size)) return &names[i];
     return NULL;
 }
 
-/* The next word of the text; false at its end. open, close: a bracket stood before or after it. */
-static bool command_next(const char **at, char word[128], bool *open, bool *close) {
+/* {student.network} where there is no student is unknown as {student} is. */
+static const repro_name *command_name(const repro_name *names, int n, const char *name, size_t size) {
+    const repro_name *found = command_find(names, n, name, size);
+    const char *dot = memchr(name, '.', size);
+    if (found || !dot) return found;
+    found = command_find(names, n, name, (size_t)(dot - name));
+    return found && !found->value && !found->key ? found : NULL;
+}
+
+/* The next word of the text; false at its end. open, close: a bracket stood before it, or ended the part it is in. */
+static bool command_next(const char **at, char word[128], bool inside, bool *open, bool *close) {
     *at += strspn(*at, " ");
     size_t size = strcspn(*at, " ");
     if (!size) return false;
     *open = **at == '[';
-    *close = (*at)[size - 1] == ']';
+    *close = (inside || *open) && (*at)[size - 1] == ']';
     snprintf(word, 128, "%.*s", (int)(size - *open - *close), *at + *open);
     *at += size;
     return true;
@@ -25,7 +34,7 @@ static bool command_next(const char **at, char word[128], bool *open, bool *clos
 typedef struct {
     const repro_name *names;
     int n;
-    bool show;
+    repro_fill fill;
     base_arena *arena;
     const char **words;
     int count;
@@ -46,7 +55,8 @@ static base_status command_fill_word(command_filler *filler, const char *word) {
     if (!end) return command_add_word(filler, word, strlen(word));
     const repro_name *name = command_name(filler->names, filler->n, brace + 1, (size_t)(end - brace - 1));
     if (!name) return base_fail("a command has the unknown name '%.*s'", (int)(end - brace + 1), brace);
-    const char *value = !name->value && filler->show ? name->example : name->value;
+    const char *value = filler->fill == REPRO_FILL_KEY ? name->key : name->value;
+    if (!value && filler->fill == REPRO_FILL_SHOW) value = name->example;
     if (!value && !filler->unknown) filler->unknown = name;
     if (!value) value = "";
     if (brace != word || end[1]) {
@@ -63,15 +73,15 @@ static base_status command_fill_word(command_filler *filler, const char *word) {
     return BASE_OK;
 }
 
-DEIT_INTERNAL base_status repro_command_fill(const char *text, const repro_name *names, int n, bool show,
+DEIT_INTERNAL base_status repro_command_fill(const char *text, const repro_name *names, int n, repro_fill fill,
                                              base_arena *arena, const char *words[REPRO_MAX_WORDS],
                                              repro_lacks *lacks) {
-    command_filler filler = {names, n, show, arena, words, 0, NULL};
+    command_filler filler = {names, n, fill, arena, words, 0, NULL};
     int begin = 0;
     bool inside = false, open, close;
     char word[128];
     if (lacks) *lacks = (repro_lacks){0};
-    for (const char *at = text; command_next(&at, word, &open, &close);) {
+    for (const char *at = text; command_next(&at, word, inside, &open, &close);) {
         if (open) inside = true, begin = filler.count;
         BASE_TRY(command_fill_word(&filler, word));
         if (!inside && filler.unknown) {

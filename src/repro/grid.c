@@ -31,10 +31,12 @@ DEIT_INTERNAL bool repro_has_published(const repro_table *table, int column) {
     return false;
 }
 
-DEIT_INTERNAL bool repro_has_measured(const repro_table *table, repro_scale scale, int column) {
+DEIT_INTERNAL bool repro_has_measured(const repro_report *report, repro_scale scale, int column) {
+    const repro_table *table = report->table;
     repro_kind kind = table->columns[column].kind;
+    if (scale == REPRO_DESK && report->book->options.scale == REPRO_PAPER) return false;
     if (scale == REPRO_PAPER && kind == REPRO_SPEED) return true;
-    return kind > REPRO_SPEED && repro_command_for(table, scale, column) != NULL;
+    return kind >= REPRO_SPEED && repro_command_for(table, scale, column) != NULL;
 }
 
 /* ---- Columns ----------------------------------------------------------------------------------------------------- */
@@ -51,7 +53,7 @@ static bool grid_numeric(const repro_table *table, int c) {
 }
 
 static void grid_speed_columns(repro_grid *grid, const repro_table *table, const char *title, const char *over,
-                               bool published) {
+                               bool published, bool desk) {
     if (published) grid_add(grid, title, "paper", false);
     grid_add(grid, published ? NULL : title, "here", false);
     grid_add(grid, NULL, "±%", false);
@@ -60,23 +62,31 @@ static void grid_speed_columns(repro_grid *grid, const repro_table *table, const
         grid_add(grid, NULL, "here", false);
     }
     grid_add(grid, "% of", "peak", false);
+    if (desk) grid_add(grid, title, "desk", false);
 }
 
-static void grid_column(repro_grid *grid, const repro_table *table, int c, const char *over) {
+static void grid_column(repro_grid *grid, const repro_report *report, int c, const char *over) {
+    const repro_table *table = report->table;
     const repro_column *column = &table->columns[c];
     const char *group = column->title;
     bool published = repro_has_published(table, c);
     switch (column->kind) {
-    case REPRO_ATTRIBUTE: return;
+    case REPRO_ATTRIBUTE:
+    case REPRO_TRAINING: return;
     case REPRO_LABEL:
     case REPRO_TEXT: grid_add(grid, "", group, !c || !grid_numeric(table, c)); return;
-    case REPRO_SPEED: grid_speed_columns(grid, table, group, over, published); return;
+    case REPRO_SPEED:
+        grid_speed_columns(grid, table, group, over, published, repro_has_measured(report, REPRO_DESK, c));
+        return;
     default: break;
     }
     if (published || column->kind == REPRO_PARAMS) grid_add(grid, group, "paper", false), group = NULL;
-    if (column->kind == REPRO_PARAMS || repro_has_measured(table, REPRO_PAPER, c))
+    if (column->kind == REPRO_PARAMS || repro_has_measured(report, REPRO_PAPER, c))
         grid_add(grid, group, "here", false), group = NULL;
-    if (repro_has_measured(table, REPRO_DESK, c)) grid_add(grid, group, "desk", false), group = NULL;
+    if (repro_has_measured(report, REPRO_DESK, c)) {
+        grid_add(grid, group, "desk", false), group = NULL;
+        if (table->seeds > 1) grid_add(grid, NULL, "±", false);
+    }
     if (group) grid_add(grid, "", group, false);
 }
 
@@ -98,16 +108,17 @@ static grid_cells grid_speed_cells(grid_cells at, const repro_report *report, co
         grid_number(*at++, "%.2f", repro_relative(report, r, false));
     }
     grid_number(*at++, "%.0f", measured ? r->net->percent_of_peak.median : NAN);
+    if (repro_has_measured(report, REPRO_DESK, c)) repro_value(*at++, REPRO_SPEED, r->cell[REPRO_DESK][c].value);
     return at;
 }
 
 static grid_cells grid_column_cells(grid_cells at, const repro_report *report, const repro_result *r, int c) {
     const repro_table *table = report->table;
     repro_kind kind = table->columns[c].kind;
-    if (kind == REPRO_ATTRIBUTE) return at;
+    if (kind == REPRO_ATTRIBUTE || kind == REPRO_TRAINING) return at;
     if (kind == REPRO_SPEED) return grid_speed_cells(at, report, r, c);
-    bool text = kind == REPRO_LABEL || kind == REPRO_TEXT, here = repro_has_measured(table, REPRO_PAPER, c),
-         desk = repro_has_measured(table, REPRO_DESK, c);
+    bool text = kind == REPRO_LABEL || kind == REPRO_TEXT, here = repro_has_measured(report, REPRO_PAPER, c),
+         desk = repro_has_measured(report, REPRO_DESK, c);
     if (text || kind == REPRO_PARAMS || repro_has_published(table, c) || (!here && !desk))
         snprintf(*at++, REPRO_GRID_TEXT, "%s", r->row->text[c]);
     if (kind == REPRO_PARAMS) grid_number(*at++, "%.2fM", r->known ? (double)r->params * 1e-6 : NAN);
@@ -116,7 +127,11 @@ static grid_cells grid_column_cells(grid_cells at, const repro_report *report, c
         if (!r->same && !isnan(r->cell[REPRO_PAPER][c].value)) strcat(*at, "~");
         at++;
     }
-    if (desk) repro_value(*at++, kind, r->cell[REPRO_DESK][c].value);
+    if (!desk) return at;
+    const repro_cell *cell = &r->cell[REPRO_DESK][c];
+    double half = repro_interval(report, REPRO_DESK, c, cell);
+    repro_value(*at++, kind, cell->value);
+    if (table->seeds > 1) grid_number(*at++, kind == REPRO_ACCURACY ? "%.2f" : "%.2g", half);
     return at;
 }
 
@@ -129,7 +144,7 @@ DEIT_INTERNAL base_status repro_grid_make(repro_grid *grid, const repro_report *
         snprintf(grid->over, sizeof grid->over, "over %s", table->rows[table->relative].text[0]);
         over = grid->over;
     }
-    for (int c = 0; c < table->n_columns; c++) grid_column(grid, table, c, over);
+    for (int c = 0; c < table->n_columns; c++) grid_column(grid, report, c, over);
     for (int i = 0; i < report->n; i++) {
         grid_cells at = grid->cell[i];
         for (int c = 0; c < table->n_columns; c++) at = grid_column_cells(at, report, &report->rows[i], c);

@@ -49,7 +49,7 @@ static json_t *json_measured(const repro_report *report, const repro_result *r) 
     for (int c = 0; c < report->table->n_columns; c++) {
         const repro_column *column = &report->table->columns[c];
         const repro_cell *cell = &r->cell[REPRO_PAPER][c];
-        if (!repro_has_measured(report->table, REPRO_PAPER, c)) continue;
+        if (!repro_has_measured(report, REPRO_PAPER, c)) continue;
         json_object_set_new(o, column->name, json_of_number(cell->value));
         if (column->kind == REPRO_SPEED) json_add_speed(o, report, r);
         if (column->kind != REPRO_ACCURACY) continue;
@@ -65,12 +65,33 @@ static json_t *json_desk(const repro_report *report, const repro_result *r) {
     json_t *o = NULL;
     for (int c = 0; c < report->table->n_columns; c++) {
         const repro_cell *cell = &r->cell[REPRO_DESK][c];
-        if (!repro_has_measured(report->table, REPRO_DESK, c)) continue;
+        if (!repro_has_measured(report, REPRO_DESK, c)) continue;
         if (!o) o = json_object();
         json_t *values = json_array();
         for (int i = 0; i < cell->n; i++) json_array_append_new(values, json_real(cell->values[i]));
         json_object_set_new(o, report->table->columns[c].name,
                             json_pack("{s:o, s:o}", "mean", json_of_number(cell->value), "values", values));
+    }
+    return o;
+}
+
+/* Where the values come from: {"top1": [{"seed": 0, "value": 88.1, "command": "./deit ...", ...}]}. */
+static json_t *json_runs(const repro_report *report, const repro_result *r, repro_scale scale) {
+    json_t *o = json_object();
+    for (int c = 0; c < report->table->n_columns; c++) {
+        const repro_cell *cell = &r->cell[scale][c];
+        if (!cell->n || !cell->origins) continue;
+        json_t *runs = json_array();
+        for (int i = 0; i < cell->n; i++) {
+            const repro_origin *from = &cell->origins[i];
+            const json_t *made = from->conditions;
+            json_array_append_new(runs, json_pack("{s:i, s:f, s:s, s:s, s:b, s:f, s:O*, s:O*, s:O*}", "seed",
+                                                  from->seed, "value", cell->values[i], "command", from->command,
+                                                  "record", from->id, "reused", from->reused, "seconds", from->seconds,
+                                                  "date", json_object_get(made, "date"), "deit",
+                                                  json_object_get(made, "deit"), "cpu", json_object_get(made, "cpu")));
+        }
+        json_object_set_new(o, report->table->columns[c].name, runs);
     }
     return o;
 }
@@ -105,9 +126,11 @@ static json_t *json_row(const repro_report *report, const repro_result *r) {
         json_object_set_new(o, "weights_trained_as_row", r->weights ? json_boolean(r->same) : json_null());
         json_object_set_new(o, "weights_sha256", json_of_text(r->weights_sha256));
     }
+    json_object_set_new(o, "runs", json_runs(report, r, REPRO_PAPER));
     json_object_set_new(o, "not_measured", json_reasons(report, r, REPRO_PAPER));
     if (desk) {
         json_object_set_new(o, "desk", desk);
+        json_object_set_new(o, "runs_desk", json_runs(report, r, REPRO_DESK));
         json_object_set_new(o, "not_measured_desk", json_reasons(report, r, REPRO_DESK));
     }
     return o;

@@ -30,7 +30,7 @@ DEIT_INTERNAL int repro_speed_cells(const repro_state *state) {
 }
 
 /* The smallest power of two that makes a sample long enough. */
-static int measure_batch(double gflop) {
+DEIT_INTERNAL int repro_speed_batch(double gflop) {
     int batch = 1;
     while (batch < 64 && batch * gflop < measure_least_gflop) batch *= 2;
     return batch;
@@ -124,8 +124,8 @@ static const char *measure_command(const repro_book *book) {
     return NULL;
 }
 
-static base_status measure_words(const repro_state *state, const repro_net *net, int samples, double least,
-                                 const char *words[REPRO_MAX_WORDS]) {
+DEIT_INTERNAL base_status repro_speed_words(const repro_state *state, const repro_net *net, int samples, double least,
+                                            const char *words[REPRO_MAX_WORDS]) {
     repro_book *book = state->book;
     char image[16], batch[16], repeats[16], seconds[16];
     model_config config;
@@ -142,21 +142,21 @@ static base_status measure_words(const repro_state *state, const repro_net *net,
                                 {.name = "seconds", .value = seconds}};
     const char *command = measure_command(book);
     if (!command) return base_fail("no command makes images/s");
-    return repro_command_fill(command, names, sizeof names / sizeof *names, false, &book->arena, words, NULL);
+    return repro_command_fill(command, names, sizeof names / sizeof *names, REPRO_FILL_RUN, &book->arena, words, NULL);
 }
 
 static base_status measure_cell(repro_state *state, measure_pace *pace, repro_net *net, int round, int samples,
                                 double least) {
     const char *words[REPRO_MAX_WORDS];
     repro_book *book = state->book;
-    BASE_TRY(measure_words(state, net, samples, least, words));
+    BASE_TRY(repro_speed_words(state, net, samples, least, words));
     base_progress(state->progress.context, state->progress.what, state->progress.done, state->progress.total, "cells",
                   net->config.name);
     char key[256];
     snprintf(key, sizeof key, "speed %s %d %d %s round %d", net->config.name, net->config.image, net->batch,
              book->options.precision, round);
-    json_t *output;
-    double seconds;
+    json_t *output = NULL;
+    double seconds = 0;
     int before = net->n;
     base_status status = repro_cell_run(state, key, words, &output, &seconds);
     if (!status && !measure_take(net, output)) status = base_fail("deit bench gave no samples");
@@ -168,7 +168,8 @@ static base_status measure_cell(repro_state *state, measure_pace *pace, repro_ne
         return repro_add_todo(book, net->config.name, repro_command_line(words, &book->arena));
     }
     measure_learn(pace, net, net->n - before, seconds);
-    return BASE_OK;
+    net->command = repro_command_line(words, &book->arena);
+    return net->command ? BASE_OK : BASE_ERROR;
 }
 
 /* ---- Rows -------------------------------------------------------------------------------------------------------- */
@@ -206,7 +207,7 @@ DEIT_INTERNAL base_status repro_speed(repro_state *state) {
     int n = book->n_nets;
     repro_net **nets = base_calloc((size_t)n + 1, sizeof *nets);
     if (!nets) return BASE_ERROR;
-    for (int i = 0; i < n; i++) nets[i] = &book->nets[i], nets[i]->batch = measure_batch(nets[i]->gflop);
+    for (int i = 0; i < n; i++) nets[i] = &book->nets[i];
     qsort(nets, (size_t)n, sizeof *nets, measure_order);
     measure_pace pace = {0};
     base_status status = BASE_OK;

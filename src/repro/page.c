@@ -52,7 +52,8 @@ static const char page_style[] =
     "dl{display:grid;grid-template-columns:max-content 1fr;gap:.15rem .75rem;margin:.5rem 0;font-size:.9375rem}"
     "dt{color:var(--soft)}dd{margin:0;overflow-wrap:anywhere}\n"
     "dt.good{color:var(--good);font-weight:600}dt.bad{color:var(--bad);font-weight:600}\n"
-    "pre{overflow-x:auto;padding:.75rem;background:var(--band);border:1px solid var(--line);border-radius:6px;"
+    "summary{cursor:pointer;color:var(--soft)}pre{overflow-x:auto;padding:.75rem;background:var(--band);border:1px "
+    "solid var(--line);border-radius:6px;"
     "font-size:.8125rem}\n"
     "figure{margin:1rem 0;display:flex;flex-wrap:wrap;gap:1rem}svg{display:block;flex:1 1 20rem;max-width:36rem;height:"
     "auto;min-width:0}\n"
@@ -92,7 +93,7 @@ DEIT_INTERNAL void repro_page_title(repro_page *page, const char *id, const char
 }
 
 DEIT_INTERNAL void repro_page_heading(repro_page *page, const char *text) {
-    static const char *const before[] = {"\n", "\n", "<h3>"}, *const after[] = {"\n", "\n\n", "</h3>\n"};
+    static const char *const before[] = {"\n", "\n### ", "<h3>"}, *const after[] = {"\n", "\n\n", "</h3>\n"};
     page_close(page);
     base_text_printf(page->out, "%s", before[page->dress]);
     page_text(page, text);
@@ -286,6 +287,25 @@ static void page_command(repro_page *page, const char *command, const char *inde
         used += size + 1;
         at += size + (at[size] == ' ');
     }
+}
+
+DEIT_INTERNAL void repro_page_details(repro_page *page, const char *title) {
+    page_close(page);
+    if (page->dress == REPRO_AS_HTML)
+        base_text_printf(page->out, "<details><summary>%s</summary>\n<pre>", title);
+    else
+        base_text_printf(page->out, "\n<details><summary>%s</summary>\n\n```sh\n", title);
+}
+
+DEIT_INTERNAL void repro_page_lines(repro_page *page, const char *const *lines, int n) {
+    for (int i = 0; i < n; i++) {
+        page_text(page, lines[i]);
+        base_text_printf(page->out, "\n");
+    }
+}
+
+DEIT_INTERNAL void repro_page_details_end(repro_page *page) {
+    base_text_printf(page->out, page->dress == REPRO_AS_HTML ? "</pre></details>\n" : "```\n</details>\n");
 }
 
 DEIT_INTERNAL void repro_page_commands(repro_page *page, const char *const *commands, int n) {

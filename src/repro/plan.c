@@ -1,13 +1,40 @@
-/* plan: which jobs make the cells of a run's tables, once each however many cells they serve, and what came out of
- * them. Speeds are measure.c's. */
+/* plan: which jobs make the cells of a run's tables, once each however many cells they serve. Speeds are measure.c's,
+ * running is work.c's. A job is a command of a table for a row and a seed; its key is that command with what does not
+ * change the outcome left out and with trainings and files by what they are, so a key stands for a result anywhere. */
 #include "repro/internal.h"
 
-#include <ctype.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* ---- Names in commands ------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    base_arena *arena;
+    repro_name *names;
+    int n;
+} plan_list;
+
+static void plan_name(plan_list *list, const char *name, const char *value, const char *example, const char *why) {
+    if (list->n < REPRO_MAX_NAMES)
+        list->names[list->n++] =
+            (repro_name){.name = name, .value = value, .example = example, .key = value, .why = why};
+}
+
+/* A file by name, size and time: another one of that name is another one. */
+static const char *plan_file_key(base_arena *arena, const char *path) {
+    struct stat info;
+    if (!path || stat(path, &info)) return path;
+    const char *slash = strrchr(path, '/');
+    return base_arena_printf(arena, "%s:%lld:%lld.%ld", slash ? slash + 1 : path, (long long)info.st_size,
+                             (long long)info.st_mtim.tv_sec, info.st_mtim.tv_nsec);
+}
+
+static void plan_file(plan_list *list, const char *name, const char *path, const char *example, const char *why) {
+    plan_name(list, name, path, example, why);
+    list->names[list->n - 1].key = plan_file_key(list->arena, path);
+}
 
 static const char *plan_in(const repro_state *state, const char *name) {
     const char *data = state->book->options.data;
@@ -15,65 +42,179 @@ static const char *plan_in(const repro_state *state, const char *name) {
     return base_arena_printf(&state->book->arena, "%s/%s", folder, name);
 }
 
-/* The places of data and weights, and the row's own cells: names[REPRO_MAX_NAMES]; how many. */
-static int plan_names(const repro_state *state, const repro_report *report, const repro_result *r, repro_name *names) {
-    const repro_book *book = state->book;
+static void plan_places(plan_list *list, const repro_state *state) {
     const repro_places *at = &state->places;
-    const char *model_image = repro_row_text(report->table, r->row, "image");
-    bool f32 = !strcmp(book->options.precision, "f32"), here = r->weights_path && base_path_exists(r->weights_path);
-    for (int i = 0; r->known && model_image && i < model_count(); i++) /* its own size needs no flag */
-        if (!strcmp(model_at(i)->name, r->model) && model_at(i)->image == r->image) model_image = NULL;
-    int n = 0;
-    names[n++] = (repro_name){"image", model_image, NULL, NULL};
-    names[n++] = (repro_name){"precision", f32 ? NULL : book->options.precision, NULL, NULL};
-    names[n++] = (repro_name){"weights", here ? r->weights_path : NULL, r->weights_path,
-                              r->weights ? "the weights are not here" : "no public weights"};
-    names[n++] = (repro_name){"imagenet", at->imagenet, plan_in(state, "val"), "ImageNet is not here"};
-    names[n++] = (repro_name){"labels", at->labels, NULL, "the labels are not here"};
-    names[n++] = (repro_name){"real", at->real, plan_in(state, "real.json"), "real.json is not here"};
-    names[n++] = (repro_name){"imagenetv2", at->imagenetv2, plan_in(state, "imagenetv2-matched-frequency.tar.gz"),
-                              "ImageNetV2 is not here"};
-    for (int c = 0; c < report->table->n_columns; c++) {
-        const char *text = r->row->text[c];
-        bool known = strcmp(text, "-") != 0 && (c != repro_column_find(report->table, "model") || r->known);
-        names[n++] = (repro_name){report->table->columns[c].name, known ? text : NULL, NULL, "not at this scale"};
-    }
-    return n;
+    plan_file(list, "imagenet", at->imagenet, plan_in(state, "val"), "ImageNet is not here");
+    plan_file(list, "labels", at->labels, NULL, "the labels are not here");
+    plan_file(list, "real", at->real, plan_in(state, "real.json"), "real.json is not here");
+    plan_file(list, "imagenetv2", at->imagenetv2, plan_in(state, "imagenetv2-matched-frequency.tar.gz"),
+              "ImageNetV2 is not here");
+    plan_file(list, "train", at->train, plan_in(state, "imagenet"), "ImageNet's training set is not here");
+    plan_file(list, "cifar10", at->cifar10, plan_in(state, "cifar-10-binary.tar.gz"), "CIFAR-10 is not here");
+    plan_name(list, "fashion", at->fashion, "fashion-mnist",
+              "Fashion-MNIST is not here (Debian's package dataset-fashion-mnist, or fashion-mnist/ in --data)");
+    list->names[list->n - 1].key = "fashion-mnist"; /* the same wherever it lies */
 }
 
-DEIT_INTERNAL base_status repro_plan_words(const repro_state *state, const repro_report *report, const repro_result *r,
-                                           const repro_command *command, bool show, const char *words[REPRO_MAX_WORDS],
-                                           repro_lacks *lacks) {
-    repro_name *names = base_arena_alloc(&state->book->arena, REPRO_MAX_NAMES * sizeof *names);
-    if (!names) return BASE_ERROR;
-    int n = plan_names(state, report, r, names);
-    return repro_command_fill(command->text, names, n, show, &state->book->arena, words, lacks);
+/* The weights of the paper's row, and its image size where that is not the network's own. */
+static void plan_network(plan_list *list, const repro_state *state, const repro_job *job) {
+    const repro_result *r = job->result;
+    const char *image = repro_row_text(job->table, job->row, "image"), *precision = state->book->options.precision;
+    if (!r) return;
+    for (int i = 0; r->known && image && i < model_count(); i++)
+        if (!strcmp(model_at(i)->name, r->model) && model_at(i)->image == r->image) image = NULL;
+    plan_name(list, "image", image, NULL, NULL);
+    plan_name(list, "precision", strcmp(precision, "f32") ? precision : NULL, NULL, NULL);
+    plan_file(list, "weights", r->weights_path && base_path_exists(r->weights_path) ? r->weights_path : NULL,
+              r->weights_path, r->weights ? "the weights are not here" : "no public weights");
+}
+
+/* Where a run of a training stands, and what names it has there. */
+static void plan_run_names(plan_list *list, const repro_job *job) {
+    base_arena *arena = list->arena;
+    const char *args = job->folder ? base_arena_printf(arena, "%s/args.json", job->folder) : NULL;
+    bool begun = args && base_path_exists(args);
+    plan_name(list, "seed", base_arena_printf(arena, "%d", job->seed), NULL, NULL);
+    plan_name(list, "folder", job->folder, NULL, NULL);
+    list->names[list->n - 1].key = "run";
+    plan_name(list, "resume", begun ? job->folder : NULL, NULL, NULL);
+    list->names[list->n - 1].key = NULL; /* going on gives the same */
+}
+
+/* {student}: the weights that a training made; {student.network}: what its row says. */
+static void plan_training_names(plan_list *list, const char *column, const repro_job *training) {
+    plan_name(list, column, training->weights, NULL, NULL);
+    list->names[list->n - 1].key =
+        base_arena_printf(list->arena, "%s-%d#%s", training->row->text[0], training->seed, training->id);
+    for (int c = 1; c < training->table->n_columns; c++) {
+        const char *text = training->row->text[c];
+        plan_name(list, base_arena_printf(list->arena, "%s.%s", column, training->table->columns[c].name),
+                  strcmp(text, "-") ? text : NULL, NULL, "not at this scale");
+    }
+}
+
+static base_status plan_names(const repro_state *state, const repro_job *job, plan_list *list) {
+    *list = (plan_list){&state->book->arena,
+                        base_arena_alloc(&state->book->arena, REPRO_MAX_NAMES * sizeof(repro_name)), 0};
+    if (!list->names) return BASE_ERROR;
+    plan_run_names(list, job);
+    plan_network(list, state, job);
+    plan_places(list, state);
+    for (int c = 0, need = 0; c < job->table->n_columns; c++) {
+        const repro_column *column = &job->table->columns[c];
+        const char *text = job->row->text[c];
+        bool known = strcmp(text, "-") != 0;
+        if (!strcmp(column->name, "model") && job->result) known &= job->result->known;
+        if (column->kind == REPRO_TRAINING && known && need < job->n_needs && job->need_column[need] == c)
+            plan_training_names(list, column->name, job->needs[need++]);
+        else
+            plan_name(list, column->name, known ? text : NULL, NULL, "not at this scale");
+    }
+    return BASE_OK;
+}
+
+DEIT_INTERNAL base_status repro_job_words(const repro_state *state, const repro_job *job, repro_fill fill,
+                                          const char *words[REPRO_MAX_WORDS], repro_lacks *lacks) {
+    plan_list list;
+    BASE_TRY(plan_names(state, job, &list));
+    return repro_command_fill(job->command->text, list.names, list.n, fill, &state->book->arena, words, lacks);
+}
+
+DEIT_INTERNAL const char *repro_job_line(const repro_state *state, const repro_job *job) {
+    const char *words[REPRO_MAX_WORDS];
+    repro_lacks lacks;
+    if (repro_job_words(state, job, REPRO_FILL_SHOW, words, &lacks)) return NULL;
+    return repro_command_line(words, &state->book->arena);
+}
+
+/* ---- Trainings --------------------------------------------------------------------------------------------------- */
+
+static bool plan_mentions(const char *text, const char *name) {
+    char dot[64], brace[64];
+    snprintf(brace, sizeof brace, "{%.60s}", name), snprintf(dot, sizeof dot, "{%.60s.", name);
+    return strstr(text, brace) || strstr(text, dot);
+}
+
+/* Weights that the repository ships for a training: NAME-SEED.safetensors in weights/, here or beside the program. */
+static const char *plan_shipped(const repro_state *state, const repro_job *job) {
+    if (state->book->options.retrain || !state->book->options.shipped) return NULL;
+    const char *path = base_arena_printf(&state->book->arena, "%s/%s-%d.safetensors", state->book->options.shipped,
+                                         job->row->text[0], job->seed);
+    return path && base_path_exists(path) ? path : NULL;
+}
+
+static base_status plan_place_training(const repro_state *state, repro_job *job) {
+    base_arena *arena = &state->book->arena;
+    const char *results = state->book->options.results;
+    const char *shipped = plan_shipped(state, job);
+    job->shipped = shipped != NULL;
+    job->folder =
+        base_arena_printf(arena, "%s/runs/%s-%d-%.8s", results ? results : ".", job->row->text[0], job->seed, job->id);
+    job->weights = shipped ? shipped : base_arena_printf(arena, "%s/%s", job->folder, job->table->makes);
+    return job->folder && job->weights ? BASE_OK : BASE_ERROR;
+}
+
+static base_status plan_job(repro_state *state, const repro_job *like, repro_job **out, repro_lacks *lacks);
+
+/* The job of the row of repro/trainings that is called so; a file of one's own has its trainings beside it. */
+static base_status plan_training(repro_state *state, const char *folder, const char *name, int seed, repro_job **out) {
+    const char *path = folder ? base_arena_printf(&state->book->arena, "%s/trainings", folder) : "trainings";
+    if (!path) return BASE_ERROR;
+    if (!state->trainings) BASE_TRY(repro_table_open(&state->trainings, path));
+    const repro_table *table = state->trainings;
+    repro_lacks lacks;
+    for (int i = 0; i < table->n; i++) {
+        if (strcmp(table->rows[i].text[0], name) != 0) continue;
+        if (!table->n_commands) break;
+        const repro_job like = {.table = table, .row = &table->rows[i], .command = &table->commands[0], .seed = seed};
+        return plan_job(state, &like, out, &lacks);
+    }
+    return base_fail("repro/trainings has no row '%s' with a command", name);
+}
+
+static base_status plan_needs(repro_state *state, repro_job *job) {
+    for (int c = 0; c < job->table->n_columns; c++) {
+        const repro_column *column = &job->table->columns[c];
+        const char *name = job->row->text[c];
+        if (column->kind != REPRO_TRAINING || !strcmp(name, "-") || !plan_mentions(job->command->text, column->name))
+            continue;
+        if (job->n_needs == REPRO_MAX_NEEDS) return base_fail("a command needs more than %d trainings", job->n_needs);
+        job->need_column[job->n_needs] = c;
+        BASE_TRY(plan_training(state, job->table->folder, name, job->seed, &job->needs[job->n_needs++]));
+    }
+    return BASE_OK;
 }
 
 /* ---- Jobs and what they serve ------------------------------------------------------------------------------------ */
 
 DEIT_INTERNAL bool repro_is_speed(const repro_table *table, const repro_command *command) {
     for (int k = 0; k < command->n; k++)
-        if (table->columns[command->column[k]].kind == REPRO_SPEED) return true;
+        if (command->scale == REPRO_PAPER && table->columns[command->column[k]].kind == REPRO_SPEED) return true;
     return false;
 }
 
-static repro_job *plan_job(repro_state *state, const char *const *words, const char *label) {
+/* The job like this one: found by its key, or added behind those it needs. *out NULL: lacks says what it wants. */
+static base_status plan_job(repro_state *state, const repro_job *like, repro_job **out, repro_lacks *lacks) {
     base_arena *arena = &state->book->arena;
-    const char *line = repro_command_line(words, arena);
-    if (!line) return NULL;
-    for (repro_job *job = state->jobs; job; job = job->next)
-        if (!strcmp(job->line, line)) return job;
+    const char *words[REPRO_MAX_WORDS];
     repro_job *job = base_arena_alloc(arena, sizeof *job);
-    int n = 0;
-    while (words[n]) n++;
-    const char **copy = base_arena_alloc(arena, (size_t)(n + 1) * sizeof *copy);
-    if (!job || !copy) return NULL;
-    memcpy(copy, words, (size_t)n * sizeof *copy);
-    *job = (repro_job){.words = copy, .line = line, .label = label};
+    *out = NULL;
+    if (!job) return BASE_ERROR;
+    *job = *like;
+    BASE_TRY(plan_needs(state, job));
+    BASE_TRY(repro_job_words(state, job, REPRO_FILL_KEY, words, lacks));
+    if (lacks->needs) return BASE_OK;
+    job->key = repro_command_line(words, arena);
+    if (!job->key) return BASE_ERROR;
+    for (*out = state->jobs; *out; *out = (*out)->next)
+        if (!strcmp((*out)->key, job->key)) return BASE_OK;
+    snprintf(job->id, sizeof job->id, "%016llx",
+             (unsigned long long)base_splitmix64(base_fnv1a64(job->key, strlen(job->key)), 0));
+    job->trains |= job->table->makes || (words[1] && !strcmp(words[1], "train"));
+    if (job->table->makes) BASE_TRY(plan_place_training(state, job));
     *state->last_job = job, state->last_job = &job->next;
-    state->n_jobs++;
-    return job;
+    *out = job;
+    return BASE_OK;
 }
 
 static base_status plan_use(repro_state *state, repro_result *r, const repro_command *command, repro_job *job,
@@ -82,28 +223,43 @@ static base_status plan_use(repro_state *state, repro_result *r, const repro_com
     if (!use || !job) return BASE_ERROR;
     *use = (repro_use){.result = r, .command = command, .job = job, .left_out = left_out};
     *state->last_use = use, state->last_use = &use->next;
+    state->n_jobs += !job->used;
+    job->used = true;
     return BASE_OK;
 }
 
-static void plan_reason(repro_result *r, const repro_command *command, const char *why, bool failed) {
+DEIT_INTERNAL void repro_reason(repro_result *r, const repro_command *command, const char *why, bool failed) {
     for (int k = 0; k < command->n; k++) {
         repro_cell *cell = &r->cell[command->scale][command->column[k]];
         if (isnan(cell->value) && !cell->why) cell->why = why, cell->failed = failed;
     }
 }
 
+/* Whether the command's outcome depends on a seed, so that it is run with several. */
+static bool plan_seeded(const repro_table *table, const repro_command *command) {
+    for (int c = 0; c < table->n_columns; c++)
+        if (table->columns[c].kind == REPRO_TRAINING && plan_mentions(command->text, table->columns[c].name))
+            return true;
+    return plan_mentions(command->text, "seed");
+}
+
 static base_status plan_cell(repro_state *state, const repro_report *report, repro_result *r,
                              const repro_command *command) {
-    const char *words[REPRO_MAX_WORDS];
-    repro_lacks lacks;
-    if (repro_is_speed(report->table, command)) return BASE_OK;
-    BASE_TRY(repro_plan_words(state, report, r, command, false, words, &lacks));
-    if (lacks.needs) {
-        plan_reason(r, command, lacks.needs->why, false);
-        return BASE_OK;
+    const repro_table *table = report->table;
+    int seeds = plan_seeded(table, command) && table->seeds > 1 ? table->seeds : 1;
+    if (repro_is_speed(table, command)) return BASE_OK;
+    if (command->scale == REPRO_DESK && state->book->options.scale == REPRO_PAPER) return BASE_OK;
+    for (int seed = 0; seed < seeds; seed++) {
+        const repro_job like = {.table = table, .row = r->row, .result = r, .command = command, .seed = seed};
+        repro_job *job;
+        repro_lacks lacks;
+        BASE_TRY(plan_job(state, &like, &job, &lacks));
+        if (!job)
+            repro_reason(r, command, lacks.needs->why, false);
+        else
+            BASE_TRY(plan_use(state, r, command, job, lacks.left_out ? lacks.left_out->why : NULL));
     }
-    return plan_use(state, r, command, plan_job(state, words, r->row->text[0]),
-                    lacks.left_out ? lacks.left_out->why : NULL);
+    return BASE_OK;
 }
 
 DEIT_INTERNAL base_status repro_plan(repro_state *state) {
@@ -117,75 +273,7 @@ DEIT_INTERNAL base_status repro_plan(repro_state *state) {
     return BASE_OK;
 }
 
-/* ---- Running ----------------------------------------------------------------------------------------------------- */
-
-static base_status plan_run_job(repro_state *state, repro_job *job) {
-    double seconds;
-    base_progress(state->progress.context, state->progress.what, state->progress.done, state->progress.total, "cells",
-                  job->label);
-    base_status status = repro_cell_run(state, job->line, job->words, &job->output, &seconds);
-    if (status == BASE_CANCELLED || !status) return status;
-    state->book->failed++;
-    job->why = base_arena_printf(&state->book->arena, "%s", base_message());
-    return job->why ? BASE_OK : BASE_ERROR;
-}
-
-/* "rows.0.ms" in a JSON value; NULL: not there. */
-static const json_t *plan_find(const json_t *json, const char *key) {
-    while (json && *key) {
-        char word[64];
-        size_t size = strcspn(key, ".");
-        snprintf(word, sizeof word, "%.*s", (int)size, key);
-        json = isdigit((unsigned char)*word) ? json_array_get(json, (size_t)atoi(word)) : json_object_get(json, word);
-        key += size + (key[size] == '.');
-    }
-    return json;
-}
-
-/* The k-th column that the job's output gives. */
-static base_status plan_take(repro_state *state, const repro_use *use, int k) {
-    base_arena *arena = &state->book->arena;
-    const char *key = use->command->key[k];
-    const json_t *output = use->job->output, *number = plan_find(output, key);
-    repro_cell *cell = &use->result->cell[use->command->scale][use->command->column[k]];
-    if (!json_is_number(number)) {
-        if (isnan(cell->value) && !cell->why)
-            cell->why =
-                use->left_out ? use->left_out : base_arena_printf(arena, "deit %s gave no %s", use->job->words[1], key);
-        return BASE_OK;
-    }
-    double *values = base_arena_alloc(arena, (size_t)(cell->n + 1) * sizeof *values), sum = 0;
-    if (!values) return BASE_ERROR;
-    if (cell->n) memcpy(values, cell->values, (size_t)cell->n * sizeof *values);
-    values[cell->n++] = json_number_value(number);
-    for (int i = 0; i < cell->n; i++) sum += values[i];
-    cell->values = values, cell->value = sum / cell->n, cell->why = NULL;
-    char name[64];
-    snprintf(name, sizeof name, "%.48s_images", key);
-    const json_t *images = json_object_get(output, name);
-    cell->images = json_integer_value(images ? images : json_object_get(output, "images"));
-    return BASE_OK;
-}
-
-static base_status plan_deliver(repro_state *state, const repro_use *use) {
-    if (!use->job->output) {
-        plan_reason(use->result, use->command, use->job->why, true);
-        return BASE_OK;
-    }
-    const char *sha256 = json_string_value(json_object_get(use->job->output, "weights_sha256"));
-    if (sha256 && use->command->scale == REPRO_PAPER)
-        use->result->weights_sha256 = base_arena_printf(&state->book->arena, "%s", sha256);
-    for (int k = 0; k < use->command->n; k++) BASE_TRY(plan_take(state, use, k));
-    return BASE_OK;
-}
-
-DEIT_INTERNAL base_status repro_jobs_run(repro_state *state) {
-    base_status status = BASE_OK;
-    for (repro_job *job = state->jobs; job && !status; job = job->next) status = plan_run_job(state, job);
-    for (const repro_use *use = state->uses; use && !status; use = use->next) status = plan_deliver(state, use);
-    return status;
-}
-
-DEIT_INTERNAL void repro_jobs_free(repro_state *state) {
-    for (repro_job *job = state->jobs; job; job = job->next) json_decref(job->output);
+DEIT_INTERNAL void repro_plan_free(repro_state *state) {
+    for (repro_job *job = state->jobs; job; job = job->next) json_decref(job->record);
+    repro_table_free(state->trainings);
 }

@@ -67,7 +67,13 @@ static double plot_value(const repro_result *r, int scale, int column, bool *mea
     return isnan(value) ? r->row->published[column] : value;
 }
 
-/* The points of a scale, or (-1) as published. False: there are none. At desk scale published values mean nothing. */
+/* Whether a point belongs to a panel: one of its coordinates was measured; at desk scale both, where they can be. */
+static bool plot_belongs(const repro_table *table, const repro_plot *plot, int scale, bool x, bool y) {
+    if (scale == REPRO_DESK) return y && (x || table->columns[plot->x].kind < REPRO_SPEED);
+    return scale < 0 || x || y;
+}
+
+/* The points of a scale, or (-1) as published. False: there are none. */
 static bool plot_gather(plot_panel *panel, const repro_report *report, const repro_plot *plot, int scale) {
     *panel = (plot_panel){.report = report, .plot = plot};
     bool all_y = true;
@@ -76,7 +82,7 @@ static bool plot_gather(plot_panel *panel, const repro_report *report, const rep
         bool x_measured = false, y_measured = false;
         double x = plot_value(r, scale, plot->x, &x_measured), y = plot_value(r, scale, plot->y, &y_measured);
         if (isnan(x) || isnan(y) || (plot->log && x <= 0)) continue;
-        if (scale == REPRO_DESK ? !y_measured : scale >= 0 && !x_measured && !y_measured) continue;
+        if (!plot_belongs(report->table, plot, scale, x_measured, y_measured)) continue;
         all_y &= y_measured;
         panel->point[panel->n++] = (plot_point){.x = x,
                                                 .y = y,

@@ -90,7 +90,7 @@ static render_marks render_find_marks(const repro_report *report) {
     for (int c = 0; c < report->table->n_columns; c++) {
         repro_kind kind = report->table->columns[c].kind;
         marks.speed |= kind == REPRO_SPEED, marks.params |= kind == REPRO_PARAMS;
-        marks.here |= repro_has_measured(report->table, REPRO_PAPER, c);
+        marks.here |= repro_has_measured(report, REPRO_PAPER, c);
         for (int i = 0; i < report->n; i++) {
             const repro_result *r = &report->rows[i];
             if (kind == REPRO_SPEED && r->net) marks.fewer |= r->net->n && r->net->fewer;
@@ -100,6 +100,33 @@ static render_marks render_find_marks(const repro_report *report) {
     return marks;
 }
 
+/* When and where the values of the small networks were made, for they may have been recorded before. */
+static void render_desk(const repro_report *report, repro_page *page) {
+    const char *first = NULL, *last = NULL, *cpu = NULL;
+    int values = 0, reused = 0;
+    for (int i = 0; i < report->n; i++)
+        for (int c = 0; c < report->table->n_columns; c++) {
+            const repro_cell *cell = &report->rows[i].cell[REPRO_DESK][c];
+            for (int k = 0; k < cell->n && cell->origins; k++, values++) {
+                const json_t *made = cell->origins[k].conditions;
+                const char *date = json_string_value(json_object_get(made, "date"));
+                if (date && (!first || strcmp(date, first) < 0)) first = date;
+                if (date && (!last || strcmp(date, last) > 0)) last = date;
+                cpu = json_string_value(json_object_get(made, "cpu"));
+                reused += cell->origins[k].reused;
+            }
+        }
+    if (values)
+        repro_page_item(
+            page, RENDER_LEGEND, "desk",
+            "small networks and data: %d values of %d seeds, made from %.10s to %.10s on %s, %d of them taken "
+            "from the results folder; ±: half the 95%% interval, from the deviation of all cells",
+            values, report->table->seeds > 1 ? report->table->seeds : 1, first ? first : "?", last ? last : "?",
+            cpu ? cpu : "?", reused);
+    else if (report->book->options.scale == REPRO_DESK && report->table->seeds)
+        repro_page_item(page, RENDER_LEGEND, "desk", "small networks and data");
+}
+
 static void render_legend(const repro_report *report, repro_page *page) {
     const render_marks marks = render_find_marks(report);
     repro_page_item(page, RENDER_LEGEND, "paper", "%s", report->table->source);
@@ -107,6 +134,7 @@ static void render_legend(const repro_report *report, repro_page *page) {
         repro_page_item(page, RENDER_LEGEND, "here", "%smeasured on this machine%s",
                         marks.params ? "parameters counted, the rest " : "",
                         marks.speed ? "; ±%: half the range of the samples" : "");
+    render_desk(report, page);
     if (marks.speed)
         repro_page_item(page, RENDER_LEGEND, "peak",
                         "the network's FLOP/s as a share of that of 2048 x 2048 matrix products run just before and "
@@ -151,6 +179,39 @@ static void render_claims(const repro_report *report, repro_page *page) {
     if (!report->table->n_claims) return;
     repro_page_heading(page, "What the paper says of it, held against what is measured");
     for (int i = 0; i < report->table->n_claims; i++) render_claim(report, &report->table->claims[i], page);
+}
+
+/* ---- Where the numbers come from --------------------------------------------------------------------------------- */
+
+/* A command once, with the row and the seeds it was run with; {seed} stands for the others. */
+static void render_origin(const repro_report *report, int row, const repro_cell *cell, const repro_cell *before,
+                          repro_page *page) {
+    char label[160];
+    int n = 0;
+    if (!cell->n || !cell->origins ||
+        (before && before->origins && before->n == cell->n && !strcmp(before->origins[0].id, cell->origins[0].id)))
+        return;
+    n += snprintf(label, sizeof label, "# %.80s, seed", report->rows[row].row->text[0]);
+    for (int k = 0; k < cell->n && n < 120; k++)
+        n += snprintf(label + n, sizeof label - (size_t)n, " %d", cell->origins[k].seed);
+    snprintf(label + n, sizeof label - (size_t)n, ", %.16s", cell->origins[0].id);
+    const char *const lines[] = {label, cell->origins[0].command};
+    repro_page_lines(page, lines, 2);
+}
+
+static void render_origins(const repro_report *report, repro_page *page) {
+    if (page->dress == REPRO_AS_TEXT) return;
+    repro_page_details(page, "Commands behind the numbers");
+    for (int i = 0; i < report->n; i++) {
+        if (report->rows[i].net && report->rows[i].net->command) {
+            const char *const line[] = {report->rows[i].net->command};
+            repro_page_lines(page, line, 1);
+        }
+        for (int s = 0; s < REPRO_SCALES; s++)
+            for (int c = 1; c < report->table->n_columns; c++)
+                render_origin(report, i, &report->rows[i].cell[s][c], &report->rows[i].cell[s][c - 1], page);
+    }
+    repro_page_details_end(page);
 }
 
 /* ---- What was not measured --------------------------------------------------------------------------------------- */
@@ -235,6 +296,7 @@ static void render_report(const repro_report *report, repro_page *page, bool alo
     render_claims(report, page);
     render_missing(report, true, page);
     render_missing(report, false, page);
+    render_origins(report, page);
 }
 
 static void render_contents(const repro_book *book, repro_page *page) {

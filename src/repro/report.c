@@ -57,7 +57,7 @@ static const repro_net *report_net(repro_book *book, const model_config *config,
         if (book->nets[i].config.image == config->image && !strcmp(book->nets[i].config.name, config->name))
             return &book->nets[i];
     repro_net *net = &book->nets[book->n_nets++];
-    net->config = *config, net->params = params, net->gflop = gflop;
+    net->config = *config, net->params = params, net->gflop = gflop, net->batch = repro_speed_batch(gflop);
     return net;
 }
 
@@ -103,7 +103,7 @@ static base_status report_row(repro_report *report, repro_book *book, const repr
         for (int c = 0; c < table->n_columns; c++) {
             repro_cell *cell = &r->cell[s][c];
             *cell = (repro_cell){.value = NAN};
-            if (repro_has_measured(table, (repro_scale)s, c) && r->model && !r->known)
+            if (repro_has_measured(report, (repro_scale)s, c) && r->model && !r->known)
                 cell->why = "the network is not in this version";
         }
     return BASE_OK;
@@ -147,7 +147,7 @@ DEIT_INTERNAL base_status repro_cell_run(repro_state *state, const char *key, co
     *output = report_kept_cell(state, key, seconds);
     if (!*output) {
         double start = base_now();
-        status = repro_child(words, output, &state->progress);
+        status = repro_child(words, true, -1, output, &state->progress);
         *seconds = base_now() - start;
         if (!status) {
             json_t *cell = json_pack("{s:O, s:f}", "output", *output, "seconds", *seconds);
@@ -176,9 +176,8 @@ static void report_announce(const repro_state *state, int speed, int accuracy) {
                  "run goes on from there",
                  state->progress.what, speed, state->budget / 60, largest * 6e-9 + 0.2);
     if (accuracy)
-        base_log(state->progress.context, BASE_LOG_INFO,
-                 "%s: %d evaluations of accuracy, as long as the data sets and the networks need", state->progress.what,
-                 accuracy);
+        base_log(state->progress.context, BASE_LOG_INFO, "%s: %d other cells; --dry-run says how long they take",
+                 state->progress.what, accuracy);
 }
 
 static void report_forget(repro_state *state) {
@@ -193,16 +192,16 @@ static base_status report_measure(repro_state *state) {
     state->progress.total = speed + state->n_jobs;
     report_announce(state, speed, state->n_jobs);
     base_status status = repro_speed(state);
-    if (!status) status = repro_jobs_run(state);
-    if (!status) status = repro_add_todos(state);
     if (book->reused)
         base_log(state->progress.context, BASE_LOG_INFO,
                  "%d of %d measurements were taken over from an interrupted run (the oldest of %.0f minutes ago); "
                  "--fresh measures all anew",
                  book->reused, book->cells, ceil(state->oldest / 60));
+    if (!status) status = repro_work(state);
+    if (!status) status = repro_add_todos(state);
     if (!status && !book->failed)
         report_forget(state);
-    else if (book->cells && state->cells.folder)
+    else if (book->n_nets && state->cells.folder)
         base_log(state->progress.context, BASE_LOG_INFO,
                  "finished measurements are kept in %s: the same command goes on from there", state->cells.folder);
     return status;
@@ -225,6 +224,7 @@ static base_status report_prepare(repro_state *state, repro_table *const *tables
     int rows = 0;
     book->options = *options;
     if (!book->options.precision) book->options.precision = "f32";
+    if (book->options.scale < 0) book->options.scale = state->places.imagenet ? REPRO_PAPER : REPRO_DESK;
     for (int i = 0; i < n; i++) rows += tables[i]->n;
     book->nets = base_calloc((size_t)rows, sizeof *book->nets);
     if (!book->nets) return BASE_ERROR;
@@ -237,31 +237,56 @@ static base_status report_prepare(repro_state *state, repro_table *const *tables
     return book->conditions ? BASE_OK : base_fail("out of memory");
 }
 
+DEIT_INTERNAL base_status repro_begin(repro_state *state, repro_table *const *tables, int n,
+                                      const repro_options *options, const base_context *context) {
+    *state = (repro_state){.book = base_calloc(1, sizeof *state->book),
+                           .progress = {.context = context, .what = n == 1 ? tables[0]->name : "all"}};
+    if (!state->book) return BASE_ERROR;
+    base_status status = repro_locate(&state->places, options->data, &state->book->arena);
+    if (!status) status = report_prepare(state, tables, n, options);
+    if (!status) status = repro_cells_open(&state->cells, state->progress.what);
+    if (!status) return BASE_OK;
+    repro_end(state);
+    repro_book_free(state->book);
+    return status;
+}
+
+DEIT_INTERNAL void repro_end(repro_state *state) {
+    repro_plan_free(state);
+    repro_cells_close(&state->cells);
+    base_text_free(&state->keys);
+}
+
 DEIT_INTERNAL base_status repro_run(repro_book **out, repro_table *const *tables, int n, const repro_options *options,
                                     const base_context *context) {
-    *out = NULL;
-    repro_book *book = base_calloc(1, sizeof *book);
-    if (!book) return BASE_ERROR;
-    repro_state state = {.book = book, .progress = {.context = context, .what = n == 1 ? tables[0]->name : "all"}};
+    repro_state state;
     double start = base_now();
-    base_status status = report_prepare(&state, tables, n, options);
-    if (!status) status = repro_locate(&state.places, options->data, &book->arena);
-    if (!status) status = repro_cells_open(&state.cells, state.progress.what);
-    if (!status) status = report_measure(&state);
-    book->seconds = base_now() - start;
-    repro_jobs_free(&state);
-    repro_cells_close(&state.cells);
-    base_text_free(&state.keys);
+    *out = NULL;
+    BASE_TRY(repro_begin(&state, tables, n, options, context));
+    base_status status = report_measure(&state);
+    state.book->seconds = base_now() - start;
+    repro_end(&state);
     if (status)
-        repro_book_free(book);
+        repro_book_free(state.book);
     else
-        *out = book;
+        *out = state.book;
     return status;
+}
+
+static void report_free(repro_report *report) {
+    for (int i = 0; i < report->n; i++)
+        for (int s = 0; s < REPRO_SCALES; s++)
+            for (int c = 0; c < report->table->n_columns; c++) {
+                const repro_cell *cell = &report->rows[i].cell[s][c];
+                for (int k = 0; k < cell->n && cell->origins; k++)
+                    json_decref((json_t *)(uintptr_t)cell->origins[k].conditions);
+            }
+    base_free(report);
 }
 
 DEIT_INTERNAL void repro_book_free(repro_book *book) {
     if (!book) return;
-    for (int i = 0; i < book->n; i++) base_free(book->report[i]);
+    for (int i = 0; i < book->n; i++) report_free(book->report[i]);
     base_free(book->nets);
     json_decref(book->conditions);
     base_arena_free(&book->arena);

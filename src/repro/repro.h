@@ -27,6 +27,7 @@ enum {
 typedef enum {
     REPRO_LABEL,     /* the first column: the row's name */
     REPRO_ATTRIBUTE, /* not shown; for commands */
+    REPRO_TRAINING,  /* not shown; a row of repro/trainings, whose weights commands read */
     REPRO_TEXT,      /* shown as it stands */
     REPRO_PARAMS,    /* "86M"; counted from {model} */
     REPRO_SPEED,     /* images/s of {model} at {image}, measured with all networks of a run in turn */
@@ -78,9 +79,11 @@ typedef struct {
 
 typedef struct {
     const char *name, *title, *source;
-    int relative;                               /* the row that speeds are divided by; -1: none */
-    int samples;                                /* a network gets at least so many, unless that takes more than */
-    double budget;                              /* seconds in all */
+    const char *folder; /* of a file of one's own, where its trainings are too; NULL: it came with the program */
+    const char *makes;  /* trainings: the file that a command leaves in {folder}; NULL: none */
+    int relative;       /* the row that speeds are divided by; -1: none */
+    int samples;        /* a network gets at least so many, unless that takes more than */
+    double budget;      /* seconds in all */
     double speed_tolerance, accuracy_tolerance; /* percent of the share of the peak; points */
     int seeds;                                  /* runs of a cell whose command has {seed} */
     int n, n_columns, n_commands, n_claims, n_plots;
@@ -112,6 +115,7 @@ DEIT_INTERNAL double repro_published(const char *model, int image);
  */
 typedef struct {
     const char *imagenet, *labels, *real, *imagenetv2;
+    const char *train, *cifar10, *fashion; /* ImageNet's folder with train/ in it; fashion: a path or "fashion-mnist" */
 } repro_places;
 DEIT_INTERNAL base_status repro_locate(repro_places *places, const char *data, base_arena *arena);
 
@@ -123,7 +127,11 @@ typedef struct {
     const char *data;        /* folder of data sets (locate.c says how they are called there), or ImageNet's itself */
     const char *weights_dir; /* folder of the manifest's files */
     bool weights_named;      /* weights_dir is not where they are looked for anyway */
-    bool fresh;              /* forget what an interrupted run kept */
+    bool fresh;              /* make anew what an interrupted run kept, and finished cells */
+    int scale;               /* repro_scale; negative: desk, or paper where ImageNet is */
+    bool retrain;            /* run what trains, too */
+    const char *results;     /* folder of finished cells; NULL: nowhere */
+    const char *shipped;     /* folder of weights that the repository ships; NULL: none */
 } repro_options;
 
 enum { REPRO_SPEED_SAMPLES = 400 };
@@ -136,21 +144,32 @@ typedef struct {
     double memory; /* bytes */
     int n;         /* samples so far */
     double rate[REPRO_SPEED_SAMPLES], percent[REPRO_SPEED_SAMPLES], peak[REPRO_SPEED_SAMPLES];
-    const char *why; /* not measured: the reason */
+    const char *why;     /* not measured: the reason */
+    const char *command; /* the last one that measured it; NULL: none did */
     /* once all is measured */
     base_spread images_per_s, percent_of_peak;
     double peak_gflops;
     bool fewer; /* fewer samples than the table asks for */
 } repro_net;
 
+/* Where a value comes from. */
+typedef struct {
+    int seed;
+    const char *command, *id; /* as a shell would read it; its record's name */
+    const json_t *conditions; /* it was made under; the cell's reference */
+    bool reused;              /* from the results folder */
+    double seconds;
+} repro_origin;
+
 /* One measured value of a row. */
 typedef struct {
-    double value;         /* the mean of its runs; NAN: not measured */
-    const char *why;      /* why not; NULL where it was, and where nothing is to be measured */
-    bool failed;          /* it was tried */
-    int n;                /* runs (speed: samples) */
-    const double *values; /* [n] */
-    int64_t images;       /* accuracy: counted over */
+    double value;                /* the mean of its runs; NAN: not measured */
+    const char *why;             /* why not; NULL where it was, and where nothing is to be measured */
+    bool failed;                 /* it was tried */
+    int n;                       /* runs (speed: samples) */
+    const double *values;        /* [n] */
+    const repro_origin *origins; /* [n]; NULL: of speeds */
+    int64_t images;              /* accuracy: counted over */
 } repro_cell;
 
 typedef struct {
@@ -203,6 +222,9 @@ struct repro_book {
 DEIT_INTERNAL base_status repro_run(repro_book **book, repro_table *const *tables, int n, const repro_options *options,
                                     const base_context *context);
 DEIT_INTERNAL void repro_book_free(repro_book *book);
+/* Prints the commands that repro_run would run, in order, with what they cost here. */
+DEIT_INTERNAL base_status repro_dry_run(repro_table *const *tables, int n, const repro_options *options,
+                                        base_text *out);
 /* Speed of a row over that of the table's relative row; NAN where unknown. */
 DEIT_INTERNAL double repro_relative(const repro_report *report, const repro_result *result, bool published);
 

@@ -53,7 +53,7 @@ DEIT_INTERNAL int repro_column_find(const repro_table *table, const char *name) 
 
 /* "images_per_s speed images/s" */
 static base_status table_add_column(table_reader *reader, char *text) {
-    static const char *const kinds[] = {"label", "attribute", "text",     "params",
+    static const char *const kinds[] = {"label", "attribute", "training", "text",  "params",
                                         "speed", "accuracy",  "fraction", "number"};
     repro_table *table = reader->table;
     char *kind, *title;
@@ -136,7 +136,7 @@ static base_status table_command(table_reader *reader, char *text) {
         command->column[command->n] = column;
         command->key[command->n++] = equals ? equals + 1 : word;
     }
-    return command->n ? BASE_OK : TABLE_FAIL(reader, "the command makes no column");
+    return command->n || table->makes ? BASE_OK : TABLE_FAIL(reader, "the command makes no column");
 }
 
 static base_status table_tolerance(table_reader *reader, const char *text) {
@@ -166,6 +166,8 @@ static base_status table_line(table_reader *reader, char *line) {
         table->title = value;
     else if (!strcmp(word, "source"))
         table->source = value;
+    else if (!strcmp(word, "makes"))
+        table->makes = value;
     else if (!strcmp(word, "relative"))
         reader->relative = value;
     else if (!strcmp(word, "samples"))
@@ -346,12 +348,28 @@ DEIT_INTERNAL const char *const *repro_table_names(void) {
     return names;
 }
 
+/* A file of one's own: the table is called as the file is. */
+static base_status table_open_file(repro_table **out, const char *path) {
+    char *text;
+    size_t size;
+    BASE_TRY(base_read_file(path, 1 << 20, &text, &size));
+    base_status status = repro_table_parse(out, strrchr(path, '/') + 1, text);
+    base_free(text);
+    if (status) return status;
+    (*out)->folder = base_arena_printf(&(*out)->arena, "%.*s", (int)(strrchr(path, '/') - path), path);
+    if ((*out)->folder) return BASE_OK;
+    repro_table_free(*out);
+    *out = NULL;
+    return BASE_ERROR;
+}
+
 DEIT_INTERNAL base_status repro_table_open(repro_table **out, const char *name) {
     char path[128];
     *out = NULL;
     snprintf(path, sizeof path, "repro/%.100s", name);
     const char *text = repro_embedded(path);
     if (text) return repro_table_parse(out, name, text);
+    if (strchr(name, '/')) return table_open_file(out, name);
     const char *const *names = repro_table_names();
     int n = 0;
     while (names[n]) n++;

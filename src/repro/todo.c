@@ -25,8 +25,10 @@ static base_status todo_row(repro_state *state, const repro_report *report, cons
     for (int k = 0; k < report->table->n_commands; k++) {
         const repro_command *command = &report->table->commands[k];
         repro_lacks lacks;
-        if (repro_is_speed(report->table, command) || !todo_wanted(r, command)) continue;
-        BASE_TRY(repro_plan_words(state, report, r, command, true, words, &lacks));
+        if (repro_is_speed(report->table, command) || command->scale == REPRO_DESK || !todo_wanted(r, command))
+            continue;
+        const repro_job job = {.table = report->table, .row = r->row, .result = r, .command = command};
+        BASE_TRY(repro_job_words(state, &job, REPRO_FILL_SHOW, words, &lacks));
         if (lacks.needs) continue;
         if (!fetched) {
             const char *const fetch[] = {"deit", "weights", "fetch", r->weights->name, NULL};

@@ -93,24 +93,31 @@ TEST(repro_commands_are_filled) {
     base_arena arena = {0};
     const char *words[REPRO_MAX_WORDS];
     repro_lacks lacks;
-    const repro_name names[] = {{"model", "m", NULL, NULL},
-                                {"data", "/a b/it's", NULL, NULL},
-                                {"real", NULL, "$DEIT_DATA/real.json", "real.json is not here"},
-                                {"labels", "l.txt", NULL, NULL},
-                                {"flags", "--lr 0.1 --opt sgd", NULL, NULL}};
+    const repro_name names[] = {{.name = "model", .value = "m"},
+                                {.name = "data", .value = "/a b/it's"},
+                                {.name = "real", .example = "$DEIT_DATA/real.json", .why = "real.json is not here"},
+                                {.name = "labels", .value = "l.txt", .key = "3 labels"},
+                                {.name = "flags", .value = "--lr 0.1 --opt sgd"}};
     const char *text = "deit eval --model {model} --data {data}/val [--real {real}] [--labels {labels}] {flags} --json";
-    CHECK_OK(repro_command_fill(text, names, 5, false, &arena, words, &lacks));
+    CHECK_OK(repro_command_fill(text, names, 5, REPRO_FILL_RUN, &arena, words, &lacks));
     CHECK(!strcmp(words[5], "/a b/it's/val") && !strcmp(words[6], "--labels"));
     CHECK(!lacks.needs && lacks.left_out == &names[2]);
     CHECK_STR_HAS(repro_command_line(words, &arena),
                   "./deit eval --model m --data '/a b/it'\\''s/val' --labels l.txt --lr 0.1 --opt sgd --json");
-    CHECK_OK(repro_command_fill("deit eval --real {real}", names, 5, true, &arena, words, &lacks));
+    CHECK_OK(repro_command_fill("deit eval --real {real}", names, 5, REPRO_FILL_SHOW, &arena, words, &lacks));
     CHECK_STR_HAS(repro_command_line(words, &arena), "--real $DEIT_DATA/real.json");
-    CHECK_OK(repro_command_fill("deit eval --real {real}", names, 5, false, &arena, words, &lacks));
+    CHECK_OK(repro_command_fill("deit eval --real {real}", names, 5, REPRO_FILL_RUN, &arena, words, &lacks));
     CHECK(lacks.needs == &names[2]);
-    CHECK_FAIL_HAS(repro_command_fill("deit eval --real {real}", names, 5, false, &arena, words, NULL),
+    CHECK_OK(repro_command_fill("deit eval [--data {data}] --labels {labels} train[:9]", names, 5, REPRO_FILL_KEY,
+                                &arena, words, &lacks));
+    CHECK_STR_HAS(repro_command_line(words, &arena), "./deit eval --labels '3 labels' 'train[:9]'");
+    CHECK_OK(repro_command_fill("deit eval {real.path}", names, 5, REPRO_FILL_RUN, &arena, words, &lacks));
+    CHECK(lacks.needs == &names[2]);
+    CHECK_FAIL_HAS(repro_command_fill("deit eval {model.path}", names, 5, REPRO_FILL_RUN, &arena, words, NULL),
+                   "unknown name '{model.path}'");
+    CHECK_FAIL_HAS(repro_command_fill("deit eval --real {real}", names, 5, REPRO_FILL_RUN, &arena, words, NULL),
                    "no value for '{real}'");
-    CHECK_FAIL_HAS(repro_command_fill("deit eval {what}", names, 5, false, &arena, words, NULL),
+    CHECK_FAIL_HAS(repro_command_fill("deit eval {what}", names, 5, REPRO_FILL_RUN, &arena, words, NULL),
                    "unknown name '{what}'");
     base_arena_free(&arena);
 }
@@ -141,10 +148,10 @@ TEST(repro_slow_machine_takes_fewer_samples) {
 }
 
 TEST(repro_samples_are_small_batches) {
-    CHECK_EQ_INT(measure_batch(35.1), 1);
-    CHECK_EQ_INT(measure_batch(5.0), 1);
-    CHECK_EQ_INT(measure_batch(2.51), 2);
-    CHECK_EQ_INT(measure_batch(0.8), 8);
+    CHECK_EQ_INT(repro_speed_batch(35.1), 1);
+    CHECK_EQ_INT(repro_speed_batch(5.0), 1);
+    CHECK_EQ_INT(repro_speed_batch(2.51), 2);
+    CHECK_EQ_INT(repro_speed_batch(0.8), 8);
 }
 
 /* ---- Reports ----------------------------------------------------------------------------------------------------- */
@@ -178,7 +185,7 @@ static repro_book *test_repro_book(repro_table *table) {
     repro_book *book = base_calloc(1, sizeof *book);
     if (!book) return NULL;
     repro_state state = {.book = book};
-    const repro_options options = {.weights_dir = "/none"};
+    const repro_options options = {.weights_dir = "/none", .scale = REPRO_DESK};
     CHECK_OK(report_prepare(&state, &table, 1, &options));
     return book;
 }
