@@ -79,7 +79,8 @@ static repro_judgement claim_pair(const repro_report *report, const repro_claim 
     const repro_cell *a = claim_cell(report, claim->scale, &j.greater), *b = claim_cell(report, claim->scale, &j.less);
     if (!a || !b || isnan(a->value) || isnan(b->value)) {
         const repro_cell *missing = a && isnan(a->value) ? a : b;
-        j.missing = !a || !b ? "rows were left out" : missing->why;
+        j.left_out = !a || !b;
+        j.missing = j.left_out ? "rows were left out" : missing->why;
         return j;
     }
     repro_kind kind = report->table->columns[j.greater.column].kind;

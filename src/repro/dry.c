@@ -60,7 +60,7 @@ static double dry_cost(const dry_run *run, const repro_job *job) {
     const char *tflop = job->trains ? repro_row_text(job->table, job->row, "tflop") : NULL;
     if (!isnan(seconds)) return seconds;
     if (tflop) return atof(tflop) * 1e12 / (run->peak * dry_share_training);
-    if (job->trains || !job->result || !job->result->known) return NAN;
+    if (job->trains || job->command->scale == REPRO_DESK || !job->result || !job->result->known) return NAN;
     return 50000 * job->result->gflop * 1e9 / (run->peak * dry_share_inference);
 }
 

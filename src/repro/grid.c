@@ -72,7 +72,8 @@ static void grid_column(repro_grid *grid, const repro_report *report, int c, con
     bool published = repro_has_published(table, c);
     switch (column->kind) {
     case REPRO_ATTRIBUTE:
-    case REPRO_TRAINING: return;
+    case REPRO_TRAINING:
+    case REPRO_WEIGHTS: return;
     case REPRO_LABEL:
     case REPRO_TEXT: grid_add(grid, "", group, !c || !grid_numeric(table, c)); return;
     case REPRO_SPEED:
@@ -115,7 +116,7 @@ static grid_cells grid_speed_cells(grid_cells at, const repro_report *report, co
 static grid_cells grid_column_cells(grid_cells at, const repro_report *report, const repro_result *r, int c) {
     const repro_table *table = report->table;
     repro_kind kind = table->columns[c].kind;
-    if (kind == REPRO_ATTRIBUTE || kind == REPRO_TRAINING) return at;
+    if ((kind > REPRO_LABEL && kind < REPRO_TEXT)) return at;
     if (kind == REPRO_SPEED) return grid_speed_cells(at, report, r, c);
     bool text = kind == REPRO_LABEL || kind == REPRO_TEXT, here = repro_has_measured(report, REPRO_PAPER, c),
          desk = repro_has_measured(report, REPRO_DESK, c);
@@ -124,7 +125,7 @@ static grid_cells grid_column_cells(grid_cells at, const repro_report *report, c
     if (kind == REPRO_PARAMS) grid_number(*at++, "%.2fM", r->known ? (double)r->params * 1e-6 : NAN);
     if (here) {
         repro_value(*at, kind, r->cell[REPRO_PAPER][c].value);
-        if (!r->same && !isnan(r->cell[REPRO_PAPER][c].value)) strcat(*at, "~");
+        if (r->weights && !r->same && !isnan(r->cell[REPRO_PAPER][c].value)) strcat(*at, "~");
         at++;
     }
     if (!desk) return at;

@@ -93,6 +93,29 @@ static void plan_training_names(plan_list *list, const char *column, const repro
     }
 }
 
+/* A file of the manifest, in the weights folder. */
+static void plan_weights_name(plan_list *list, const repro_state *state, const char *column, const char *text) {
+    const repro_weights *weights = repro_weights_find(text);
+    const char *folder = state->book->options.weights_dir,
+               *path = weights && folder ? base_arena_printf(list->arena, "%s/%s", folder, weights->file) : NULL;
+    plan_file(list, column, path && base_path_exists(path) ? path : NULL, path,
+              weights ? "the weights are not here" : "no public weights");
+}
+
+/* A cell of the row. "{fashion}" in it is what that name is. */
+static void plan_cell_name(plan_list *list, const char *column, const char *text) {
+    const char *end = *text == '{' ? strchr(text, '}') : NULL;
+    for (int i = 0; end && i < list->n; i++) {
+        repro_name other = list->names[i];
+        if (strlen(other.name) != (size_t)(end - text - 1) || memcmp(other.name, text + 1, (size_t)(end - text - 1)))
+            continue;
+        other.name = column;
+        if (list->n < REPRO_MAX_NAMES) list->names[list->n++] = other;
+        return;
+    }
+    plan_name(list, column, text, NULL, NULL);
+}
+
 static base_status plan_names(const repro_state *state, const repro_job *job, plan_list *list) {
     *list = (plan_list){&state->book->arena,
                         base_arena_alloc(&state->book->arena, REPRO_MAX_NAMES * sizeof(repro_name)), 0};
@@ -107,8 +130,13 @@ static base_status plan_names(const repro_state *state, const repro_job *job, pl
         if (!strcmp(column->name, "model") && job->result) known &= job->result->known;
         if (column->kind == REPRO_TRAINING && known && need < job->n_needs && job->need_column[need] == c)
             plan_training_names(list, column->name, job->needs[need++]);
+        else if (!known)
+            plan_name(list, column->name, NULL, NULL,
+                      column->kind == REPRO_WEIGHTS ? "no public weights" : "not at this scale");
+        else if (column->kind == REPRO_WEIGHTS)
+            plan_weights_name(list, state, column->name, text);
         else
-            plan_name(list, column->name, known ? text : NULL, NULL, "not at this scale");
+            plan_cell_name(list, column->name, text);
     }
     return BASE_OK;
 }
@@ -143,44 +171,56 @@ static const char *plan_shipped(const repro_state *state, const repro_job *job) 
     return path && base_path_exists(path) ? path : NULL;
 }
 
+/* A label as a folder's name. */
+static const char *plan_folder_name(base_arena *arena, const char *label) {
+    char *name = base_arena_printf(arena, "%s", label);
+    for (char *at = name; at && *at; at++)
+        if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.", *at)) *at = '_';
+    return name;
+}
+
 static base_status plan_place_training(const repro_state *state, repro_job *job) {
     base_arena *arena = &state->book->arena;
-    const char *results = state->book->options.results;
-    const char *shipped = plan_shipped(state, job);
-    job->shipped = shipped != NULL;
-    job->folder =
-        base_arena_printf(arena, "%s/runs/%s-%d-%.8s", results ? results : ".", job->row->text[0], job->seed, job->id);
-    job->weights = shipped ? shipped : base_arena_printf(arena, "%s/%s", job->folder, job->table->makes);
-    return job->folder && job->weights ? BASE_OK : BASE_ERROR;
+    const char *results = state->book->options.results, *name = plan_folder_name(arena, job->row->text[0]);
+    if (!name) return BASE_ERROR;
+    job->folder = base_arena_printf(arena, "%s/runs/%s-%d-%.8s", results ? results : ".", name, job->seed, job->id);
+    const char *makes = repro_row_text(job->table, job->row, "makes");
+    if (!makes) makes = job->table->makes;
+    if (!job->folder || !makes) return job->folder ? BASE_OK : BASE_ERROR;
+    job->weights = plan_shipped(state, job);
+    job->shipped = job->weights;
+    if (!job->weights) job->weights = base_arena_printf(arena, "%s/%s", job->folder, makes);
+    return job->weights ? BASE_OK : BASE_ERROR;
 }
 
 static base_status plan_job(repro_state *state, const repro_job *like, repro_job **out, repro_lacks *lacks);
 
 /* The job of the row of repro/trainings that is called so; a file of one's own has its trainings beside it. */
-static base_status plan_training(repro_state *state, const char *folder, const char *name, int seed, repro_job **out) {
+static base_status plan_training(repro_state *state, const char *folder, const char *name, int seed, repro_job **out,
+                                 repro_lacks *lacks) {
     const char *path = folder ? base_arena_printf(&state->book->arena, "%s/trainings", folder) : "trainings";
     if (!path) return BASE_ERROR;
     if (!state->trainings) BASE_TRY(repro_table_open(&state->trainings, path));
     const repro_table *table = state->trainings;
-    repro_lacks lacks;
     for (int i = 0; i < table->n; i++) {
         if (strcmp(table->rows[i].text[0], name) != 0) continue;
         if (!table->n_commands) break;
         const repro_job like = {.table = table, .row = &table->rows[i], .command = &table->commands[0], .seed = seed};
-        return plan_job(state, &like, out, &lacks);
+        return plan_job(state, &like, out, lacks);
     }
     return base_fail("repro/trainings has no row '%s' with a command", name);
 }
 
-static base_status plan_needs(repro_state *state, repro_job *job) {
-    for (int c = 0; c < job->table->n_columns; c++) {
+/* The trainings that a job reads. Where one cannot be run here, lacks says what it wants. */
+static base_status plan_needs(repro_state *state, repro_job *job, repro_lacks *lacks) {
+    for (int c = 0; c < job->table->n_columns && !lacks->needs; c++) {
         const repro_column *column = &job->table->columns[c];
         const char *name = job->row->text[c];
         if (column->kind != REPRO_TRAINING || !strcmp(name, "-") || !plan_mentions(job->command->text, column->name))
             continue;
         if (job->n_needs == REPRO_MAX_NEEDS) return base_fail("a command needs more than %d trainings", job->n_needs);
         job->need_column[job->n_needs] = c;
-        BASE_TRY(plan_training(state, job->table->folder, name, job->seed, &job->needs[job->n_needs++]));
+        BASE_TRY(plan_training(state, job->table->folder, name, job->seed, &job->needs[job->n_needs++], lacks));
     }
     return BASE_OK;
 }
@@ -200,9 +240,9 @@ static base_status plan_job(repro_state *state, const repro_job *like, repro_job
     repro_job *job = base_arena_alloc(arena, sizeof *job);
     *out = NULL;
     if (!job) return BASE_ERROR;
-    *job = *like;
-    BASE_TRY(plan_needs(state, job));
-    BASE_TRY(repro_job_words(state, job, REPRO_FILL_KEY, words, lacks));
+    *job = *like, *lacks = (repro_lacks){0};
+    BASE_TRY(plan_needs(state, job, lacks));
+    if (!lacks->needs) BASE_TRY(repro_job_words(state, job, REPRO_FILL_KEY, words, lacks));
     if (lacks->needs) return BASE_OK;
     job->key = repro_command_line(words, arena);
     if (!job->key) return BASE_ERROR;
@@ -211,7 +251,7 @@ static base_status plan_job(repro_state *state, const repro_job *like, repro_job
     snprintf(job->id, sizeof job->id, "%016llx",
              (unsigned long long)base_splitmix64(base_fnv1a64(job->key, strlen(job->key)), 0));
     job->trains |= job->table->makes || (words[1] && !strcmp(words[1], "train"));
-    if (job->table->makes) BASE_TRY(plan_place_training(state, job));
+    if (job->trains) BASE_TRY(plan_place_training(state, job));
     *state->last_job = job, state->last_job = &job->next;
     *out = job;
     return BASE_OK;

@@ -94,7 +94,7 @@ static render_marks render_find_marks(const repro_report *report) {
         for (int i = 0; i < report->n; i++) {
             const repro_result *r = &report->rows[i];
             if (kind == REPRO_SPEED && r->net) marks.fewer |= r->net->n && r->net->fewer;
-            if (kind > REPRO_SPEED && !isnan(r->cell[REPRO_PAPER][c].value)) marks.other |= !r->same;
+            if (kind > REPRO_SPEED && !isnan(r->cell[REPRO_PAPER][c].value)) marks.other |= r->weights && !r->same;
         }
     }
     return marks;
@@ -165,20 +165,22 @@ static void render_difference(char text[200], const repro_report *report, const 
 static void render_claim(const repro_report *report, const repro_claim *claim, repro_page *page) {
     const repro_judgement j = repro_judge(report, claim);
     char text[200] = "";
-    if (j.verdict == REPRO_UNKNOWN)
-        snprintf(text, sizeof text, "%.190s", j.missing ? j.missing : "not measured");
-    else
-        render_difference(text, report, &j);
+    bool known = j.verdict != REPRO_UNKNOWN, left = !known && j.left_out;
+    if (known) render_difference(text, report, &j);
+    if (left) snprintf(text, sizeof text, "%s", j.missing);
     repro_page_item(page, 15, j.verdict == REPRO_FAILS ? "DOES NOT HOLD" : repro_verdict_name(j.verdict),
-                    "%s%s: %s%s%s (%s)", claim->scale == REPRO_DESK ? "desk, " : "",
+                    "%s%s: %s%s%s%s%s%s", claim->scale == REPRO_DESK ? "desk, " : "",
                     report->table->columns[claim->term[0].column].title, claim->words ? claim->words : claim->text,
-                    claim->words ? ": " : "", claim->words ? claim->text : "", text);
+                    claim->words ? ": " : "", claim->words ? claim->text : "", known || left ? " (" : "", text,
+                    known || left ? ")" : "");
 }
 
 static void render_claims(const repro_report *report, repro_page *page) {
     if (!report->table->n_claims) return;
     repro_page_heading(page, "What the paper says of it, held against what is measured");
-    for (int i = 0; i < report->table->n_claims; i++) render_claim(report, &report->table->claims[i], page);
+    for (int i = 0; i < report->table->n_claims; i++)
+        if (report->table->claims[i].scale == REPRO_PAPER || report->book->options.scale == REPRO_DESK)
+            render_claim(report, &report->table->claims[i], page);
 }
 
 /* ---- Where the numbers come from --------------------------------------------------------------------------------- */

@@ -28,6 +28,7 @@ typedef enum {
     REPRO_LABEL,     /* the first column: the row's name */
     REPRO_ATTRIBUTE, /* not shown; for commands */
     REPRO_TRAINING,  /* not shown; a row of repro/trainings, whose weights commands read */
+    REPRO_WEIGHTS,   /* not shown; a file of the manifest */
     REPRO_TEXT,      /* shown as it stands */
     REPRO_PARAMS,    /* "86M"; counted from {model} */
     REPRO_SPEED,     /* images/s of {model} at {image}, measured with all networks of a run in turn */
@@ -237,6 +238,7 @@ typedef struct {
     double difference;        /* of that pair; speeds: percent, accuracies: points */
     double low, high;         /* its 95% interval; NAN: a single value each, so there is none */
     int n_greater, n_less;    /* values behind it */
+    bool left_out;            /* REPRO_UNKNOWN: of a row that was not asked for */
     const char *missing;      /* REPRO_UNKNOWN: why a cell was not measured */
 } repro_judgement;
 DEIT_INTERNAL repro_judgement repro_judge(const repro_report *report, const repro_claim *claim);

@@ -53,8 +53,8 @@ DEIT_INTERNAL int repro_column_find(const repro_table *table, const char *name) 
 
 /* "images_per_s speed images/s" */
 static base_status table_add_column(table_reader *reader, char *text) {
-    static const char *const kinds[] = {"label", "attribute", "training", "text",  "params",
-                                        "speed", "accuracy",  "fraction", "number"};
+    static const char *const kinds[] = {"label",  "attribute", "training", "weights",  "text",
+                                        "params", "speed",     "accuracy", "fraction", "number"};
     repro_table *table = reader->table;
     char *kind, *title;
     char *name = table_word(text, &kind);
