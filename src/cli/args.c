@@ -125,7 +125,7 @@ static base_status args_flag(const cli_command *command, int argc, char **argv, 
 }
 
 static base_status args_check_count(const cli_command *command, int n, char **argv) {
-    if (command->words && n > 0) {
+    if (command->words && n > 0 && !(command->files && strchr(argv[0], '/'))) {
         int words = 0;
         for (; command->words[words]; words++)
             if (!strcmp(command->words[words], argv[0])) break;

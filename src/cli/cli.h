@@ -63,6 +63,7 @@ typedef struct {
     const char *arguments;    /* "IMAGE..." for the usage line; "" for none */
     const char *about;        /* more paragraphs for the help: examples, output; may be NULL */
     const char *const *words; /* what the first argument may be, for did-you-mean and completion; NULL: anything */
+    bool files;               /* the first argument may be a path, with a '/', instead of one of the words */
     bool models;              /* the arguments are names of networks, for completion */
     int least, most;          /* how many arguments; most -1: any number */
     unsigned groups;          /* CLI_NETWORK | ... */

@@ -24,6 +24,8 @@ DEIT_INTERNAL const cli_flag *cli_group_flags(unsigned group) {
         {"image", CLI_INT, &network_given.image, .help = "side of the square image; the position grid is interpolated",
          .min = 1, .max = 8192},
         {"image-size", CLI_INT, &network_given.image, .help = "the same as --image", .min = 1, .max = 8192},
+        {"input-size", CLI_INT, &network_given.image, .help = "the same, as deit train calls it", .min = 1,
+         .max = 8192},
         {"classes", CLI_INT, &network_given.classes, .help = "number of classes", .min = 1, .max = 1000000},
         {"patch", CLI_INT, &network_given.patch, .help = "vit: side of a patch", .min = 1, .max = 1024},
         {"dim", CLI_INT, &network_given.dim, .help = "vit: width of a token", .min = 1, .max = 65536},

@@ -1,6 +1,7 @@
 /* output: results to a file or to standard output. */
 #include "cli/output.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,8 +33,8 @@ DEIT_INTERNAL base_status cli_output_check(const char *file) {
 
 DEIT_INTERNAL base_status cli_output_write(const char *file, const char *text, size_t size) {
     if (file) return base_write_file(file, text, size);
-    fwrite(text, 1, size, stdout); // main sees whether stdout took it
-    return BASE_OK;
+    if (fwrite(text, 1, size, stdout) == size && !fflush(stdout)) return BASE_OK;
+    return base_fail("standard output: %s", strerror(errno));
 }
 
 DEIT_INTERNAL base_status cli_output_json(const char *file, json_t *json) {

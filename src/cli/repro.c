@@ -6,24 +6,64 @@
 #include <string.h>
 
 static struct {
-    const char *only, *data, *weights_dir, *baseline;
-    int precision;
-    bool json, markdown, fresh;
+    const char *only, *data, *weights_dir, *baseline, *html, *svg, *results;
+    int precision, scale;
+    bool json, markdown, fresh, retrain, dry_run;
 } repro_given;
 
-static base_status repro_show(const repro_report *report, const char *file) {
+/* ---- What is asked for ------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    repro_table *table[REPRO_MAX_TABLES];
+    int n;
+} repro_tables;
+
+static void repro_tables_free(repro_tables *tables) {
+    for (int i = 0; i < tables->n; i++) repro_table_free(tables->table[i]);
+}
+
+/* One table, or all of them. */
+static base_status repro_tables_open(repro_tables *tables, const char *name) {
+    const char *const one[] = {name, NULL}, *const *names = strcmp(name, "all") ? one : repro_table_names();
+    *tables = (repro_tables){0};
+    for (; *names; names++) {
+        base_status status = repro_table_open(&tables->table[tables->n], *names);
+        if (status) {
+            repro_tables_free(tables);
+            return status;
+        }
+        tables->n++;
+    }
+    return BASE_OK;
+}
+
+/* ---- What came out ----------------------------------------------------------------------------------------------- */
+
+static base_status repro_write_to(const char *file, base_text *text, base_status status) {
+    if (!status && text->failed) status = base_fail("out of memory");
+    if (!status) status = cli_output_write(file, text->data ? text->data : "", text->size);
+    base_text_free(text);
+    return status;
+}
+
+static base_status repro_show(const repro_book *book, const char *file) {
     base_text text = {0};
     base_status status = BASE_OK;
+    if (repro_given.html) {
+        repro_write_html(book, &text);
+        BASE_TRY(repro_write_to(repro_given.html, &text, BASE_OK));
+    }
+    if (repro_given.svg) {
+        status = repro_write_svg(book->report[0], &text);
+        BASE_TRY(repro_write_to(repro_given.svg, &text, status));
+    }
     if (repro_given.json)
-        status = repro_write_json(report, &text);
+        status = repro_write_json(book, &text);
     else if (repro_given.markdown)
-        repro_write_markdown(report, &text);
+        repro_write_markdown(book, &text);
     else
-        repro_write_text(report, &text);
-    if (!status && text.failed) status = base_fail("out of memory");
-    if (!status) status = cli_output_write(file, text.data, text.size);
-    base_text_free(&text);
-    return status;
+        repro_write_text(book, &text);
+    return repro_write_to(file, &text, status);
 }
 
 /* The comparison stands below a table, but beside JSON and Markdown, which others read. */
@@ -38,56 +78,100 @@ static base_status repro_hold(const repro_report *report, const json_t *baseline
     return status;
 }
 
-static base_status repro_table_run(const repro_table *table, const char *file, const json_t *baseline) {
-    repro_report *report;
+/* --results, DEIT_RESULTS, the source tree's own, or the cache. */
+static char *repro_results_folder(void) {
+    static const char tree[] = "repro/results";
+    const char *given = repro_given.results ? repro_given.results : getenv("DEIT_RESULTS");
+    if (given && *given) return base_strdup(given);
+    if (base_path_is_folder(tree)) return base_strdup(tree);
+    char *cache = base_cache_folder(), *folder = cache ? base_path_join(cache, "results/cells") : NULL;
+    base_free(cache);
+    return folder;
+}
+
+static base_status repro_measure_and_show(const repro_tables *tables, const repro_options *options, const char *file,
+                                          const json_t *baseline) {
+    repro_book *book;
+    base_text commands = {0};
+    if (repro_given.dry_run)
+        return repro_write_to(NULL, &commands, repro_dry_run(tables->table, tables->n, options, &commands));
+    base_status status = repro_run(&book, tables->table, tables->n, options, cli_context());
+    cli_progress_end();
+    if (!status) {
+        status = repro_show(book, file);
+        if (!status && baseline) status = repro_hold(book->report[0], baseline);
+        if (!status && book->failed) status = base_fail("%d of %d measurements failed", book->failed, book->cells);
+        repro_book_free(book);
+    }
+    return status;
+}
+
+static base_status repro_tables_run(const repro_tables *tables, const char *file, const json_t *baseline) {
     const char *data = repro_given.data ? repro_given.data : getenv("DEIT_DATA");
     char *folder = repro_given.weights_dir ? base_strdup(repro_given.weights_dir) : cli_weights_folder();
+    char *results = repro_results_folder();
     repro_options options = {.only = repro_given.only,
                              .precision = repro_given.precision ? "bf16" : "f32",
                              .data = data && *data ? data : NULL,
                              .weights_dir = folder,
                              .weights_named = repro_given.weights_dir,
-                             .fresh = repro_given.fresh};
-    base_status status = repro_run(&report, table, &options, cli_context());
-    cli_progress_end();
-    if (!status) {
-        status = repro_show(report, file);
-        if (!status && baseline) status = repro_hold(report, baseline);
-        if (!status && report->failed)
-            status = base_fail("%d of %d measurements failed", report->failed, report->cells);
-        repro_report_free(report);
-    }
-    base_free(folder);
+                             .fresh = repro_given.fresh,
+                             .scale = repro_given.scale - 1, /* auto first */
+                             .retrain = repro_given.retrain,
+                             .results = results,
+                             .shipped = "weights"};
+    base_status status = repro_measure_and_show(tables, &options, file, baseline);
+    base_free(folder), base_free(results);
     return status;
 }
 
 /* What would be found wrong only after minutes of measuring is looked at before. */
-static base_status repro_check(const repro_table *table, const char *file, json_t **baseline) {
+static base_status repro_check(const repro_tables *tables, const char *file, json_t **baseline) {
+    const repro_table *first = tables->table[0];
     *baseline = NULL;
     if (repro_given.precision && !nn_has_bf16())
         return base_fail("--precision bf16: this CPU has no bf16 instructions (oneDNN uses %s here); use f32",
                          nn_isa_name());
+    if (tables->n > 1 && (repro_given.baseline || repro_given.svg || repro_given.only))
+        return base_fail_as(BASE_USAGE, "repro all: --%s goes with one table",
+                            repro_given.baseline ? "baseline"
+                            : repro_given.svg    ? "svg"
+                                                 : "only");
+    if (repro_given.svg && !first->n_plots)
+        return base_fail_as(BASE_USAGE, "--svg: %s has no plot; figure1 has one", first->name);
     BASE_TRY(cli_output_check(file));
-    return repro_given.baseline ? repro_baseline_open(baseline, table, repro_given.baseline) : BASE_OK;
+    BASE_TRY(cli_output_check(repro_given.html));
+    BASE_TRY(cli_output_check(repro_given.svg));
+    return repro_given.baseline ? repro_baseline_open(baseline, first, repro_given.baseline) : BASE_OK;
 }
 
 static base_status repro_command_run(int n, char **arguments) {
     const char *file = repro_given.json ? cli_output_take(&n, arguments) : NULL;
-    if (n != 1) return base_fail_as(BASE_USAGE, "repro: expected one table, such as table5");
+    if (n != 1) return base_fail_as(BASE_USAGE, "repro: expected one table, such as table5, or all");
     if (repro_given.json && repro_given.markdown)
         return base_fail_as(BASE_USAGE, "repro: --json and --markdown cannot both be printed");
-    repro_table *table;
+    repro_tables tables;
     json_t *baseline;
-    BASE_TRY(repro_table_open(&table, arguments[0]));
-    base_status status = repro_check(table, file, &baseline);
-    if (!status) status = repro_table_run(table, file, baseline);
+    BASE_TRY(repro_tables_open(&tables, arguments[0]));
+    base_status status = repro_check(&tables, file, &baseline);
+    if (!status) status = repro_tables_run(&tables, file, baseline);
     json_decref(baseline);
-    repro_table_free(table);
+    repro_tables_free(&tables);
     return status;
 }
 
+/* The tables' names and "all". */
+static const char *const *repro_words(void) {
+    static const char *words[REPRO_MAX_TABLES + 2];
+    const char *const *names = repro_table_names();
+    int n = 0;
+    for (; names[n]; n++) words[n] = names[n];
+    words[n] = "all";
+    return words;
+}
+
 DEIT_INTERNAL const cli_command *cli_repro(void) {
-    static const char *const precisions[] = {"f32", "bf16", NULL};
+    static const char *const precisions[] = {"f32", "bf16", NULL}, *const scales[] = {"auto", "paper", "desk", NULL};
     static const cli_flag flags[] = {
         {"only", CLI_TEXT, &repro_given.only, .help = "rows by label (DeiT-B) or network, separated by commas",
          .word = "ROW"},
@@ -98,7 +182,17 @@ DEIT_INTERNAL const cli_command *cli_repro(void) {
          .choices = precisions},
         {"baseline", CLI_FILE, &repro_given.baseline,
          .help = "compare with what --json printed before; exit 3 outside tolerance"},
-        {"fresh", CLI_YES, &repro_given.fresh, .help = "measure anew what an interrupted run has kept"},
+        {"fresh", CLI_YES, &repro_given.fresh,
+         .help = "make anew what an interrupted run has kept, and finished cells"},
+        {"scale", CLI_CHOICE, &repro_given.scale,
+         .help = "accuracies: of the paper's networks, of small ones too, or small ones where ImageNet is not here",
+         .choices = scales},
+        {"retrain", CLI_YES, &repro_given.retrain, .help = "train what cells need, too"},
+        {"dry-run", CLI_YES, &repro_given.dry_run, .help = "print the commands in order, and what they will cost"},
+        {"results", CLI_FOLDER, &repro_given.results,
+         .help = "where finished cells are kept; without it DEIT_RESULTS or the cache"},
+        {"html", CLI_FILE, &repro_given.html, .help = "write a web page too"},
+        {"svg", CLI_FILE, &repro_given.svg, .help = "write the table's plot too"},
         {"json", CLI_YES, &repro_given.json, .help = "print JSON, or write it to an argument that ends in .json"},
         {"markdown", CLI_YES, &repro_given.markdown, .help = "print Markdown"},
         {0},
@@ -109,6 +203,8 @@ DEIT_INTERNAL const cli_command *cli_repro(void) {
         .arguments = "table5",
         .about = "  deit repro table5                    speed of every network; no data and no network needed\n"
                  "  deit repro table5 --only DeiT-B      one row\n"
+                 "  deit repro figure1 --html f1.html    throughput against accuracy, as a web page\n"
+                 "  deit repro all --html report.html    every table and figure on one page\n"
                  "  deit repro table5 --data ~/imagenet  accuracies too, of the weights that are there ('deit weights "
                  "fetch')\n"
                  "\n"
@@ -120,10 +216,11 @@ DEIT_INTERNAL const cli_command *cli_repro(void) {
                  "or be ImageNet's validation set itself.\n"
                  "\n"
                  "Stopped with Ctrl-C it keeps what is measured; the same command goes on from there.",
+        .files = true,
         .least = 1,
         .most = 2,
         .flags = flags,
         .run = repro_command_run};
-    command.words = repro_table_names();
+    command.words = repro_words();
     return &command;
 }

@@ -4,54 +4,99 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const repro_name *command_name(const repro_name *names, int n, const char *name, size_t size) {
+static const repro_name *command_find(const repro_name *names, int n, const char *name, size_t size) {
     for (int i = 0; i < n; i++)
         if (strlen(names[i].name) == size && !memcmp(names[i].name, name, size)) return &names[i];
     return NULL;
 }
 
-/* The next word of the text; false at its end. open, close: a bracket stood before or after it. */
-static bool command_next(const char **at, char word[128], bool *open, bool *close) {
+/* {student.network} where there is no student is unknown as {student} is. */
+static const repro_name *command_name(const repro_name *names, int n, const char *name, size_t size) {
+    const repro_name *found = command_find(names, n, name, size);
+    const char *dot = memchr(name, '.', size);
+    if (found || !dot) return found;
+    found = command_find(names, n, name, (size_t)(dot - name));
+    return found && !found->value && !found->key ? found : NULL;
+}
+
+/* The next word of the text; false at its end. open, close: a bracket stood before it, or ended the part it is in. */
+static bool command_next(const char **at, char word[128], bool inside, bool *open, bool *close) {
     *at += strspn(*at, " ");
     size_t size = strcspn(*at, " ");
     if (!size) return false;
     *open = **at == '[';
-    *close = (*at)[size - 1] == ']';
+    *close = (inside || *open) && (*at)[size - 1] == ']';
     snprintf(word, 128, "%.*s", (int)(size - *open - *close), *at + *open);
     *at += size;
     return true;
 }
 
-/* Fills {name}s of one word. *known is cleared where one has no value. NULL when memory ends or a name means nothing.
- */
-static const char *command_word(const char *word, const repro_name *names, int n, base_arena *arena, bool *known) {
-    const char *brace = strchr(word, '{'), *end = brace ? strchr(brace, '}') : NULL;
-    if (!end) return base_arena_printf(arena, "%s", word);
-    const repro_name *name = command_name(names, n, brace + 1, (size_t)(end - brace - 1));
-    if (!name) {
-        base_fail("a command has the unknown name '%.*s'", (int)(end - brace + 1), brace);
-        return NULL;
-    }
-    if (!name->value) *known = false;
-    return base_arena_printf(arena, "%.*s%s%s", (int)(brace - word), word, name->value ? name->value : "", end + 1);
+typedef struct {
+    const repro_name *names;
+    int n;
+    repro_fill fill;
+    base_arena *arena;
+    const char **words;
+    int count;
+    const repro_name *unknown; /* the first name without a value, of this part */
+} command_filler;
+
+static base_status command_add_word(command_filler *filler, const char *word, size_t size) {
+    if (filler->count == REPRO_MAX_WORDS - 1) return base_fail("a command has more than %d words", filler->count);
+    char *copy = base_arena_printf(filler->arena, "%.*s", (int)size, word);
+    if (!copy) return BASE_ERROR;
+    filler->words[filler->count++] = copy;
+    return BASE_OK;
 }
 
-DEIT_INTERNAL base_status repro_command_fill(const char *text, const repro_name *names, int n, base_arena *arena,
-                                             const char *words[REPRO_MAX_WORDS]) {
-    int count = 0, begin = 0;
-    bool inside = false, known = true, open, close;
-    char word[128];
-    for (const char *at = text; command_next(&at, word, &open, &close);) {
-        if (open) inside = true, known = true, begin = count;
-        if (count == REPRO_MAX_WORDS - 1) return base_fail("a command has more than %d words: %s", count, text);
-        words[count] = command_word(word, names, n, arena, &known);
-        if (!words[count++]) return BASE_ERROR;
-        if (!inside && !known) return base_fail("there is no value for '%s' of: %s", word, text);
-        if (!close) continue;
-        if (!known) count = begin;
-        inside = false, known = true;
+/* Adds a word with the {name} in it filled in. A value that is all of the word may be several. */
+static base_status command_fill_word(command_filler *filler, const char *word) {
+    const char *brace = strchr(word, '{'), *end = brace ? strchr(brace, '}') : NULL;
+    if (!end) return command_add_word(filler, word, strlen(word));
+    const repro_name *name = command_name(filler->names, filler->n, brace + 1, (size_t)(end - brace - 1));
+    if (!name) return base_fail("a command has the unknown name '%.*s'", (int)(end - brace + 1), brace);
+    const char *value = filler->fill == REPRO_FILL_KEY ? name->key : name->value;
+    if (!value && filler->fill == REPRO_FILL_SHOW) value = name->example;
+    if (!value && !filler->unknown) filler->unknown = name;
+    if (!value) value = "";
+    if (brace != word || end[1]) {
+        const char *all = base_arena_printf(filler->arena, "%.*s%s%s", (int)(brace - word), word, value, end + 1);
+        return all ? command_add_word(filler, all, strlen(all)) : BASE_ERROR;
     }
-    words[count] = NULL;
+    if (!strstr(value, " --") && strncmp(value, "--", 2) != 0)
+        return command_add_word(filler, value, strlen(value)); /* a path may have spaces */
+    for (size_t size; *value; value += size) {
+        value += strspn(value, " ");
+        size = strcspn(value, " ");
+        if (size) BASE_TRY(command_add_word(filler, value, size));
+    }
+    return BASE_OK;
+}
+
+DEIT_INTERNAL base_status repro_command_fill(const char *text, const repro_name *names, int n, repro_fill fill,
+                                             base_arena *arena, const char *words[REPRO_MAX_WORDS],
+                                             repro_lacks *lacks) {
+    command_filler filler = {names, n, fill, arena, words, 0, NULL};
+    int begin = 0;
+    bool inside = false, open, close;
+    char word[128];
+    if (lacks) *lacks = (repro_lacks){0};
+    for (const char *at = text; command_next(&at, word, inside, &open, &close);) {
+        if (open) inside = true, begin = filler.count;
+        BASE_TRY(command_fill_word(&filler, word));
+        if (!inside && filler.unknown) {
+            if (!lacks) return base_fail("there is no value for '%s' of: %s", word, text);
+            if (!lacks->needs) lacks->needs = filler.unknown;
+            filler.unknown = NULL;
+        }
+        if (!close) continue;
+        if (filler.unknown) {
+            filler.count = begin;
+            if (lacks && !lacks->left_out) lacks->left_out = filler.unknown;
+        }
+        inside = false, filler.unknown = NULL;
+    }
+    words[filler.count] = NULL;
     return BASE_OK;
 }
 

@@ -9,15 +9,25 @@ DEIT_INTERNAL const char *repro_embedded(const char *name);
 
 /* ---- command.c: commands with names in them ---------------------------------------------------------------------- */
 
-enum { REPRO_MAX_WORDS = 32, REPRO_MAX_NAMES = 12 };
+enum { REPRO_MAX_WORDS = 96, REPRO_MAX_NAMES = 128 };
 typedef struct {
     const char *name, *value; /* value NULL: unknown */
+    const char *example;      /* what stands for it in a command that is only shown; NULL: nothing */
+    const char *key;          /* what stands for it in a job's key; NULL: it does not change the outcome */
+    const char *why;          /* why it is unknown */
 } repro_name;
+/* What a command lacked: the first name without a value that it needs, and the first that left out a part in []. */
+typedef struct {
+    const repro_name *needs, *left_out;
+} repro_lacks;
 
 /* "deit eval --model {model} [--real {real}]" with the names filled in: words, ended by NULL, from the arena. A part in
- * [] is left out where one of its names is unknown; elsewhere an unknown name is an error. */
-DEIT_INTERNAL base_status repro_command_fill(const char *text, const repro_name *names, int n, base_arena *arena,
-                                             const char *words[REPRO_MAX_WORDS]);
+ * [] is left out where one of its names is unknown. A value that is all of a word may be several words. fill: to run
+ * it, to show it (examples stand for what is unknown), or for its key. lacks (may be NULL) tells what was not known;
+ * without it an unknown name outside [] is an error. */
+typedef enum { REPRO_FILL_RUN, REPRO_FILL_SHOW, REPRO_FILL_KEY } repro_fill;
+DEIT_INTERNAL base_status repro_command_fill(const char *text, const repro_name *names, int n, repro_fill fill,
+                                             base_arena *arena, const char *words[REPRO_MAX_WORDS], repro_lacks *lacks);
 /* The words as a line for a shell, "./deit ..." first; quoted where needed. NULL when memory ends. */
 DEIT_INTERNAL const char *repro_command_line(const char *const *words, base_arena *arena);
 DEIT_INTERNAL const char *repro_command_word(const char *word, base_arena *arena);
@@ -27,53 +37,182 @@ DEIT_INTERNAL const char *repro_command_word(const char *word, base_arena *arena
 /* How far a run is, for its progress. */
 typedef struct {
     const base_context *context;
-    const char *table;
+    const char *what;
     double done, total; /* cells */
 } repro_progress;
 
-/* Runs this program with the words after words[0]; its standard output is parsed as JSON into *output (the caller's
- * reference). Lines of its standard error show as notes of the progress; if the child fails, the last message among
- * them is this one's. */
-DEIT_INTERNAL base_status repro_child(const char *const *words, json_t **output, const repro_progress *progress);
+/* Runs this program with the words after words[0]; its standard output goes into *output (the caller's reference), as
+ * JSON or as a text. Lines of its standard error show as notes of the progress; if the child fails, the last message
+ * among them is this one's. keep: a file that stays open in the child; -1: none. */
+DEIT_INTERNAL base_status repro_child(const char *const *words, bool json, int keep, json_t **output,
+                                      const repro_progress *progress);
 
-/* The folder where finished cells of one kind of run are kept: same table, same program, same machine. */
+/* The folder where finished cells of one kind of run are kept: same tables, same program, same machine. */
 typedef struct {
     char *folder; /* NULL: there is nowhere to keep them */
 } repro_cells;
-DEIT_INTERNAL base_status repro_cells_open(repro_cells *cells, const repro_table *table);
+DEIT_INTERNAL base_status repro_cells_open(repro_cells *cells, const char *name);
 DEIT_INTERNAL void repro_cells_close(repro_cells *cells);
 /* A kept cell, or NULL; *age: seconds since it was kept. */
 DEIT_INTERNAL json_t *repro_cells_load(const repro_cells *cells, const char *key, double *age);
 DEIT_INTERNAL base_status repro_cells_keep(const repro_cells *cells, const char *key, json_t *cell);
 DEIT_INTERNAL void repro_cells_forget(const repro_cells *cells, const char *key);
 
-/* ---- Columns ----------------------------------------------------------------------------------------------------- */
+/* ---- Cells ------------------------------------------------------------------------------------------------------- */
+
+/* A command for a row and a seed, to run once however many cells it serves. */
+enum { REPRO_MAX_NEEDS = 4, REPRO_OWNER = 128 };
+typedef enum { REPRO_JOB_PENDING, REPRO_JOB_DONE, REPRO_JOB_FAILED, REPRO_JOB_NOT_RUN } repro_job_state;
+typedef struct repro_job repro_job;
+struct repro_job {
+    repro_job *next;
+    const repro_table *table;
+    const repro_row *row;
+    const repro_result *result; /* NULL: a training that others need */
+    const repro_command *command;
+    int seed, n_needs;
+    repro_job *needs[REPRO_MAX_NEEDS]; /* trainings whose weights it reads, by the columns that name them */
+    int need_column[REPRO_MAX_NEEDS];
+    const char *key;              /* the command by what it makes; the same key, the same outcome */
+    char id[17];                  /* the key's hash: names its files */
+    bool trains, used;            /* takes long; serves a cell */
+    const char *folder, *weights; /* of a training: where it runs, the file that it makes; NULL: makes none */
+    bool shipped, ready;          /* the weights are the repository's; are there */
+    bool said;                    /* dry run: printed already */
+    repro_job_state state;
+    bool reused; /* from the results folder */
+    char sha256[65];
+    json_t *record;               /* DONE: with "output" */
+    const char *why, *no_weights; /* of its state; of a training: why its weights cannot be had */
+};
+
+/* What a job serves: the cells of a row that a command makes. */
+typedef struct repro_use repro_use;
+struct repro_use {
+    repro_use *next;
+    repro_result *result;
+    const repro_command *command;
+    repro_job *job;
+    const char *left_out; /* why a part of the command was left out; NULL: none was */
+};
 
 /* A run as it goes on. */
 typedef struct {
-    repro_report *report;
+    repro_book *book;
     repro_progress progress;
     repro_cells cells;
     repro_places places;
-    base_text keys; /* keys of the cells used so far, each with its NUL: forgotten when the run is complete */
-    double used;    /* seconds that the cells took, kept ones too */
-    double oldest;  /* age of the oldest kept cell, seconds */
+    repro_job *jobs, **last_job; /* in the order they run */
+    repro_use *uses, **last_use;
+    int n_jobs;              /* that serve cells */
+    repro_table *trainings;  /* repro/trainings, where a table needs it */
+    char owner[REPRO_OWNER]; /* of a lock that was met */
+    base_text keys;          /* keys of the cells used so far, each with its NUL: forgotten when the run is complete */
+    int samples;             /* of speed, a network: the most that a table asks for */
+    double budget;           /* seconds for all speeds: the most that a table asks for */
+    double used;             /* seconds that the cells took, kept ones too */
+    double oldest;           /* age of the oldest kept cell, seconds */
 } repro_state;
+
+/* A run of tables, up to where it is planned; after failure there is nothing to end. */
+DEIT_INTERNAL base_status repro_begin(repro_state *state, repro_table *const *tables, int n,
+                                      const repro_options *options, const base_context *context);
+DEIT_INTERNAL void repro_end(repro_state *state); /* the book stays */
 
 /* A cell: kept from an interrupted run, or made by a child. *seconds: what it took. */
 DEIT_INTERNAL base_status repro_cell_run(repro_state *state, const char *key, const char *const *words, json_t **output,
                                          double *seconds);
 /* The table's command for a column; NULL if it has none. */
-DEIT_INTERNAL const char *repro_command_for(const repro_table *table, repro_column column);
+DEIT_INTERNAL const repro_command *repro_command_for(const repro_table *table, repro_scale scale, int column);
 
-/* measure.c and score.c: how many cells there will be, and the cells. Failed jobs are counted in the report and their
- * reason stands in the rows; an error is returned only where the run cannot go on. */
+/* measure.c: how many cells there will be, and the speeds. Failed jobs are counted in the book and their reason stands
+ * in the rows; an error is returned only where the run cannot go on. */
 DEIT_INTERNAL int repro_speed_cells(const repro_state *state);
 DEIT_INTERNAL base_status repro_speed(repro_state *state);
-DEIT_INTERNAL int repro_accuracy_cells(const repro_state *state);
-DEIT_INTERNAL base_status repro_accuracy(repro_state *state);
-/* Adds the commands that would make what is missing. */
-DEIT_INTERNAL base_status repro_accuracy_todo(repro_state *state);
-DEIT_INTERNAL base_status repro_add_todo(repro_report *report, const char *label, const char *command);
+DEIT_INTERNAL int repro_speed_batch(double gflop); /* images of a sample */
+/* The command for so many samples that take so many seconds at least. */
+DEIT_INTERNAL base_status repro_speed_words(const repro_state *state, const repro_net *net, int samples, double least,
+                                            const char *words[REPRO_MAX_WORDS]);
+
+/* plan.c: the jobs of all other cells. */
+DEIT_INTERNAL base_status repro_plan(repro_state *state);
+DEIT_INTERNAL void repro_plan_free(repro_state *state);
+DEIT_INTERNAL bool repro_is_speed(const repro_table *table, const repro_command *command);
+DEIT_INTERNAL base_status repro_job_words(const repro_state *state, const repro_job *job, repro_fill fill,
+                                          const char *words[REPRO_MAX_WORDS], repro_lacks *lacks);
+DEIT_INTERNAL const char *repro_job_line(const repro_state *state, const repro_job *job); /* to be read */
+/* Says why the cells of a command have no value, where nothing was said yet. */
+DEIT_INTERNAL void repro_reason(repro_result *r, const repro_command *command, const char *why, bool failed);
+
+/* record.c: the results folder (NULL: none). A lock: *fd -1 and the owner's name where another process has it. */
+DEIT_INTERNAL json_t *repro_record_load(const char *folder, const repro_job *job);
+DEIT_INTERNAL json_t *repro_record_make(const repro_job *job, const char *command, json_t *output, double seconds,
+                                        const char *precision);
+DEIT_INTERNAL base_status repro_record_save(const char *folder, const repro_job *job, const json_t *record);
+DEIT_INTERNAL base_status repro_record_lock(const char *folder, const repro_job *job, int *fd, char owner[REPRO_OWNER]);
+DEIT_INTERNAL void repro_record_unlock(const char *folder, const repro_job *job, int fd);
+
+/* work.c: runs the jobs and fills the cells. */
+DEIT_INTERNAL base_status repro_work(repro_state *state);
+/* Whether a job's outcome is there: its record, or where they are wanted the weights. */
+DEIT_INTERNAL bool repro_job_there(const repro_state *state, repro_job *job, bool weights);
+
+/* todo.c: adds the commands that would make what is missing. */
+DEIT_INTERNAL base_status repro_add_todos(repro_state *state);
+DEIT_INTERNAL base_status repro_add_todo(repro_book *book, const char *label, const char *command);
+
+/* ---- Showing ----------------------------------------------------------------------------------------------------- */
+
+/* grid.c: a report as a grid of texts. A group's title spans the columns up to the next one. */
+enum { REPRO_GRID_COLUMNS = 96, REPRO_GRID_TEXT = 64 };
+typedef struct {
+    const char *group; /* NULL: the one before goes on; "": none stands there */
+    const char *name;
+    bool left; /* stands left: text */
+} repro_grid_column;
+typedef struct {
+    int n_columns, n;
+    repro_grid_column columns[REPRO_GRID_COLUMNS];
+    char (*cell)[REPRO_GRID_COLUMNS][REPRO_GRID_TEXT]; /* [n] */
+    char over[REPRO_GRID_TEXT];                        /* a group's title */
+} repro_grid;
+DEIT_INTERNAL base_status repro_grid_make(repro_grid *grid, const repro_report *report);
+DEIT_INTERNAL void repro_grid_free(repro_grid *grid);
+/* Whether a column has published values, and measured ones of a scale or a command that would make them. */
+DEIT_INTERNAL bool repro_has_published(const repro_table *table, int column);
+DEIT_INTERNAL bool repro_has_measured(const repro_report *report, repro_scale scale, int column);
+/* claim.c: half the 95% interval of a cell's mean, by the deviation that the table's cells share; NAN: one value each.
+ */
+DEIT_INTERNAL double repro_interval(const repro_report *report, repro_scale scale, int column, const repro_cell *cell);
+/* A value as it is shown in a column, "-" where there is none. */
+DEIT_INTERNAL const char *repro_value(char text[REPRO_GRID_TEXT], repro_kind kind, double value);
+
+/* page.c: one text in three dresses. */
+typedef enum { REPRO_AS_TEXT, REPRO_AS_MARKDOWN, REPRO_AS_HTML } repro_dress;
+typedef struct {
+    base_text *out;
+    repro_dress dress;
+    bool open; /* a list of items is not closed yet */
+} repro_page;
+DEIT_INTERNAL void repro_page_begin(repro_page *page, const char *title);
+DEIT_INTERNAL void repro_page_end(repro_page *page);
+DEIT_INTERNAL void repro_page_gap(repro_page *page); /* an empty line; ends a list */
+DEIT_INTERNAL void repro_page_title(repro_page *page, const char *id, const char *title);
+DEIT_INTERNAL void repro_page_heading(repro_page *page, const char *text);
+/* A line of a list, with what stands at its front; wide: columns that this takes in text. */
+DEIT_INTERNAL void repro_page_item(repro_page *page, int wide, const char *label, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+DEIT_INTERNAL void repro_page_grid(repro_page *page, const repro_grid *grid);
+/* Commands, NULL ones left out. */
+DEIT_INTERNAL void repro_page_commands(repro_page *page, const char *const *commands, int n);
+/* Lines that are folded away until asked for; not in text. */
+DEIT_INTERNAL void repro_page_details(repro_page *page, const char *title);
+DEIT_INTERNAL void repro_page_lines(repro_page *page, const char *const *lines, int n);
+DEIT_INTERNAL void repro_page_details_end(repro_page *page);
+DEIT_INTERNAL void repro_page_escape(base_text *out, const char *text);
+
+/* plot.c: a plot as a <figure> of a page: a panel for what is published and one for each scale that has points. */
+DEIT_INTERNAL void repro_plot_page(const repro_report *report, const repro_plot *plot, base_text *out);
+DEIT_INTERNAL const char *repro_plot_style(void); /* CSS that its classes need */
 
 #endif

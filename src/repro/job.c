@@ -25,7 +25,7 @@ typedef struct {
     char last[512]; /* the last whole one that is no progress */
 } job_child;
 
-static base_status job_start(job_child *child, const char *const *words) {
+static base_status job_start(job_child *child, const char *const *words, int keep) {
     extern char **environ;
     int out[2], err[2];
     if (pipe2(out, O_CLOEXEC)) return base_fail("pipe: %s", strerror(errno));
@@ -40,6 +40,7 @@ static base_status job_start(job_child *child, const char *const *words) {
         error = posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
         if (!error) error = posix_spawn_file_actions_adddup2(&actions, out[1], 1);
         if (!error) error = posix_spawn_file_actions_adddup2(&actions, err[1], 2);
+        if (!error && keep >= 0) error = posix_spawn_file_actions_adddup2(&actions, keep, keep); /* not closed there */
         if (!error)
             error =
                 posix_spawn(&child->pid, "/proc/self/exe", &actions, NULL, (char *const *)(uintptr_t)words, environ);
@@ -63,7 +64,7 @@ static void job_error(job_child *child, const char *data, size_t size, const rep
         if (!strncmp(child->line, "deit: ", 6))
             memcpy(child->last, child->line + 6, sizeof child->last - 6);
         else
-            base_progress(progress->context, progress->table, progress->done, progress->total, "cells", child->line);
+            base_progress(progress->context, progress->what, progress->done, progress->total, "cells", child->line);
     }
 }
 
@@ -86,21 +87,26 @@ static bool job_read(job_child *child, const repro_progress *progress) {
     return child->fd[0] >= 0 || child->fd[1] >= 0;
 }
 
-static base_status job_outcome(job_child *child, int wait, const char *what, json_t **output) {
+static base_status job_outcome(job_child *child, int wait, const char *what, bool json, json_t **output) {
     if (WIFSIGNALED(wait) && WTERMSIG(wait) == SIGKILL)
         return base_fail("%s: the process was killed, perhaps because memory ended", what);
     if (WIFSIGNALED(wait)) return base_fail("%s: the process ended by signal %d", what, WTERMSIG(wait));
     if (WEXITSTATUS(wait)) return base_fail("%s", *child->last ? child->last : "the process failed without a message");
     if (child->out.failed) return base_fail("%s: out of memory", what);
+    if (!json) {
+        *output = json_stringn(child->out.data ? child->out.data : "", child->out.size);
+        return *output ? BASE_OK : base_fail("%s: its output is not UTF-8", what);
+    }
     json_error_t error;
     *output = json_loadb(child->out.data ? child->out.data : "", child->out.size, 0, &error);
     return *output ? BASE_OK : base_fail("%s: its output is not JSON: %s", what, error.text);
 }
 
-DEIT_INTERNAL base_status repro_child(const char *const *words, json_t **output, const repro_progress *progress) {
+DEIT_INTERNAL base_status repro_child(const char *const *words, bool json, int keep, json_t **output,
+                                      const repro_progress *progress) {
     *output = NULL;
     job_child child = {0};
-    BASE_TRY(job_start(&child, words));
+    BASE_TRY(job_start(&child, words, keep));
     bool stopped = false;
     while (job_read(&child, progress))
         if (!stopped && base_cancelled(progress->context)) {
@@ -111,21 +117,21 @@ DEIT_INTERNAL base_status repro_child(const char *const *words, json_t **output,
     while (waitpid(child.pid, &wait, 0) < 0 && errno == EINTR) {
     }
     base_status status =
-        base_cancelled(progress->context) ? BASE_CANCELLED : job_outcome(&child, wait, words[1], output);
+        base_cancelled(progress->context) ? BASE_CANCELLED : job_outcome(&child, wait, words[1], json, output);
     base_text_free(&child.out);
     return status;
 }
 
 /* ---- Kept cells -------------------------------------------------------------------------------------------------- */
 
-/* What must be the same for a measurement to stand for another: the program, the machine, the table. */
-static uint64_t job_identity(const repro_table *table) {
+/* What must be the same for a measurement to stand for another: the program, the machine, the tables. */
+static uint64_t job_identity(const char *name) {
     base_machine machine;
     base_machine_read(&machine);
     struct stat program = {0};
     if (stat("/proc/self/exe", &program)) program.st_size = 0;
     base_text text = {0};
-    base_text_printf(&text, "%s|%s|%lld|%lld.%ld|%s|%s|%d|%.2f", table->name, DEIT_COMMIT, (long long)program.st_size,
+    base_text_printf(&text, "%s|%s|%lld|%lld.%ld|%s|%s|%d|%.2f", name, DEIT_COMMIT, (long long)program.st_size,
                      (long long)program.st_mtim.tv_sec, program.st_mtim.tv_nsec, machine.cpu, nn_isa_name(),
                      machine.cores, machine.quota);
     uint64_t hash = text.data ? base_fnv1a64(text.data, text.size) : 0;
@@ -133,12 +139,12 @@ static uint64_t job_identity(const repro_table *table) {
     return hash;
 }
 
-DEIT_INTERNAL base_status repro_cells_open(repro_cells *cells, const repro_table *table) {
+DEIT_INTERNAL base_status repro_cells_open(repro_cells *cells, const char *name) {
     cells->folder = NULL;
     char *cache = base_cache_folder();
     if (!cache) return BASE_OK;
     base_text text = {0};
-    base_text_printf(&text, "%s/results/%s-%016llx", cache, table->name, (unsigned long long)job_identity(table));
+    base_text_printf(&text, "%s/results/%s-%016llx", cache, name, (unsigned long long)job_identity(name));
     base_free(cache);
     if (text.failed) return base_fail("out of memory");
     cells->folder = text.data;

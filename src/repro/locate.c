@@ -4,11 +4,16 @@
  *               ILSVRC2012_img_val.tar with val_labels.txt (a synset or class index a line)
  *   ReaL        real.json
  *   ImageNetV2  imagenetv2-matched-frequency-format-val/ or imagenetv2-matched-frequency.tar.gz
+ *   to train on ImageNet: imagenet/ with train/ and val/
+ *   CIFAR-10    cifar-10-binary.tar.gz or cifar-10-batches-bin/
+ *   Fashion-MNIST  fashion-mnist/ with its four files; or where Debian's package puts it
  *
  * The folder may also be ImageNet's validation set itself: a folder of synsets or an archive. */
 #include "repro/internal.h"
 
 #include <string.h>
+
+static const char locate_debian[] = "/usr/share/datasets/fashion-mnist";
 
 /* The first of the names (ended by NULL) that is there; NULL if none is. */
 static const char *locate_first(const char *folder, const char *const *names, base_arena *arena) {
@@ -31,7 +36,10 @@ DEIT_INTERNAL base_status repro_locate(repro_places *places, const char *data, b
     static const char *const real[] = {"real.json", "imagenet/real.json", NULL};
     static const char *const v2[] = {"imagenetv2-matched-frequency-format-val", "imagenetv2-matched-frequency.tar.gz",
                                      "imagenetv2-matched-frequency.tar", NULL};
-    *places = (repro_places){0};
+    static const char *const train[] = {"imagenet/train", "train", NULL};
+    static const char *const cifar10[] = {"cifar-10-binary.tar.gz", "cifar-10-batches-bin", NULL};
+    static const char *const fashion[] = {"fashion-mnist", NULL};
+    *places = (repro_places){.fashion = base_path_is_folder(locate_debian) ? "fashion-mnist" : NULL};
     if (!data || !*data) return BASE_OK;
     if (!base_path_exists(data)) return base_fail("%s: there is no such folder; --data or DEIT_DATA names it", data);
     const char *folder = base_arena_printf(arena, "%s", data);
@@ -48,6 +56,10 @@ DEIT_INTERNAL base_status repro_locate(repro_places *places, const char *data, b
     if (!places->imagenet) places->imagenet = locate_first(folder, imagenet, arena);
     places->imagenetv2 = locate_first(folder, v2, arena);
     places->real = locate_first(folder, real, arena);
+    places->train = locate_first(folder, train, arena);
+    if (places->train) places->train = base_arena_printf(arena, "%.*s", (int)strlen(places->train) - 6, places->train);
+    places->cifar10 = locate_first(folder, cifar10, arena);
+    if (locate_first(folder, fashion, arena)) places->fashion = locate_first(folder, fashion, arena);
     if (places->imagenet && strstr(places->imagenet, "ILSVRC2012_img_val"))
         places->labels = locate_first(folder, labels, arena);
     return BASE_OK;

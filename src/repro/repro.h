@@ -1,6 +1,7 @@
-/* repro: the paper's tables and figures, derived again on this machine. repro/NAME (plain text, inside the program)
- * holds a table's rows, its published values and the commands that make its cells; each cell is a job, run as a child
- * process of this very program, whose JSON is read. */
+/* repro: the paper's tables and figures, derived again on this machine. repro/NAME (plain text, inside the program;
+ * repro/README.md describes the format) holds a table's rows, its published values, the commands that make its cells
+ * and what the paper concludes from it; each cell is a job, run as a child process of this very program, whose JSON is
+ * read. */
 #ifndef DEIT_REPRO_H
 #define DEIT_REPRO_H
 
@@ -11,38 +12,87 @@
 
 /* ---- Tables ------------------------------------------------------------------------------------------------------ */
 
-typedef enum { REPRO_IMAGES_PER_S, REPRO_IMAGENET, REPRO_REAL, REPRO_V2, REPRO_COLUMNS } repro_column;
-enum { REPRO_MAX_ROWS = 64, REPRO_MAX_COMMANDS = 8, REPRO_MAX_CLAIMS = 32, REPRO_MAX_TERMS = 8 };
+enum {
+    REPRO_MAX_ROWS = 64,
+    REPRO_MAX_COLUMNS = 24,
+    REPRO_MAX_COMMANDS = 16,
+    REPRO_MAX_MAKES = 8, /* columns that one command makes */
+    REPRO_MAX_CLAIMS = 32,
+    REPRO_MAX_TERMS = 8,
+    REPRO_MAX_PLOTS = 4,
+    REPRO_MAX_TABLES = 32,
+    REPRO_MAX_TODO = 256,
+};
+
+typedef enum {
+    REPRO_LABEL,     /* the first column: the row's name */
+    REPRO_ATTRIBUTE, /* not shown; for commands */
+    REPRO_TRAINING,  /* not shown; a row of repro/trainings, whose weights commands read */
+    REPRO_WEIGHTS,   /* not shown; a file of the manifest */
+    REPRO_TEXT,      /* shown as it stands */
+    REPRO_PARAMS,    /* "86M"; counted from {model} */
+    REPRO_SPEED,     /* images/s of {model} at {image}, measured with all networks of a run in turn */
+    REPRO_ACCURACY,  /* percent */
+    REPRO_FRACTION,  /* three decimals */
+    REPRO_NUMBER,    /* as many digits as needed */
+} repro_kind;
+
+/* Where a value comes from: the paper's own networks and data, or small ones of the same kind. */
+typedef enum { REPRO_PAPER, REPRO_DESK, REPRO_SCALES } repro_scale;
+DEIT_INTERNAL const char *repro_scale_name(repro_scale scale); /* "paper", "desk" */
 
 typedef struct {
-    const char *label, *model; /* as printed in the paper; the network's name, in this version or a later one */
-    const char *params;        /* as published: "86M" */
-    int image;
-    double published[REPRO_COLUMNS]; /* negative: not published */
+    const char *name;  /* in commands and claims */
+    const char *title; /* over the column */
+    repro_kind kind;
+} repro_column;
+
+typedef struct {
+    const char *text[REPRO_MAX_COLUMNS]; /* the cells as they stand; [0]: the label */
+    double published[REPRO_MAX_COLUMNS]; /* numbers among them; NAN: not published, or no number */
 } repro_row;
 
 typedef struct {
-    unsigned makes; /* columns, as bits: 1 << REPRO_IMAGES_PER_S */
+    repro_scale scale;
+    int n, column[REPRO_MAX_MAKES];   /* what it makes */
+    const char *key[REPRO_MAX_MAKES]; /* where its JSON has that: "top1", "rows.0.ms" */
     const char *text;
 } repro_command;
 
-/* rows[term[0]] > rows[term[1]] > ... in a column. */
+/* term[0] > term[1] > ...: each is a cell. */
 typedef struct {
-    repro_column column;
-    int n, term[REPRO_MAX_TERMS];
-    const char *text;
+    int row, column;
+} repro_term;
+typedef struct {
+    repro_scale scale;
+    int n;
+    repro_term term[REPRO_MAX_TERMS];
+    double within;     /* NAN: greater; otherwise at least as great, less so much */
+    const char *text;  /* "A > B" */
+    const char *words; /* what that means; NULL: the text says it */
 } repro_claim;
+
+/* A plot: a point a row; rows of the same series are joined. */
+typedef struct {
+    int x, y, series, names; /* columns; series -1: none; names -1: the label */
+    bool log;                /* of x */
+} repro_plot;
 
 typedef struct {
     const char *name, *title, *source;
-    int relative;                               /* the row that speeds are divided by */
-    int samples;                                /* a row gets at least so many, unless that takes more than */
-    double budget;                              /* seconds in all */
+    const char *folder; /* of a file of one's own, where its trainings are too; NULL: it came with the program */
+    const char *makes;  /* trainings: the file that a command leaves in {folder}; NULL: none */
+    int relative;       /* the row that speeds are divided by; -1: none */
+    int samples;        /* a network gets at least so many, unless that takes more than */
+    double budget;      /* seconds in all */
     double speed_tolerance, accuracy_tolerance; /* percent of the share of the peak; points */
-    int n, n_commands, n_claims;
+    int seeds;                                  /* runs of a cell whose command has {seed} */
+    int n, n_columns, n_commands, n_claims, n_plots;
+    repro_column columns[REPRO_MAX_COLUMNS];
     repro_row rows[REPRO_MAX_ROWS];
     repro_command commands[REPRO_MAX_COMMANDS];
     repro_claim claims[REPRO_MAX_CLAIMS];
+    repro_plot plots[REPRO_MAX_PLOTS];
     base_arena arena;
 } repro_table;
 
@@ -50,10 +100,12 @@ typedef struct {
 DEIT_INTERNAL base_status repro_table_open(repro_table **table, const char *name);
 DEIT_INTERNAL base_status repro_table_parse(repro_table **table, const char *name, const char *text);
 DEIT_INTERNAL void repro_table_free(repro_table *table);
-/* The names of all tables, ended by NULL. */
+/* The names of all tables in the paper's order, ended by NULL. */
 DEIT_INTERNAL const char *const *repro_table_names(void);
-/* "images_per_s", "imagenet", "real", "v2". */
-DEIT_INTERNAL const char *repro_column_name(repro_column column);
+/* A column by name; -1 if there is none. */
+DEIT_INTERNAL int repro_column_find(const repro_table *table, const char *name);
+/* What a row says in a column of that name; NULL: no such column, or "-". */
+DEIT_INTERNAL const char *repro_row_text(const repro_table *table, const repro_row *row, const char *name);
 
 /* Images/s that the paper publishes for a network at an image size (bench/published.tsv); negative: none. */
 DEIT_INTERNAL double repro_published(const char *model, int image);
@@ -64,41 +116,72 @@ DEIT_INTERNAL double repro_published(const char *model, int image);
  */
 typedef struct {
     const char *imagenet, *labels, *real, *imagenetv2;
+    const char *train, *cifar10, *fashion; /* ImageNet's folder with train/ in it; fashion: a path or "fashion-mnist" */
 } repro_places;
 DEIT_INTERNAL base_status repro_locate(repro_places *places, const char *data, base_arena *arena);
 
 /* ---- Measuring --------------------------------------------------------------------------------------------------- */
 
 typedef struct {
-    const char *only;      /* rows: labels or networks' names, separated by commas; NULL: all */
-    const char *precision; /* "f32" or "bf16" */
-    const char
-        *data; /* folder of data sets (locate.c says how they are called there), or ImageNet's itself; NULL: none */
+    const char *only;        /* rows: labels or networks' names, separated by commas; NULL: all */
+    const char *precision;   /* "f32" or "bf16"; NULL: f32 */
+    const char *data;        /* folder of data sets (locate.c says how they are called there), or ImageNet's itself */
     const char *weights_dir; /* folder of the manifest's files */
     bool weights_named;      /* weights_dir is not where they are looked for anyway */
-    bool fresh;              /* forget what an interrupted run kept */
+    bool fresh;              /* make anew what an interrupted run kept, and finished cells */
+    int scale;               /* repro_scale; negative: desk, or paper where ImageNet is */
+    bool retrain;            /* run what trains, too */
+    const char *results;     /* folder of finished cells; NULL: nowhere */
+    const char *shipped;     /* folder of weights that the repository ships; NULL: none */
 } repro_options;
+
+enum { REPRO_SPEED_SAMPLES = 400 };
+/* The speed of one network at one image size. */
+typedef struct {
+    model_config config;
+    int64_t params;
+    double gflop;
+    int batch, workers, threads_per_worker, micro_batch;
+    double memory; /* bytes */
+    int n;         /* samples so far */
+    double rate[REPRO_SPEED_SAMPLES], percent[REPRO_SPEED_SAMPLES], peak[REPRO_SPEED_SAMPLES];
+    const char *why;     /* not measured: the reason */
+    const char *command; /* the last one that measured it; NULL: none did */
+    /* once all is measured */
+    base_spread images_per_s, percent_of_peak;
+    double peak_gflops;
+    bool fewer; /* fewer samples than the table asks for */
+} repro_net;
+
+/* Where a value comes from. */
+typedef struct {
+    int seed;
+    const char *command, *id; /* as a shell would read it; its record's name */
+    const json_t *conditions; /* it was made under; the cell's reference */
+    bool reused;              /* from the results folder */
+    double seconds;
+} repro_origin;
 
 /* One measured value of a row. */
 typedef struct {
-    double value;    /* negative: not measured */
-    const char *why; /* why not; NULL where it was */
-    int64_t images;  /* accuracy: counted over */
+    double value;                /* the mean of its runs; NAN: not measured */
+    const char *why;             /* why not; NULL where it was, and where nothing is to be measured */
+    bool failed;                 /* it was tried */
+    int n;                       /* runs (speed: samples) */
+    const double *values;        /* [n] */
+    const repro_origin *origins; /* [n]; NULL: of speeds */
+    int64_t images;              /* accuracy: counted over */
 } repro_cell;
 
 typedef struct {
     const repro_row *row;
-    bool known; /* the network is in this version: params, gflop */
+    const char *model; /* the network's name; NULL: the row has none */
+    bool known;        /* it is in this version: params, gflop */
+    int image;
     int64_t params;
     double gflop;
-    repro_cell cell[REPRO_COLUMNS];
-    /* speed */
-    base_spread images_per_s, percent_of_peak;
-    double peak_gflops;
-    int batch, workers, threads_per_worker, micro_batch;
-    double memory; /* bytes */
-    bool fewer;    /* fewer samples than the table asks for */
-    /* accuracy */
+    const repro_net *net; /* its speed; NULL: not asked for */
+    repro_cell cell[REPRO_SCALES][REPRO_MAX_COLUMNS];
     const repro_weights *weights;              /* NULL: no public file */
     bool same;                                 /* trained as the row was */
     const char *weights_path, *weights_sha256; /* of the file that was measured; NULL: none */
@@ -109,33 +192,69 @@ typedef struct {
     const char *label, *command;
 } repro_todo;
 
+typedef struct repro_book repro_book;
+/* What came out of one table. */
 typedef struct {
+    const repro_book *book;
     const repro_table *table;
+    int n;
+    repro_result rows[REPRO_MAX_ROWS];
+} repro_report;
+
+/* What came out of a run: a report a table. */
+struct repro_book {
     repro_options options;
     json_t *conditions;
+    int n;
+    repro_report *report[REPRO_MAX_TABLES];
+    repro_net *nets; /* [n_nets]: every network whose speed is in a report, once */
+    int n_nets;
     const char *data_note, *weights_note; /* where data and weights were looked for, and that they were not there */
     const char *fetch, *again;            /* commands that make all that is missing: weights, and this run again */
-    int n, n_todo;
-    repro_result rows[REPRO_MAX_ROWS];
-    repro_todo todo[4 * REPRO_MAX_ROWS];
+    int n_todo;
+    repro_todo todo[REPRO_MAX_TODO];
     int cells, reused, failed; /* jobs in all; taken over from an interrupted run; that could not be done */
     double seconds;
     base_arena arena;
-} repro_report;
+};
 
-/* Runs what can be run. The table must outlive the report. Where jobs fail the rest is done and report->failed says how
- * many; their reasons stand in the cells. BASE_CANCELLED keeps the finished cells for the next run. */
-DEIT_INTERNAL base_status repro_run(repro_report **report, const repro_table *table, const repro_options *options,
+/* Runs what can be run of n tables, which must outlive the book. Where jobs fail the rest is done and book->failed says
+ * how many; their reasons stand in the cells. BASE_CANCELLED keeps the finished cells for the next run. */
+DEIT_INTERNAL base_status repro_run(repro_book **book, repro_table *const *tables, int n, const repro_options *options,
                                     const base_context *context);
-DEIT_INTERNAL void repro_report_free(repro_report *report);
-/* Speed of a row over that of the table's relative row; negative where unknown. */
+DEIT_INTERNAL void repro_book_free(repro_book *book);
+/* Prints the commands that repro_run would run, in order, with what they cost here. */
+DEIT_INTERNAL base_status repro_dry_run(repro_table *const *tables, int n, const repro_options *options,
+                                        base_text *out);
+/* Speed of a row over that of the table's relative row; NAN where unknown. */
 DEIT_INTERNAL double repro_relative(const repro_report *report, const repro_result *result, bool published);
+
+/* A statement of the paper held against what is measured. */
+typedef enum { REPRO_UNKNOWN, REPRO_HOLDS, REPRO_FAILS, REPRO_UNDECIDED } repro_verdict;
+DEIT_INTERNAL const char *repro_verdict_name(repro_verdict verdict);
+typedef struct {
+    repro_verdict verdict;
+    repro_term greater, less; /* the pair of neighbours in the statement that decides */
+    double difference;        /* of that pair; speeds: percent, accuracies: points */
+    double low, high;         /* its 95% interval; NAN: a single value each, so there is none */
+    int n_greater, n_less;    /* values behind it */
+    bool left_out;            /* REPRO_UNKNOWN: of a row that was not asked for */
+    const char *missing;      /* REPRO_UNKNOWN: why a cell was not measured */
+} repro_judgement;
+DEIT_INTERNAL repro_judgement repro_judge(const repro_report *report, const repro_claim *claim);
 
 /* ---- Showing ----------------------------------------------------------------------------------------------------- */
 
-DEIT_INTERNAL void repro_write_text(const repro_report *report, base_text *out);
-DEIT_INTERNAL void repro_write_markdown(const repro_report *report, base_text *out);
-DEIT_INTERNAL base_status repro_write_json(const repro_report *report, base_text *out);
+DEIT_INTERNAL void repro_write_text(const repro_book *book, base_text *out);
+DEIT_INTERNAL void repro_write_markdown(const repro_book *book, base_text *out);
+/* A page that needs nothing beside it. */
+DEIT_INTERNAL void repro_write_html(const repro_book *book, base_text *out);
+/* The plots of a table as an SVG file; an error if it has none. */
+DEIT_INTERNAL base_status repro_write_svg(const repro_report *report, base_text *out);
+/* Several tables: {"tables": [...]}. */
+DEIT_INTERNAL base_status repro_write_json(const repro_book *book, base_text *out);
+/* A report as JSON; the caller's reference. NULL when memory ends. */
+DEIT_INTERNAL json_t *repro_report_json(const repro_report *report);
 
 /* An earlier report of the table, from a file that --json wrote; the caller's reference. */
 DEIT_INTERNAL base_status repro_baseline_open(json_t **baseline, const repro_table *table, const char *path);
@@ -143,8 +262,6 @@ DEIT_INTERNAL base_status repro_baseline_open(json_t **baseline, const repro_tab
  * what moved; BASE_TOLERANCE if something moved further than the table allows. path: the baseline's, for messages. */
 DEIT_INTERNAL base_status repro_compare(const repro_table *table, const json_t *now, const json_t *baseline,
                                         const char *path, base_text *out);
-/* The report as the JSON that repro_write_json writes; the caller's reference. NULL when memory ends. */
-DEIT_INTERNAL json_t *repro_report_json(const repro_report *report);
 
 /* What stands beside every measurement: version, date, CPU, ISA, cores, memory, threads, precision. The caller's
  * reference; NULL when memory ends. */

@@ -1,20 +1,15 @@
-/* table: reads repro/NAME and bench/published.tsv, which travel in the program. */
+/* table: reads repro/NAME and bench/published.tsv, which travel in the program. repro/README.md describes the format.
+ */
 #include "embed.h"
 #include "repro/internal.h"
 
+#include <ctype.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-DEIT_INTERNAL const char *repro_column_name(repro_column column) {
-    static const char *const names[REPRO_COLUMNS] = {"images_per_s", "imagenet", "real", "v2"};
-    return names[column];
-}
-
-static int table_column(const char *word, size_t size) {
-    for (int c = 0; c < REPRO_COLUMNS; c++)
-        if (strlen(repro_column_name(c)) == size && !memcmp(repro_column_name(c), word, size)) return c;
-    return -1;
+DEIT_INTERNAL const char *repro_scale_name(repro_scale scale) {
+    return scale == REPRO_DESK ? "desk" : "paper";
 }
 
 /* ---- Lines ------------------------------------------------------------------------------------------------------- */
@@ -22,6 +17,7 @@ static int table_column(const char *word, size_t size) {
 typedef struct {
     repro_table *table;
     const char *relative;
+    const char *plot[REPRO_MAX_PLOTS];
     int line;
     bool header; /* the rows' heading has been seen */
 } table_reader;
@@ -37,57 +33,110 @@ static char *table_trim(char *text) {
     return text;
 }
 
-/* "-": not published. */
-static base_status table_number(const table_reader *reader, const char *text, double *value) {
-    char *end;
-    *value = -1;
-    if (!strcmp(text, "-")) return BASE_OK;
-    *value = strtod(text, &end);
-    if (end == text || *end || !isfinite(*value) || *value < 0)
-        return TABLE_FAIL(reader, "expected a number or -, found '%s'", text);
+/* Cuts the first word off; *rest: what follows it, trimmed. */
+static char *table_word(char *text, char **rest) {
+    size_t size = strcspn(text, " \t");
+    *rest = table_trim(text + size);
+    text[size] = 0;
+    return text;
+}
+
+static int table_column(const repro_table *table, const char *name, size_t size) {
+    for (int c = 0; c < table->n_columns; c++)
+        if (strlen(table->columns[c].name) == size && !memcmp(table->columns[c].name, name, size)) return c;
+    return -1;
+}
+
+DEIT_INTERNAL int repro_column_find(const repro_table *table, const char *name) {
+    return table_column(table, name, strlen(name));
+}
+
+/* "images_per_s speed images/s" */
+static base_status table_add_column(table_reader *reader, char *text) {
+    static const char *const kinds[] = {"label",  "attribute", "training", "weights",  "text",
+                                        "params", "speed",     "accuracy", "fraction", "number"};
+    repro_table *table = reader->table;
+    char *kind, *title;
+    char *name = table_word(text, &kind);
+    kind = table_word(kind, &title);
+    size_t k = 0;
+    while (k < sizeof kinds / sizeof *kinds && strcmp(kinds[k], kind) != 0) k++;
+    if (k == sizeof kinds / sizeof *kinds) return TABLE_FAIL(reader, "'%s' is no kind of column", kind);
+    if (table->n_columns == REPRO_MAX_COLUMNS) return TABLE_FAIL(reader, "more than %d columns", REPRO_MAX_COLUMNS);
+    if ((k == REPRO_LABEL) != (table->n_columns == 0))
+        return TABLE_FAIL(reader, "the first column, and only that, is the label");
+    table->columns[table->n_columns++] = (repro_column){name, title, (repro_kind)k};
     return BASE_OK;
 }
 
-/* "| label | model | params | image | images/s | ImageNet | ReaL | V2 |" */
+/* A cell's number: of columns that are measured it must be one, or "-". */
+static base_status table_number(const table_reader *reader, const char *text, repro_kind kind, double *value) {
+    char *end;
+    *value = NAN;
+    if (!strcmp(text, "-") || kind == REPRO_LABEL || kind == REPRO_PARAMS) return BASE_OK;
+    double number = strtod(text, &end);
+    bool is = end != text && isfinite(number);
+    if (kind >= REPRO_SPEED && (!is || *end)) return TABLE_FAIL(reader, "expected a number or -, found '%s'", text);
+    if (is && !*end) *value = number;
+    return BASE_OK;
+}
+
+static base_status table_heading(table_reader *reader, char *const *cell) {
+    reader->header = true;
+    for (int c = 0; c < reader->table->n_columns; c++)
+        if (strcmp(cell[c], reader->table->columns[c].name) != 0)
+            return TABLE_FAIL(reader, "expected the column '%s', found '%s'", reader->table->columns[c].name, cell[c]);
+    return BASE_OK;
+}
+
+/* "| cell | cell |": the heading with the columns' names, a line of dashes, then the rows. */
 static base_status table_row(table_reader *reader, char *line) {
-    enum { COLUMNS = 8 };
-    char *cell[COLUMNS];
+    repro_table *table = reader->table;
+    char *cell[REPRO_MAX_COLUMNS];
     int n = 0;
     for (char *at = line + 1, *bar; (bar = strchr(at, '|')); at = bar + 1, n++) {
         *bar = 0;
-        if (n < COLUMNS) cell[n] = table_trim(at);
+        if (n < REPRO_MAX_COLUMNS) cell[n] = table_trim(at);
     }
-    if (n != COLUMNS) return TABLE_FAIL(reader, "expected %d columns, found %d", COLUMNS, n);
+    if (n != table->n_columns) return TABLE_FAIL(reader, "expected %d columns, found %d", table->n_columns, n);
+    if (!reader->header) return table_heading(reader, cell);
     if (cell[0][0] == '-') return BASE_OK;
-    if (!reader->header) {
-        reader->header = true;
-        return BASE_OK;
-    }
-    repro_table *table = reader->table;
     if (table->n == REPRO_MAX_ROWS) return TABLE_FAIL(reader, "more than %d rows", REPRO_MAX_ROWS);
     repro_row *row = &table->rows[table->n++];
-    *row = (repro_row){.label = cell[0], .model = cell[1], .params = cell[2], .image = atoi(cell[3])};
-    if (row->image < 1) return TABLE_FAIL(reader, "expected the image's side, found '%s'", cell[3]);
-    for (int c = 0; c < REPRO_COLUMNS; c++) BASE_TRY(table_number(reader, cell[4 + c], &row->published[c]));
+    for (int c = 0; c < n; c++) {
+        row->text[c] = cell[c];
+        BASE_TRY(table_number(reader, cell[c], table->columns[c].kind, &row->published[c]));
+        if (!strcmp(table->columns[c].name, "image") && !(row->published[c] >= 1))
+            return TABLE_FAIL(reader, "expected the image's side, found '%s'", cell[c]);
+    }
     return BASE_OK;
 }
 
-/* "imagenet real: deit eval ..." */
+/* "[desk] COLUMN[=KEY]...: deit ..." */
 static base_status table_command(table_reader *reader, char *text) {
     repro_table *table = reader->table;
     char *colon = strchr(text, ':');
     if (!colon || table->n_commands == REPRO_MAX_COMMANDS)
-        return TABLE_FAIL(reader, "expected 'command COLUMN...: COMMAND'");
+        return TABLE_FAIL(reader, "expected 'command [desk] COLUMN[=KEY]...: COMMAND', at most %d of them",
+                          REPRO_MAX_COMMANDS);
     repro_command *command = &table->commands[table->n_commands++];
     command->text = table_trim(colon + 1);
-    for (char *at = text; at < colon;) {
-        size_t size = strcspn(at, " :");
-        int column = table_column(at, size);
-        if (column < 0) return TABLE_FAIL(reader, "no column '%.*s'", (int)size, at);
-        command->makes |= 1U << column;
-        at += size + strspn(at + size, " ");
+    *colon = 0;
+    for (char *word = table_trim(text), *rest; *word; word = rest) {
+        word = table_word(word, &rest);
+        if (!command->n && !strcmp(word, "desk")) {
+            command->scale = REPRO_DESK;
+            continue;
+        }
+        char *equals = strchr(word, '=');
+        if (equals) *equals = 0;
+        int column = repro_column_find(table, word);
+        if (column < 0) return TABLE_FAIL(reader, "no column '%s'", word);
+        if (command->n == REPRO_MAX_MAKES) return TABLE_FAIL(reader, "more than %d columns", REPRO_MAX_MAKES);
+        command->column[command->n] = column;
+        command->key[command->n++] = equals ? equals + 1 : word;
     }
-    return BASE_OK;
+    return command->n || table->makes ? BASE_OK : TABLE_FAIL(reader, "the command makes no column");
 }
 
 static base_status table_tolerance(table_reader *reader, const char *text) {
@@ -96,76 +145,149 @@ static base_status table_tolerance(table_reader *reader, const char *text) {
     return TABLE_FAIL(reader, "expected 'tolerance speed|accuracy NUMBER'");
 }
 
+static base_status table_claim_line(table_reader *reader, const char *text) {
+    repro_table *table = reader->table;
+    if (table->n_claims == REPRO_MAX_CLAIMS) return TABLE_FAIL(reader, "more than %d claims", REPRO_MAX_CLAIMS);
+    table->claims[table->n_claims++].text = text; /* its cells are looked up when all are known */
+    return BASE_OK;
+}
+
 static base_status table_line(table_reader *reader, char *line) {
     repro_table *table = reader->table;
     line = table_trim(line);
     if (!*line || *line == '#') return BASE_OK;
     if (*line == '|') return table_row(reader, line);
-    size_t size = strcspn(line, " ");
-    char *word = line, *value = table_trim(line + size);
-    if (line[size]) line[size] = 0;
+    char *value, *word = table_word(line, &value);
+    if (!strcmp(word, "column")) return table_add_column(reader, value);
+    if (!strcmp(word, "command")) return table_command(reader, value);
+    if (!strcmp(word, "tolerance")) return table_tolerance(reader, value);
+    if (!strcmp(word, "claim")) return table_claim_line(reader, value);
     if (!strcmp(word, "title"))
         table->title = value;
     else if (!strcmp(word, "source"))
         table->source = value;
+    else if (!strcmp(word, "makes"))
+        table->makes = value;
     else if (!strcmp(word, "relative"))
         reader->relative = value;
     else if (!strcmp(word, "samples"))
         table->samples = atoi(value);
     else if (!strcmp(word, "budget"))
-        table->budget = strtod(value, NULL);
-    else if (!strcmp(word, "tolerance"))
-        return table_tolerance(reader, value);
-    else if (!strcmp(word, "command"))
-        return table_command(reader, value);
-    else if (!strcmp(word, "claim")) {
-        if (table->n_claims == REPRO_MAX_CLAIMS) return TABLE_FAIL(reader, "more than %d claims", REPRO_MAX_CLAIMS);
-        table->claims[table->n_claims++].text = value; /* its rows are looked up when all are known */
-    } else {
+        table->budget = atof(value);
+    else if (!strcmp(word, "seeds"))
+        table->seeds = atoi(value);
+    else if (!strcmp(word, "plot") && table->n_plots < REPRO_MAX_PLOTS)
+        reader->plot[table->n_plots++] = value;
+    else
         return TABLE_FAIL(reader, "'%s' means nothing here", word);
-    }
     return BASE_OK;
 }
 
-/* ---- What refers to rows ----------------------------------------------------------------------------------------- */
+/* ---- What refers to rows and columns ----------------------------------------------------------------------------- */
 
 static int table_find(const repro_table *table, const char *label, size_t size) {
     for (int i = 0; i < table->n; i++)
-        if (strlen(table->rows[i].label) == size && !memcmp(table->rows[i].label, label, size)) return i;
+        if (strlen(table->rows[i].text[0]) == size && !memcmp(table->rows[i].text[0], label, size)) return i;
     return -1;
 }
 
-/* "images_per_s: DeiT-Ti > DeiT-S" */
-static base_status table_claim(repro_table *table, repro_claim *claim) {
-    const char *text = claim->text;
-    size_t size = strcspn(text, ":");
-    int column = table_column(text, size);
-    if (column < 0 || !text[size])
-        return base_fail("repro/%s: claim '%s': expected 'COLUMN: ROW > ROW'", table->name, text);
-    claim->column = (repro_column)column;
-    claim->text = text + size + 1 + strspn(text + size + 1, " ");
-    for (const char *at = claim->text; *at;) {
-        const char *end = strstr(at, " > ");
-        size = end ? (size_t)(end - at) : strlen(at);
-        int row = table_find(table, at, size);
-        if (row < 0) return base_fail("repro/%s: claim '%s': no row '%.*s'", table->name, text, (int)size, at);
-        if (claim->n == REPRO_MAX_TERMS)
-            return base_fail("repro/%s: claim '%s': more than %d rows", table->name, text, REPRO_MAX_TERMS);
-        claim->term[claim->n++] = row;
-        at += size + (end ? 3 : 0);
+/* "ROW", or "COLUMN @ ROW" for a cell of another column than the claim's. */
+static base_status table_term(const repro_table *table, const char *text, size_t size, int column, repro_term *term) {
+    const char *at = memmem(text, size, " @ ", 3);
+    if (at) {
+        column = table_column(table, text, (size_t)(at - text));
+        if (column < 0) return base_fail("no column '%.*s'", (int)(at - text), text);
+        size -= (size_t)(at + 3 - text), text = at + 3;
     }
-    return claim->n > 1 ? BASE_OK : base_fail("repro/%s: claim '%s': expected at least two rows", table->name, text);
+    *term = (repro_term){table_find(table, text, size), column};
+    return term->row < 0 ? base_fail("no row '%.*s'", (int)size, text) : BASE_OK;
+}
+
+/* "A > B > C" or "A >= B": the end of the term at `text`. *equal: it is followed by >=. */
+static size_t table_term_end(const char *text, size_t *skip, bool *equal) {
+    const char *greater = strstr(text, " > "), *least = strstr(text, " >= ");
+    *equal = least && (!greater || least < greater);
+    const char *end = *equal ? least : greater;
+    *skip = !end ? 0 : *equal ? 4 : 3;
+    return end ? (size_t)(end - text) : strlen(text);
+}
+
+/* "[desk] COLUMN [within X]: ROW > ROW ... [-- words]" */
+static base_status table_claim(const repro_table *table, repro_claim *claim, char *text) {
+    char *colon = strchr(text, ':'), *rest;
+    if (!colon) return base_fail("expected '[desk] COLUMN: ROW > ROW'");
+    *colon = 0;
+    char *column = table_word(table_trim(text), &rest);
+    if (!strcmp(column, "desk")) claim->scale = REPRO_DESK, column = table_word(rest, &rest);
+    int c = repro_column_find(table, column);
+    if (c < 0) return base_fail("no column '%s'", column);
+    claim->within = NAN;
+    bool within = *rest && sscanf(rest, "within %lf", &claim->within) == 1;
+    char *words = strstr(colon + 1, " -- ");
+    if (words) *words = 0, claim->words = table_trim(words + 4);
+    claim->text = table_trim(colon + 1);
+    size_t skip;
+    bool equal, any = false;
+    for (const char *at = claim->text; *at; at += skip) {
+        size_t size = table_term_end(at, &skip, &equal);
+        any |= equal;
+        if (claim->n == REPRO_MAX_TERMS) return base_fail("more than %d cells", REPRO_MAX_TERMS);
+        BASE_TRY(table_term(table, at, size, c, &claim->term[claim->n++]));
+        at += size;
+    }
+    if (claim->n < 2) return base_fail("expected at least two rows");
+    return any == within ? BASE_OK : base_fail(">= goes with 'within X', the loss that does not count");
+}
+
+/* "x images_per_s log y imagenet series family names point" */
+static base_status table_plot(const repro_table *table, repro_plot *plot, char *text) {
+    *plot = (repro_plot){-1, -1, -1, -1, false};
+    for (char *word = text, *rest; *word; word = rest) {
+        word = table_word(word, &rest);
+        if (!strcmp(word, "log")) {
+            plot->log = true;
+            continue;
+        }
+        int *to = !strcmp(word, "x")        ? &plot->x
+                  : !strcmp(word, "y")      ? &plot->y
+                  : !strcmp(word, "series") ? &plot->series
+                  : !strcmp(word, "names")  ? &plot->names
+                                            : NULL;
+        if (!to) return base_fail("'%s' means nothing here", word);
+        word = table_word(rest, &rest);
+        *to = repro_column_find(table, word);
+        if (*to < 0) return base_fail("no column '%s'", word);
+    }
+    return plot->x < 0 || plot->y < 0 ? base_fail("expected x COLUMN and y COLUMN") : BASE_OK;
+}
+
+static char *table_copy(repro_table *table, const char *text) {
+    return base_arena_printf(&table->arena, "%s", text);
 }
 
 static base_status table_finish(table_reader *reader) {
     repro_table *table = reader->table;
-    for (int i = 0; i < table->n_claims; i++) BASE_TRY(table_claim(table, &table->claims[i]));
+    for (int i = 0; i < table->n_claims; i++) {
+        const char *line = table->claims[i].text;
+        char *text = table_copy(table, line);
+        if (!text) return BASE_ERROR;
+        base_status status = table_claim(table, &table->claims[i], text);
+        if (status) return base_fail_in(status, "repro/%s: claim '%s'", table->name, line);
+    }
+    for (int i = 0; i < table->n_plots; i++) {
+        char *text = table_copy(table, reader->plot[i]);
+        if (!text) return BASE_ERROR;
+        base_status status = table_plot(table, &table->plots[i], text);
+        if (status) return base_fail_in(status, "repro/%s: plot '%s'", table->name, reader->plot[i]);
+    }
     table->relative = reader->relative ? table_find(table, reader->relative, strlen(reader->relative)) : -1;
-    if (table->relative < 0) return base_fail("repro/%s: 'relative' names no row", table->name);
-    if (!table->title || !table->source || table->samples < 1 || table->budget <= 0 || table->speed_tolerance <= 0 ||
-        table->accuracy_tolerance <= 0)
-        return base_fail("repro/%s: expected title, source, samples, budget, tolerance speed and tolerance accuracy",
-                         table->name);
+    if (reader->relative && table->relative < 0) return base_fail("repro/%s: 'relative' names no row", table->name);
+    bool speed = false;
+    for (int c = 0; c < table->n_columns; c++) speed |= table->columns[c].kind == REPRO_SPEED;
+    if (!table->title || !table->source || table->n < 1)
+        return base_fail("repro/%s: expected title, source, columns and rows", table->name);
+    if (speed && (table->samples < 1 || table->budget <= 0 || table->speed_tolerance <= 0))
+        return base_fail("repro/%s: expected samples, budget and tolerance speed", table->name);
     return BASE_OK;
 }
 
@@ -182,7 +304,7 @@ DEIT_INTERNAL base_status repro_table_parse(repro_table **out, const char *name,
     repro_table *table = base_calloc(1, sizeof *table);
     if (!table) return BASE_ERROR;
     table_reader reader = {.table = table};
-    table->name = base_arena_printf(&table->arena, "%s", name);
+    table->name = table_copy(table, name);
     char *copy = base_arena_alloc(&table->arena, strlen(text) + 1);
     base_status status = table->name && copy ? BASE_OK : BASE_ERROR;
     if (!status) memcpy(copy, text, strlen(text) + 1);
@@ -200,18 +322,45 @@ DEIT_INTERNAL base_status repro_table_parse(repro_table **out, const char *name,
     return status;
 }
 
+DEIT_INTERNAL const char *repro_row_text(const repro_table *table, const repro_row *row, const char *name) {
+    int c = repro_column_find(table, name);
+    return c < 0 || !strcmp(row->text[c], "-") ? NULL : row->text[c];
+}
+
 DEIT_INTERNAL const char *repro_embedded(const char *name) {
     for (const embed_file *file = embed_files; file->name; file++)
         if (!strcmp(file->name, name)) return file->data;
     return NULL;
 }
 
+/* table2 stands before table10. */
+static int table_order(const void *a, const void *b) {
+    return strverscmp(*(const char *const *)a, *(const char *const *)b);
+}
+
 DEIT_INTERNAL const char *const *repro_table_names(void) {
-    static const char *names[16];
+    static const char *names[REPRO_MAX_TABLES + 1];
     int n = 0;
-    for (const embed_file *file = embed_files; file->name && n < 15; file++)
-        if (!strncmp(file->name, "repro/", 6)) names[n++] = file->name + 6;
+    for (const embed_file *file = embed_files; file->name && n < REPRO_MAX_TABLES; file++)
+        if (!strncmp(file->name, "repro/", 6) && islower((unsigned char)file->name[6])) names[n++] = file->name + 6;
+    names[n] = NULL;
+    qsort(names, (size_t)n, sizeof *names, table_order);
     return names;
+}
+
+/* A file of one's own: the table is called as the file is. */
+static base_status table_open_file(repro_table **out, const char *path) {
+    char *text;
+    size_t size;
+    BASE_TRY(base_read_file(path, 1 << 20, &text, &size));
+    base_status status = repro_table_parse(out, strrchr(path, '/') + 1, text);
+    base_free(text);
+    if (status) return status;
+    (*out)->folder = base_arena_printf(&(*out)->arena, "%.*s", (int)(strrchr(path, '/') - path), path);
+    if ((*out)->folder) return BASE_OK;
+    repro_table_free(*out);
+    *out = NULL;
+    return BASE_ERROR;
 }
 
 DEIT_INTERNAL base_status repro_table_open(repro_table **out, const char *name) {
@@ -220,6 +369,7 @@ DEIT_INTERNAL base_status repro_table_open(repro_table **out, const char *name) 
     snprintf(path, sizeof path, "repro/%.100s", name);
     const char *text = repro_embedded(path);
     if (text) return repro_table_parse(out, name, text);
+    if (strchr(name, '/')) return table_open_file(out, name);
     const char *const *names = repro_table_names();
     int n = 0;
     while (names[n]) n++;

@@ -72,6 +72,50 @@ check_out '^\| DeiT-Ti \| 5M \| 5\.72M \| 224 \| 2536\.5 \| [0-9.]+ \|'
 check_exit 2 "$row --markdown --json"
 check_err 'cannot both be printed'
 
+name 'a web page and a plot beside the text'
+again
+check_exit 0 "$row --html page.html"
+check_out '^DeiT-Ti '
+check 'grep -q "^<!DOCTYPE html>" page.html && grep -q "<td class=\"left\">DeiT-Ti</td>" page.html && ! grep -q "<script\|src=" page.html'
+check_exit 0 '$DEIT repro figure1 --only DeiT-S --html figure.html --svg figure.svg --json figure.json'
+check 'grep -q "^<svg xmlns" figure.svg && grep -q "As published" figure.svg && grep -q "Measured here (ImageNet top-1 as published)" figure.svg'
+check 'grep -q "<svg viewBox" figure.html && [ "$(grep -c ">DeiT-S</text>" figure.html)" = 2 ]'
+check_exit 2 "$row --svg x.svg"
+check_err 'table5 has no plot; figure1 has one'
+check_exit 2 '$DEIT repro all --svg x.svg'
+check_err 'goes with one table'
+check_exit 1 "$row --html none/page.html"
+check_err '^deit: none/page\.html: cannot write there'
+check_no_err 'measurements'
+
+# A page in a frame as wide as a phone, asked for its width, its plots and its ground.
+name 'the page in a browser: no wider than a phone, light and dark'
+browser=$(command -v chromium || command -v chromium-browser || command -v google-chrome)
+if [ -z "$browser" ]; then
+    skip 'no chromium here'
+else
+    cat >frame.html <<'END'
+<iframe id="f" src="figure.html" width="360" height="800"></iframe>
+<script>onload = () => { const d = document.getElementById('f').contentDocument.documentElement;
+document.title = [d.scrollWidth - d.clientWidth, d.querySelectorAll('svg').length,
+                  getComputedStyle(d.querySelector('body')).backgroundColor].join(' ') }</script>
+END
+    look() {
+        "$browser" --headless --no-sandbox --disable-gpu --allow-file-access-from-files --virtual-time-budget=5000 \
+            --user-data-dir="$PWD/browser" "$@" --dump-dom "file://$PWD/frame.html" 2>/dev/null | grep -o '<title>.*</title>'
+    }
+    check '[ "$(look)" = "<title>0 2 rgb(255, 255, 255)</title>" ]'
+    check '[ "$(look --blink-settings=preferredColorScheme=0)" = "<title>0 2 rgb(15, 19, 24)</title>" ]'
+    check '"$browser" --headless --no-sandbox --disable-gpu --user-data-dir="$PWD/browser" --screenshot=page.png "file://$PWD/figure.html"'
+    check '[ "$(wc -c <page.png)" -gt 20000 ]' # a blank page has fewer
+fi
+
+name 'Table 1'
+check_exit 0 '$DEIT repro table1 --only DeiT-Ti'
+check_out '^DeiT-Ti  - +192 +3 +12 +5M +5\.72M +224 +2536 '
+check_out '^not measured +images/s: the smaller, the faster: DeiT-Ti > DeiT-S > DeiT-B \(rows were left out\)'
+check_no_out '^Commands that measure'
+
 name 'a baseline: 0 within the tolerance, 3 outside it'
 again
 check_exit 0 "$row --baseline base.json"
@@ -164,3 +208,125 @@ check_err "did you mean 'deit_tiny_patch16_224'"
 check_exit 2 '$DEIT repro table5 --onyl DeiT-B'
 check_err 'did you mean --only'
 check_exit 2 '$DEIT repro table5 more'
+
+# ---- Cells as jobs: a table of one's own, whose trainings write initial values and whose cells evaluate them ----------
+
+mkdir -p own && cat >own/trainings <<'END'
+title Trainings
+source nobody
+makes w.safetensors
+column training label training
+column network attribute
+command desk: deit weights init {folder}/w.safetensors {network} --seed {seed}
+| training | network |
+|---|---|
+| small | --model vit --image 64 --patch 32 --dim 16 --depth 1 --heads 2 |
+| wide | --model vit --image 64 --patch 32 --dim 32 --depth 1 --heads 2 |
+| wrong | --model vit --image 63 --patch 32 --dim 32 --depth 1 --heads 2 |
+END
+cat >own/losses <<'END'
+title Losses
+source nobody
+seeds 3
+column network label network
+column student training
+column loss number loss
+column top1 accuracy top-1
+command desk loss top1: deit eval {student.network} --weights {student} --data {imagenet} --json
+claim desk loss within 5: small >= wide -- initial values are all alike
+| network | student | loss | top1 |
+|---|---|---|---|
+| small | small | - | - |
+| wide | wide | - | - |
+| none | - | 7.5 | - |
+END
+own='$DEIT repro own/losses --data data --scale desk'
+
+name 'what was not trained says so'
+check_exit 0 "$own --results r"
+check_out '^small +- +- +- +- +-$'
+check_out '^not measured +desk, loss: initial values are all alike: small >= wide$'
+check_out '^loss, desk of small and 1 more: not run: it needs training'
+check_out '^loss, desk of none: not at this scale'
+check '[ -z "$(find r -name "*.json" 2>/dev/null)" ]'
+
+name 'a dry run prints commands that can be run one by one, in order'
+check_exit 0 "$own --results r --dry-run >dry.sh"
+check 'head -n 1 dry.sh | grep -q "^# losses: 12 commands, 12 of unknown length"'
+check '[ "$(grep -c "^\./deit weights init r/runs/small-[012]-" dry.sh)" = 3 ] && [ "$(grep -c "^\./deit eval " dry.sh)" = 6 ]'
+check 'mkdir -p bin && ln -sf "$DEIT" deit && mkdir -p $(grep -o "r/runs/[a-z0-9-]*" dry.sh) && sh -e dry.sh | grep -c top1 | grep -qx 6'
+check 'rm -rf r'
+
+name 'cells are made once, with their commands, seeds, versions, conditions and the weights sum'
+check_exit 0 "$own --results r --retrain --json >first.json"
+check '[ "$(grep -c "\"record\"" first.json)" = 12 ] && grep -q "\"verdict\": \"holds\"" first.json'
+check '[ "$(ls r/*.json | wc -l)" = 12 ] && [ -z "$(ls r/*.lock 2>/dev/null)" ]'
+check 'record=$(grep -l "\"row\": \"small\"" $(grep -l "\"seed\": 1" $(grep -l "weights init" r/*.json))) && file=$(ls r/runs/small-1-*/w.safetensors) && grep -q "\"weights_sha256\": \"$(sha256sum <$file | cut -c 1-64)\"" $record'
+for key in command key seed seconds deit cpu date output; do check "grep -q '\"$key\":' \$record"; done
+check_exit 0 "$own --results r --json >second.json"
+check_err '6 cells were found in r'
+check '[ "$(grep "\"value\"" first.json)" = "$(grep "\"value\"" second.json)" ]'
+check 'grep -q "\"cells_reused\": 6" second.json'
+check_exit 0 "$own --results r --dry-run"
+check_out '^# losses: 0 commands; 6 cells are done already$'
+
+name 'records are enough where the weights are gone'
+check 'mv r/runs gone'
+check_exit 0 "$own --results r --json"
+check_out '"cells_reused": 6'
+check 'mv gone r/runs'
+
+name 'a changed command makes its cell anew, and that only'
+check 'sed "/^command/s/--json/--batch 1 --json/" own/losses >own/batches && sed "s/--dim 16/--dim 48/" own/trainings >own/t && mv own/t own/trainings'
+check_exit 0 "$own --results r --retrain --json"
+check_out '"cells_reused": 3'
+check '[ "$(ls r/*.json | wc -l)" = 18 ]'
+check_exit 0 '$DEIT repro own/batches --data data --scale desk --results r --json'
+check_out '"cells_reused": 0'
+check '[ "$(ls r/*.json | wc -l)" = 24 ]'
+
+name 'a training that fails is said, and the rest is made'
+check 'sed "s/| none | - |/| none | wrong |/" own/losses >own/fails'
+check_exit 1 '$DEIT repro own/fails --data data --scale desk --results r --retrain'
+check_out '^Failed'
+check_out '^loss, desk of none: training wrong, seed 0, failed: .*63'
+check_out '^small +- +[0-9.]+ '
+check_err '^deit: 3 of 9 measurements failed'
+check '[ -z "$(ls r/*.lock 2>/dev/null)" ]'
+
+name 'several processes share a folder: each cell is made by one of them'
+rm -rf r
+for i in 1 2 3; do eval "$own --results r --retrain --json >share$i.json 2>share$i.err &"; done
+wait
+check '[ "$(ls r/*.json | wc -l)" = 12 ] && [ -z "$(ls r/*.lock 2>/dev/null)" ]'
+check '[ "$(cat share?.json | awk "/\"cells_reused\"/ { n += \$2 } END { print n }")" = 12 ]'
+check '[ "$(grep "\"value\"" share1.json)" = "$(grep "\"value\"" share2.json)" ]'
+
+name 'a lock of a live process is waited for, one of a dead process is not'
+cell=$(basename "$(grep -l '"row": "wide"' $(grep -l '"./deit eval' r/*.json) | head -n 1)" .json)
+check "rm r/$cell.json && echo 'process 1 on nowhere' >r/$cell.lock"
+check_exit 0 "$own --results r --json"
+check_out '"cells_reused": 5'
+check "rm r/$cell.json"
+flock "r/$cell.lock" -c "echo 'process 9 on elsewhere' >r/$cell.lock; touch locked; sleep 1" &
+while [ ! -f locked ]; do sleep 0.05; done
+check_exit 0 "$own --results r --json"
+check_err 'waiting for 1 cells that process 9 on elsewhere is making'
+check_out '"cells_reused": 5'
+wait
+
+name 'killed in the middle, the next run goes on'
+rm -rf r
+eval "$own --results r --retrain --json >killed.json 2>killed.err &"
+pid=$!
+while [ "$(ls r/*.json 2>/dev/null | wc -l)" -lt 5 ]; do sleep 0.02; done
+kill -KILL $pid
+wait $pid 2>/dev/null
+done=$(grep -l '"./deit eval' r/*.json | wc -l)
+check_exit 0 "$own --results r --retrain --json >after.json"
+check '[ "$(grep -c "\"record\"" after.json)" = 12 ] && [ "$(grep "\"cells_reused\"" after.json | tr -dc 0-9)" -ge '"$done"' ]'
+check '[ "$(grep "\"value\"" after.json)" = "$(grep "\"value\"" share1.json)" ]'
+
+name '--fresh makes finished cells anew'
+check_exit 0 "$own --results r --fresh --json"
+check_out '"cells_reused": 0'

@@ -1,0 +1,115 @@
+/* claim: what the paper says of its cells, held against what is measured, with a 95% interval where there are several
+ * values a cell. Their variance is taken to be the same in all cells of a kind and pooled over the table: three seeds a
+ * cell say little of a cell alone, but much of a table. Speeds are compared as ratios, so their logarithms are pooled.
+ */
+#include "repro/internal.h"
+
+#include <math.h>
+#include <string.h>
+
+DEIT_INTERNAL const char *repro_verdict_name(repro_verdict verdict) {
+    static const char *const names[] = {"not measured", "holds", "does not hold", "undecided"};
+    return names[verdict];
+}
+
+/* The quantile of Student's t that 95% of it lie within. */
+static double claim_t(int df) {
+    static const double exact[] = {12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228};
+    const double z = 1.959964;
+    if (df <= 10) return exact[df - 1];
+    double z3 = z * z * z, z5 = z3 * z * z, z7 = z5 * z * z;
+    return z + (z3 + z) / (4.0 * df) + (5 * z5 + 16 * z3 + 3 * z) / (96.0 * df * df) +
+           (3 * z7 + 19 * z5 + 17 * z3 - 15 * z) / (384.0 * df * df * df);
+}
+
+static double claim_scaled(repro_kind kind, double value) {
+    return kind == REPRO_SPEED ? log(value) : value;
+}
+
+/* Adds a cell's squared deviations from its mean; counts its degrees of freedom. */
+static void claim_pool_cell(const repro_cell *cell, repro_kind kind, double *squares, int *df) {
+    double mean = 0;
+    for (int i = 0; i < cell->n; i++) mean += claim_scaled(kind, cell->values[i]) / cell->n;
+    for (int i = 0; i < cell->n; i++) {
+        double d = claim_scaled(kind, cell->values[i]) - mean;
+        *squares += d * d;
+    }
+    *df += cell->n - 1;
+}
+
+/* The standard deviation of a kind's cells, pooled; *df 0: no cell has two values. */
+static double claim_pooled(const repro_report *report, repro_scale scale, repro_kind kind, int *df) {
+    double squares = 0;
+    *df = 0;
+    for (int i = 0; i < report->n; i++)
+        for (int c = 0; c < report->table->n_columns; c++) {
+            const repro_cell *cell = &report->rows[i].cell[scale][c];
+            bool again = false; /* rows of one network share its samples */
+            for (int k = 0; k < i && cell->values; k++) again |= report->rows[k].cell[scale][c].values == cell->values;
+            if (report->table->columns[c].kind == kind && cell->n > 1 && !again)
+                claim_pool_cell(cell, kind, &squares, df);
+        }
+    return *df ? sqrt(squares / *df) : 0;
+}
+
+DEIT_INTERNAL double repro_interval(const repro_report *report, repro_scale scale, int column, const repro_cell *cell) {
+    int df;
+    double deviation = claim_pooled(report, scale, report->table->columns[column].kind, &df);
+    return df && cell->n ? claim_t(df) * deviation / sqrt(cell->n) : NAN;
+}
+
+static const repro_cell *claim_cell(const repro_report *report, repro_scale scale, const repro_term *term) {
+    for (int i = 0; i < report->n; i++)
+        if (report->rows[i].row == &report->table->rows[term->row]) return &report->rows[i].cell[scale][term->column];
+    return NULL; /* --only left the row out */
+}
+
+static double claim_mean(const repro_cell *cell, repro_kind kind) {
+    double sum = 0;
+    for (int i = 0; i < cell->n; i++) sum += claim_scaled(kind, cell->values[i]);
+    return sum / cell->n;
+}
+
+static double claim_unscaled(repro_kind kind, double difference) {
+    return kind == REPRO_SPEED ? 100 * (exp(difference) - 1) : difference;
+}
+
+static repro_judgement claim_pair(const repro_report *report, const repro_claim *claim, int t) {
+    repro_judgement j = {.greater = claim->term[t], .less = claim->term[t + 1], .low = NAN, .high = NAN};
+    const repro_cell *a = claim_cell(report, claim->scale, &j.greater), *b = claim_cell(report, claim->scale, &j.less);
+    if (!a || !b || isnan(a->value) || isnan(b->value)) {
+        const repro_cell *missing = a && isnan(a->value) ? a : b;
+        j.left_out = !a || !b;
+        j.missing = j.left_out ? "rows were left out" : missing->why;
+        return j;
+    }
+    repro_kind kind = report->table->columns[j.greater.column].kind;
+    int df;
+    double deviation = claim_pooled(report, claim->scale, kind, &df),
+           difference = claim_mean(a, kind) - claim_mean(b, kind);
+    j.n_greater = a->n, j.n_less = b->n;
+    j.difference = claim_unscaled(kind, difference);
+    double low = j.difference, high = j.difference, least = isnan(claim->within) ? 0 : -claim->within;
+    if (df) {
+        double half = claim_t(df) * deviation * sqrt(1.0 / a->n + 1.0 / b->n);
+        low = j.low = claim_unscaled(kind, difference - half), high = j.high = claim_unscaled(kind, difference + half);
+    }
+    j.verdict = low > least ? REPRO_HOLDS : high < least || !df ? REPRO_FAILS : REPRO_UNDECIDED;
+    return j;
+}
+
+/* Whether `a` decides rather than `b`: one pair that fails, or that is not known, is enough. */
+static bool claim_decides(const repro_judgement *a, const repro_judgement *b) {
+    static const int weight[] = {[REPRO_FAILS] = 3, [REPRO_UNKNOWN] = 2, [REPRO_UNDECIDED] = 1, [REPRO_HOLDS] = 0};
+    if (a->verdict != b->verdict) return weight[a->verdict] > weight[b->verdict];
+    return a->difference < b->difference;
+}
+
+DEIT_INTERNAL repro_judgement repro_judge(const repro_report *report, const repro_claim *claim) {
+    repro_judgement worst = claim_pair(report, claim, 0);
+    for (int t = 1; t + 1 < claim->n; t++) {
+        repro_judgement j = claim_pair(report, claim, t);
+        if (claim_decides(&j, &worst)) worst = j;
+    }
+    return worst;
+}

@@ -1,0 +1,149 @@
+/* dry: the commands of a run in order, with what they will cost here, to be read or run one by one. */
+#include "repro/internal.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { DRY_PEAK_SIDE = 2048 };
+static const double dry_share_inference = 0.6, dry_share_training = 0.3; /* of the peak, about */
+
+typedef struct {
+    repro_state *state;
+    base_text *out;
+    double peak;    /* FLOP/s */
+    double seconds; /* of all that could be estimated */
+    int commands, done, unknown;
+} dry_run;
+
+/* FLOP/s of a large product on this machine, now. */
+static base_status dry_peak(double *peak) {
+    nn_peak *product;
+    BASE_TRY(nn_peak_new(&product, DRY_PEAK_SIDE, NN_F32, 0));
+    *peak = nn_peak_sample(product);
+    for (int i = 0; i < 2; i++) *peak = fmax(*peak, nn_peak_sample(product));
+    nn_peak_free(product);
+    return BASE_OK;
+}
+
+static const char *dry_time(char text[32], double seconds) {
+    const double minute = 60, hour = 3600, day = 86400;
+    if (isnan(seconds))
+        snprintf(text, 32, "of unknown length");
+    else if (seconds < 90)
+        snprintf(text, 32, "about %.0f s", fmax(seconds, 1));
+    else if (seconds < 90 * minute)
+        snprintf(text, 32, "about %.0f min", seconds / minute);
+    else if (seconds < 2 * day)
+        snprintf(text, 32, "about %.1f h", seconds / hour);
+    else
+        snprintf(text, 32, "about %.0f days", seconds / day);
+    return text;
+}
+
+/* What the same cell took with another seed; NAN: no such record. */
+static double dry_sibling(const repro_state *state, const repro_job *job) {
+    for (const repro_job *other = state->jobs; other; other = other->next) {
+        if (other->row != job->row || other->command != job->command || !state->book->options.results) continue;
+        json_t *record = repro_record_load(state->book->options.results, other);
+        double seconds = record ? json_number_value(json_object_get(record, "seconds")) : NAN;
+        json_decref(record);
+        if (!isnan(seconds)) return seconds;
+    }
+    return NAN;
+}
+
+/* A sibling's time; else the row's work ("tflop") at this machine's speed; else, for networks of the paper, ImageNet's
+ * validation set. */
+static double dry_cost(const dry_run *run, const repro_job *job) {
+    double seconds = dry_sibling(run->state, job);
+    const char *tflop = job->trains ? repro_row_text(job->table, job->row, "tflop") : NULL;
+    if (!isnan(seconds)) return seconds;
+    if (tflop) return atof(tflop) * 1e12 / (run->peak * dry_share_training);
+    if (job->trains || job->command->scale == REPRO_DESK || !job->result || !job->result->known) return NAN;
+    return 50000 * job->result->gflop * 1e9 / (run->peak * dry_share_inference);
+}
+
+static void dry_print(dry_run *run, const char *what, const char *line, double seconds) {
+    char time[32];
+    base_text_printf(run->out, "# %s: %s\n%s\n", what, dry_time(time, seconds), line);
+    run->commands++;
+    if (isnan(seconds))
+        run->unknown++;
+    else
+        run->seconds += seconds;
+}
+
+/* ---- Speeds ------------------------------------------------------------------------------------------------------ */
+
+static base_status dry_speed(dry_run *run, repro_net *net) {
+    const char *words[REPRO_MAX_WORDS];
+    base_arena *arena = &run->state->book->arena;
+    const double product = 2.0 * DRY_PEAK_SIDE * DRY_PEAK_SIDE * DRY_PEAK_SIDE / run->peak;
+    int samples = run->state->samples;
+    BASE_TRY(repro_speed_words(run->state, net, samples, 0, words));
+    const char *line = repro_command_line(words, arena),
+               *what = base_arena_printf(arena, "%s at %d", net->config.name, net->config.image);
+    if (!line || !what) return BASE_ERROR;
+    double pass = net->batch * net->gflop * 1e9 / (run->peak * dry_share_inference);
+    dry_print(run, what, line, (samples + 1) * pass + (samples + 2) * product + (double)net->params * 1e-8 + 0.3);
+    return BASE_OK;
+}
+
+/* ---- Jobs -------------------------------------------------------------------------------------------------------- */
+
+static base_status dry_job(dry_run *run, repro_job *job, bool weights) {
+    repro_state *state = run->state;
+    if (job->said) return BASE_OK;
+    if (repro_job_there(state, job, weights)) {
+        run->done += !weights;
+        return BASE_OK;
+    }
+    for (int i = 0; i < job->n_needs; i++) BASE_TRY(dry_job(run, job->needs[i], true));
+    job->said = true;
+    const char *line = repro_job_line(state, job);
+    const char *what =
+        base_arena_printf(&state->book->arena, "%s, %s, seed %d", job->table->name, job->row->text[0], job->seed);
+    if (!line || !what) return BASE_ERROR;
+    dry_print(run, what, line, dry_cost(run, job));
+    return BASE_OK;
+}
+
+static base_status dry_all(dry_run *run) {
+    repro_state *state = run->state;
+    BASE_TRY(repro_plan(state));
+    BASE_TRY(dry_peak(&run->peak));
+    for (int i = 0; i < state->book->n_nets; i++) BASE_TRY(dry_speed(run, &state->book->nets[i]));
+    for (repro_job *job = state->jobs; job; job = job->next)
+        if (job->used) BASE_TRY(dry_job(run, job, false));
+    return BASE_OK;
+}
+
+static void dry_head(const dry_run *run, base_text *out) {
+    char time[32];
+    base_text_printf(out, "# %s: %d commands", run->state->progress.what, run->commands);
+    if (run->commands > run->unknown) base_text_printf(out, ", %s", dry_time(time, run->seconds));
+    if (run->unknown) base_text_printf(out, ", %d of unknown length", run->unknown);
+    if (run->commands)
+        base_text_printf(out, ", by this machine's %.0f GFLOP/s and what others like them took", run->peak * 1e-9);
+    if (run->done) base_text_printf(out, "; %d cells are done already", run->done);
+    base_text_printf(out, "\n");
+}
+
+DEIT_INTERNAL base_status repro_dry_run(repro_table *const *tables, int n, const repro_options *options,
+                                        base_text *out) {
+    repro_state state;
+    base_text body = {0};
+    BASE_TRY(repro_begin(&state, tables, n, options, NULL));
+    dry_run run = {.state = &state, .out = &body};
+    base_status status = dry_all(&run);
+    if (!status) {
+        dry_head(&run, out);
+        base_text_add(out, body.data ? body.data : "", body.size);
+        out->failed |= body.failed;
+    }
+    base_text_free(&body);
+    repro_end(&state);
+    repro_book_free(state.book);
+    return status;
+}

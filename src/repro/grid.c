@@ -1,0 +1,159 @@
+/* grid: a report as rows and columns of texts, published and measured side by side. */
+#include "repro/internal.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- Values ------------------------------------------------------------------------------------------------------ */
+
+/* Four digits or so of speeds: 2536, 292.3, 27.3, 1.43. */
+DEIT_INTERNAL const char *repro_value(char text[REPRO_GRID_TEXT], repro_kind kind, double value) {
+    const char *format = kind == REPRO_ACCURACY   ? "%.2f"
+                         : kind == REPRO_FRACTION ? "%.3f"
+                         : kind != REPRO_SPEED    ? "%.5g"
+                         : value < 10             ? "%.2f"
+                         : value < 1000           ? "%.1f"
+                                                  : "%.0f";
+    if (isnan(value)) format = "-";
+    snprintf(text, REPRO_GRID_TEXT, format, value);
+    return text;
+}
+
+static void grid_number(char *cell, const char *format, double value) {
+    if (isnan(value)) format = "-";
+    snprintf(cell, REPRO_GRID_TEXT, format, value);
+}
+
+DEIT_INTERNAL bool repro_has_published(const repro_table *table, int column) {
+    for (int i = 0; i < table->n; i++)
+        if (!isnan(table->rows[i].published[column])) return true;
+    return false;
+}
+
+DEIT_INTERNAL bool repro_has_measured(const repro_report *report, repro_scale scale, int column) {
+    const repro_table *table = report->table;
+    repro_kind kind = table->columns[column].kind;
+    if (scale == REPRO_DESK && report->book->options.scale == REPRO_PAPER) return false;
+    if (scale == REPRO_PAPER && kind == REPRO_SPEED) return true;
+    return kind >= REPRO_SPEED && repro_command_for(table, scale, column) != NULL;
+}
+
+/* ---- Columns ----------------------------------------------------------------------------------------------------- */
+
+static void grid_add(repro_grid *grid, const char *group, const char *name, bool left) {
+    if (grid->n_columns < REPRO_GRID_COLUMNS) grid->columns[grid->n_columns++] = (repro_grid_column){group, name, left};
+}
+
+/* Whether all cells of a column are numbers, which stand right. */
+static bool grid_numeric(const repro_table *table, int c) {
+    for (int i = 0; i < table->n; i++)
+        if (isnan(table->rows[i].published[c]) && strcmp(table->rows[i].text[c], "-") != 0) return false;
+    return true;
+}
+
+static void grid_speed_columns(repro_grid *grid, const repro_table *table, const char *title, const char *over,
+                               bool published, bool desk) {
+    if (published) grid_add(grid, title, "paper", false);
+    grid_add(grid, published ? NULL : title, "here", false);
+    grid_add(grid, NULL, "±%", false);
+    if (table->relative >= 0) {
+        grid_add(grid, over, "paper", false);
+        grid_add(grid, NULL, "here", false);
+    }
+    grid_add(grid, "% of", "peak", false);
+    if (desk) grid_add(grid, title, "desk", false);
+}
+
+static void grid_column(repro_grid *grid, const repro_report *report, int c, const char *over) {
+    const repro_table *table = report->table;
+    const repro_column *column = &table->columns[c];
+    const char *group = column->title;
+    bool published = repro_has_published(table, c);
+    switch (column->kind) {
+    case REPRO_ATTRIBUTE:
+    case REPRO_TRAINING:
+    case REPRO_WEIGHTS: return;
+    case REPRO_LABEL:
+    case REPRO_TEXT: grid_add(grid, "", group, !c || !grid_numeric(table, c)); return;
+    case REPRO_SPEED:
+        grid_speed_columns(grid, table, group, over, published, repro_has_measured(report, REPRO_DESK, c));
+        return;
+    default: break;
+    }
+    if (published || column->kind == REPRO_PARAMS) grid_add(grid, group, "paper", false), group = NULL;
+    if (column->kind == REPRO_PARAMS || repro_has_measured(report, REPRO_PAPER, c))
+        grid_add(grid, group, "here", false), group = NULL;
+    if (repro_has_measured(report, REPRO_DESK, c)) {
+        grid_add(grid, group, "desk", false), group = NULL;
+        if (table->seeds > 1) grid_add(grid, NULL, "±", false);
+    }
+    if (group) grid_add(grid, "", group, false);
+}
+
+/* ---- Rows -------------------------------------------------------------------------------------------------------- */
+
+typedef char (*grid_cells)[REPRO_GRID_TEXT];
+
+static grid_cells grid_speed_cells(grid_cells at, const repro_report *report, const repro_result *r, int c) {
+    const repro_cell *cell = &r->cell[REPRO_PAPER][c];
+    bool measured = !isnan(cell->value);
+    const base_spread *s = measured ? &r->net->images_per_s : NULL;
+    if (repro_has_published(report->table, c)) snprintf(*at++, REPRO_GRID_TEXT, "%s", r->row->text[c]);
+    repro_value(*at++, REPRO_SPEED, cell->value);
+    grid_number(*at, "%.1f", s && s->n > 1 ? 50 * (s->max - s->min) / s->median : NAN);
+    if (measured && r->net->fewer) strcat(*at, "!");
+    at++;
+    if (report->table->relative >= 0) {
+        grid_number(*at++, "%.2f", repro_relative(report, r, true));
+        grid_number(*at++, "%.2f", repro_relative(report, r, false));
+    }
+    grid_number(*at++, "%.0f", measured ? r->net->percent_of_peak.median : NAN);
+    if (repro_has_measured(report, REPRO_DESK, c)) repro_value(*at++, REPRO_SPEED, r->cell[REPRO_DESK][c].value);
+    return at;
+}
+
+static grid_cells grid_column_cells(grid_cells at, const repro_report *report, const repro_result *r, int c) {
+    const repro_table *table = report->table;
+    repro_kind kind = table->columns[c].kind;
+    if ((kind > REPRO_LABEL && kind < REPRO_TEXT)) return at;
+    if (kind == REPRO_SPEED) return grid_speed_cells(at, report, r, c);
+    bool text = kind == REPRO_LABEL || kind == REPRO_TEXT, here = repro_has_measured(report, REPRO_PAPER, c),
+         desk = repro_has_measured(report, REPRO_DESK, c);
+    if (text || kind == REPRO_PARAMS || repro_has_published(table, c) || (!here && !desk))
+        snprintf(*at++, REPRO_GRID_TEXT, "%s", r->row->text[c]);
+    if (kind == REPRO_PARAMS) grid_number(*at++, "%.2fM", r->known ? (double)r->params * 1e-6 : NAN);
+    if (here) {
+        repro_value(*at, kind, r->cell[REPRO_PAPER][c].value);
+        if (r->weights && !r->same && !isnan(r->cell[REPRO_PAPER][c].value)) strcat(*at, "~");
+        at++;
+    }
+    if (!desk) return at;
+    const repro_cell *cell = &r->cell[REPRO_DESK][c];
+    double half = repro_interval(report, REPRO_DESK, c, cell);
+    repro_value(*at++, kind, cell->value);
+    if (table->seeds > 1) grid_number(*at++, kind == REPRO_ACCURACY ? "%.2f" : "%.2g", half);
+    return at;
+}
+
+DEIT_INTERNAL base_status repro_grid_make(repro_grid *grid, const repro_report *report) {
+    const repro_table *table = report->table;
+    *grid = (repro_grid){.n = report->n, .cell = base_calloc((size_t)report->n + 1, sizeof *grid->cell)};
+    if (!grid->cell) return BASE_ERROR;
+    const char *over = "";
+    if (table->relative >= 0) {
+        snprintf(grid->over, sizeof grid->over, "over %s", table->rows[table->relative].text[0]);
+        over = grid->over;
+    }
+    for (int c = 0; c < table->n_columns; c++) grid_column(grid, report, c, over);
+    for (int i = 0; i < report->n; i++) {
+        grid_cells at = grid->cell[i];
+        for (int c = 0; c < table->n_columns; c++) at = grid_column_cells(at, report, &report->rows[i], c);
+    }
+    return BASE_OK;
+}
+
+DEIT_INTERNAL void repro_grid_free(repro_grid *grid) {
+    base_free(grid->cell);
+    *grid = (repro_grid){0};
+}

@@ -1,0 +1,319 @@
+/* plan: which jobs make the cells of a run's tables, once each however many cells they serve. Speeds are measure.c's,
+ * running is work.c's. A job is a command of a table for a row and a seed; its key is that command with what does not
+ * change the outcome left out and with trainings and files by what they are, so a key stands for a result anywhere. */
+#include "repro/internal.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* ---- Names in commands ------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    base_arena *arena;
+    repro_name *names;
+    int n;
+} plan_list;
+
+static void plan_name(plan_list *list, const char *name, const char *value, const char *example, const char *why) {
+    if (list->n < REPRO_MAX_NAMES)
+        list->names[list->n++] =
+            (repro_name){.name = name, .value = value, .example = example, .key = value, .why = why};
+}
+
+/* A file by name, size and time: another one of that name is another one. */
+static const char *plan_file_key(base_arena *arena, const char *path) {
+    struct stat info;
+    if (!path || stat(path, &info)) return path;
+    const char *slash = strrchr(path, '/');
+    return base_arena_printf(arena, "%s:%lld:%lld.%ld", slash ? slash + 1 : path, (long long)info.st_size,
+                             (long long)info.st_mtim.tv_sec, info.st_mtim.tv_nsec);
+}
+
+static void plan_file(plan_list *list, const char *name, const char *path, const char *example, const char *why) {
+    plan_name(list, name, path, example, why);
+    list->names[list->n - 1].key = plan_file_key(list->arena, path);
+}
+
+static const char *plan_in(const repro_state *state, const char *name) {
+    const char *data = state->book->options.data;
+    const char *folder = data && base_path_is_folder(data) ? data : "$DEIT_DATA";
+    return base_arena_printf(&state->book->arena, "%s/%s", folder, name);
+}
+
+static void plan_places(plan_list *list, const repro_state *state) {
+    const repro_places *at = &state->places;
+    plan_file(list, "imagenet", at->imagenet, plan_in(state, "val"), "ImageNet is not here");
+    plan_file(list, "labels", at->labels, NULL, "the labels are not here");
+    plan_file(list, "real", at->real, plan_in(state, "real.json"), "real.json is not here");
+    plan_file(list, "imagenetv2", at->imagenetv2, plan_in(state, "imagenetv2-matched-frequency.tar.gz"),
+              "ImageNetV2 is not here");
+    plan_file(list, "train", at->train, plan_in(state, "imagenet"), "ImageNet's training set is not here");
+    plan_file(list, "cifar10", at->cifar10, plan_in(state, "cifar-10-binary.tar.gz"), "CIFAR-10 is not here");
+    plan_name(list, "fashion", at->fashion, "fashion-mnist",
+              "Fashion-MNIST is not here (Debian's package dataset-fashion-mnist, or fashion-mnist/ in --data)");
+    list->names[list->n - 1].key = "fashion-mnist"; /* the same wherever it lies */
+}
+
+/* The weights of the paper's row, and its image size where that is not the network's own. */
+static void plan_network(plan_list *list, const repro_state *state, const repro_job *job) {
+    const repro_result *r = job->result;
+    const char *image = repro_row_text(job->table, job->row, "image"), *precision = state->book->options.precision;
+    if (!r) return;
+    for (int i = 0; r->known && image && i < model_count(); i++)
+        if (!strcmp(model_at(i)->name, r->model) && model_at(i)->image == r->image) image = NULL;
+    plan_name(list, "image", image, NULL, NULL);
+    plan_name(list, "precision", strcmp(precision, "f32") ? precision : NULL, NULL, NULL);
+    plan_file(list, "weights", r->weights_path && base_path_exists(r->weights_path) ? r->weights_path : NULL,
+              r->weights_path, r->weights ? "the weights are not here" : "no public weights");
+}
+
+/* Where a run of a training stands, and what names it has there. */
+static void plan_run_names(plan_list *list, const repro_job *job) {
+    base_arena *arena = list->arena;
+    const char *args = job->folder ? base_arena_printf(arena, "%s/args.json", job->folder) : NULL;
+    bool begun = args && base_path_exists(args);
+    plan_name(list, "seed", base_arena_printf(arena, "%d", job->seed), NULL, NULL);
+    plan_name(list, "folder", job->folder, NULL, NULL);
+    list->names[list->n - 1].key = "run";
+    plan_name(list, "resume", begun ? job->folder : NULL, NULL, NULL);
+    list->names[list->n - 1].key = NULL; /* going on gives the same */
+}
+
+/* {student}: the weights that a training made; {student.network}: what its row says. */
+static void plan_training_names(plan_list *list, const char *column, const repro_job *training) {
+    plan_name(list, column, training->weights, NULL, NULL);
+    list->names[list->n - 1].key =
+        base_arena_printf(list->arena, "%s-%d#%s", training->row->text[0], training->seed, training->id);
+    for (int c = 1; c < training->table->n_columns; c++) {
+        const char *text = training->row->text[c];
+        plan_name(list, base_arena_printf(list->arena, "%s.%s", column, training->table->columns[c].name),
+                  strcmp(text, "-") ? text : NULL, NULL, "not at this scale");
+    }
+}
+
+/* A file of the manifest, in the weights folder. */
+static void plan_weights_name(plan_list *list, const repro_state *state, const char *column, const char *text) {
+    const repro_weights *weights = repro_weights_find(text);
+    const char *folder = state->book->options.weights_dir,
+               *path = weights && folder ? base_arena_printf(list->arena, "%s/%s", folder, weights->file) : NULL;
+    plan_file(list, column, path && base_path_exists(path) ? path : NULL, path,
+              weights ? "the weights are not here" : "no public weights");
+}
+
+/* A cell of the row. "{fashion}" in it is what that name is. */
+static void plan_cell_name(plan_list *list, const char *column, const char *text) {
+    const char *end = *text == '{' ? strchr(text, '}') : NULL;
+    for (int i = 0; end && i < list->n; i++) {
+        repro_name other = list->names[i];
+        if (strlen(other.name) != (size_t)(end - text - 1) || memcmp(other.name, text + 1, (size_t)(end - text - 1)))
+            continue;
+        other.name = column;
+        if (list->n < REPRO_MAX_NAMES) list->names[list->n++] = other;
+        return;
+    }
+    plan_name(list, column, text, NULL, NULL);
+}
+
+static base_status plan_names(const repro_state *state, const repro_job *job, plan_list *list) {
+    *list = (plan_list){&state->book->arena,
+                        base_arena_alloc(&state->book->arena, REPRO_MAX_NAMES * sizeof(repro_name)), 0};
+    if (!list->names) return BASE_ERROR;
+    plan_run_names(list, job);
+    plan_network(list, state, job);
+    plan_places(list, state);
+    for (int c = 0, need = 0; c < job->table->n_columns; c++) {
+        const repro_column *column = &job->table->columns[c];
+        const char *text = job->row->text[c];
+        bool known = strcmp(text, "-") != 0;
+        if (!strcmp(column->name, "model") && job->result) known &= job->result->known;
+        if (column->kind == REPRO_TRAINING && known && need < job->n_needs && job->need_column[need] == c)
+            plan_training_names(list, column->name, job->needs[need++]);
+        else if (!known)
+            plan_name(list, column->name, NULL, NULL,
+                      column->kind == REPRO_WEIGHTS ? "no public weights" : "not at this scale");
+        else if (column->kind == REPRO_WEIGHTS)
+            plan_weights_name(list, state, column->name, text);
+        else
+            plan_cell_name(list, column->name, text);
+    }
+    return BASE_OK;
+}
+
+DEIT_INTERNAL base_status repro_job_words(const repro_state *state, const repro_job *job, repro_fill fill,
+                                          const char *words[REPRO_MAX_WORDS], repro_lacks *lacks) {
+    plan_list list;
+    BASE_TRY(plan_names(state, job, &list));
+    return repro_command_fill(job->command->text, list.names, list.n, fill, &state->book->arena, words, lacks);
+}
+
+DEIT_INTERNAL const char *repro_job_line(const repro_state *state, const repro_job *job) {
+    const char *words[REPRO_MAX_WORDS];
+    repro_lacks lacks;
+    if (repro_job_words(state, job, REPRO_FILL_SHOW, words, &lacks)) return NULL;
+    return repro_command_line(words, &state->book->arena);
+}
+
+/* ---- Trainings --------------------------------------------------------------------------------------------------- */
+
+static bool plan_mentions(const char *text, const char *name) {
+    char dot[64], brace[64];
+    snprintf(brace, sizeof brace, "{%.60s}", name), snprintf(dot, sizeof dot, "{%.60s.", name);
+    return strstr(text, brace) || strstr(text, dot);
+}
+
+/* Weights that the repository ships for a training: NAME-SEED.safetensors in weights/, here or beside the program. */
+static const char *plan_shipped(const repro_state *state, const repro_job *job) {
+    if (state->book->options.retrain || !state->book->options.shipped) return NULL;
+    const char *path = base_arena_printf(&state->book->arena, "%s/%s-%d.safetensors", state->book->options.shipped,
+                                         job->row->text[0], job->seed);
+    return path && base_path_exists(path) ? path : NULL;
+}
+
+/* A label as a folder's name. */
+static const char *plan_folder_name(base_arena *arena, const char *label) {
+    char *name = base_arena_printf(arena, "%s", label);
+    for (char *at = name; at && *at; at++)
+        if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.", *at)) *at = '_';
+    return name;
+}
+
+static base_status plan_place_training(const repro_state *state, repro_job *job) {
+    base_arena *arena = &state->book->arena;
+    const char *results = state->book->options.results, *name = plan_folder_name(arena, job->row->text[0]);
+    if (!name) return BASE_ERROR;
+    job->folder = base_arena_printf(arena, "%s/runs/%s-%d-%.8s", results ? results : ".", name, job->seed, job->id);
+    const char *makes = repro_row_text(job->table, job->row, "makes");
+    if (!makes) makes = job->table->makes;
+    if (!job->folder || !makes) return job->folder ? BASE_OK : BASE_ERROR;
+    job->weights = plan_shipped(state, job);
+    job->shipped = job->weights;
+    if (!job->weights) job->weights = base_arena_printf(arena, "%s/%s", job->folder, makes);
+    return job->weights ? BASE_OK : BASE_ERROR;
+}
+
+static base_status plan_job(repro_state *state, const repro_job *like, repro_job **out, repro_lacks *lacks);
+
+/* The job of the row of repro/trainings that is called so; a file of one's own has its trainings beside it. */
+static base_status plan_training(repro_state *state, const char *folder, const char *name, int seed, repro_job **out,
+                                 repro_lacks *lacks) {
+    const char *path = folder ? base_arena_printf(&state->book->arena, "%s/trainings", folder) : "trainings";
+    if (!path) return BASE_ERROR;
+    if (!state->trainings) BASE_TRY(repro_table_open(&state->trainings, path));
+    const repro_table *table = state->trainings;
+    for (int i = 0; i < table->n; i++) {
+        if (strcmp(table->rows[i].text[0], name) != 0) continue;
+        if (!table->n_commands) break;
+        const repro_job like = {.table = table, .row = &table->rows[i], .command = &table->commands[0], .seed = seed};
+        return plan_job(state, &like, out, lacks);
+    }
+    return base_fail("repro/trainings has no row '%s' with a command", name);
+}
+
+/* The trainings that a job reads. Where one cannot be run here, lacks says what it wants. */
+static base_status plan_needs(repro_state *state, repro_job *job, repro_lacks *lacks) {
+    for (int c = 0; c < job->table->n_columns && !lacks->needs; c++) {
+        const repro_column *column = &job->table->columns[c];
+        const char *name = job->row->text[c];
+        if (column->kind != REPRO_TRAINING || !strcmp(name, "-") || !plan_mentions(job->command->text, column->name))
+            continue;
+        if (job->n_needs == REPRO_MAX_NEEDS) return base_fail("a command needs more than %d trainings", job->n_needs);
+        job->need_column[job->n_needs] = c;
+        BASE_TRY(plan_training(state, job->table->folder, name, job->seed, &job->needs[job->n_needs++], lacks));
+    }
+    return BASE_OK;
+}
+
+/* ---- Jobs and what they serve ------------------------------------------------------------------------------------ */
+
+DEIT_INTERNAL bool repro_is_speed(const repro_table *table, const repro_command *command) {
+    for (int k = 0; k < command->n; k++)
+        if (command->scale == REPRO_PAPER && table->columns[command->column[k]].kind == REPRO_SPEED) return true;
+    return false;
+}
+
+/* The job like this one: found by its key, or added behind those it needs. *out NULL: lacks says what it wants. */
+static base_status plan_job(repro_state *state, const repro_job *like, repro_job **out, repro_lacks *lacks) {
+    base_arena *arena = &state->book->arena;
+    const char *words[REPRO_MAX_WORDS];
+    repro_job *job = base_arena_alloc(arena, sizeof *job);
+    *out = NULL;
+    if (!job) return BASE_ERROR;
+    *job = *like, *lacks = (repro_lacks){0};
+    BASE_TRY(plan_needs(state, job, lacks));
+    if (!lacks->needs) BASE_TRY(repro_job_words(state, job, REPRO_FILL_KEY, words, lacks));
+    if (lacks->needs) return BASE_OK;
+    job->key = repro_command_line(words, arena);
+    if (!job->key) return BASE_ERROR;
+    for (*out = state->jobs; *out; *out = (*out)->next)
+        if (!strcmp((*out)->key, job->key)) return BASE_OK;
+    snprintf(job->id, sizeof job->id, "%016llx",
+             (unsigned long long)base_splitmix64(base_fnv1a64(job->key, strlen(job->key)), 0));
+    job->trains |= job->table->makes || (words[1] && !strcmp(words[1], "train"));
+    if (job->trains) BASE_TRY(plan_place_training(state, job));
+    *state->last_job = job, state->last_job = &job->next;
+    *out = job;
+    return BASE_OK;
+}
+
+static base_status plan_use(repro_state *state, repro_result *r, const repro_command *command, repro_job *job,
+                            const char *left_out) {
+    repro_use *use = base_arena_alloc(&state->book->arena, sizeof *use);
+    if (!use || !job) return BASE_ERROR;
+    *use = (repro_use){.result = r, .command = command, .job = job, .left_out = left_out};
+    *state->last_use = use, state->last_use = &use->next;
+    state->n_jobs += !job->used;
+    job->used = true;
+    return BASE_OK;
+}
+
+DEIT_INTERNAL void repro_reason(repro_result *r, const repro_command *command, const char *why, bool failed) {
+    for (int k = 0; k < command->n; k++) {
+        repro_cell *cell = &r->cell[command->scale][command->column[k]];
+        if (isnan(cell->value) && !cell->why) cell->why = why, cell->failed = failed;
+    }
+}
+
+/* Whether the command's outcome depends on a seed, so that it is run with several. */
+static bool plan_seeded(const repro_table *table, const repro_command *command) {
+    for (int c = 0; c < table->n_columns; c++)
+        if (table->columns[c].kind == REPRO_TRAINING && plan_mentions(command->text, table->columns[c].name))
+            return true;
+    return plan_mentions(command->text, "seed");
+}
+
+static base_status plan_cell(repro_state *state, const repro_report *report, repro_result *r,
+                             const repro_command *command) {
+    const repro_table *table = report->table;
+    int seeds = plan_seeded(table, command) && table->seeds > 1 ? table->seeds : 1;
+    if (repro_is_speed(table, command)) return BASE_OK;
+    if (command->scale == REPRO_DESK && state->book->options.scale == REPRO_PAPER) return BASE_OK;
+    for (int seed = 0; seed < seeds; seed++) {
+        const repro_job like = {.table = table, .row = r->row, .result = r, .command = command, .seed = seed};
+        repro_job *job;
+        repro_lacks lacks;
+        BASE_TRY(plan_job(state, &like, &job, &lacks));
+        if (!job)
+            repro_reason(r, command, lacks.needs->why, false);
+        else
+            BASE_TRY(plan_use(state, r, command, job, lacks.left_out ? lacks.left_out->why : NULL));
+    }
+    return BASE_OK;
+}
+
+DEIT_INTERNAL base_status repro_plan(repro_state *state) {
+    state->last_job = &state->jobs, state->last_use = &state->uses;
+    for (int b = 0; b < state->book->n; b++) {
+        repro_report *report = state->book->report[b];
+        for (int i = 0; i < report->n; i++)
+            for (int k = 0; k < report->table->n_commands; k++)
+                BASE_TRY(plan_cell(state, report, &report->rows[i], &report->table->commands[k]));
+    }
+    return BASE_OK;
+}
+
+DEIT_INTERNAL void repro_plan_free(repro_state *state) {
+    for (repro_job *job = state->jobs; job; job = job->next) json_decref(job->record);
+    repro_table_free(state->trainings);
+}

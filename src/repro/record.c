@@ -1,0 +1,112 @@
+/* record: the results folder. A finished job leaves <id>.json there: its command, seed, versions, conditions, what it
+ * printed. A job that runs holds <id>.lock; the lock is the system's (flock), so it goes with the processes that hold
+ * it however they end, and a file that a dead one left behind hinders nobody. Any number of processes may share a
+ * folder.
+ */
+#include "repro/internal.h"
+#include "version.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static char *record_path(const char *folder, const repro_job *job, const char *end) {
+    char name[32];
+    snprintf(name, sizeof name, "%s.%s", job->id, end);
+    return base_path_join(folder, name);
+}
+
+DEIT_INTERNAL json_t *repro_record_load(const char *folder, const repro_job *job) {
+    char *path = folder ? record_path(folder, job, "json") : NULL;
+    json_t *record = path ? json_load_file(path, 0, NULL) : NULL;
+    base_free(path);
+    const char *key = json_string_value(json_object_get(record, "key"));
+    if (key && !strcmp(key, job->key) && json_object_get(record, "output")) return record;
+    json_decref(record);
+    return NULL;
+}
+
+DEIT_INTERNAL json_t *repro_record_make(const repro_job *job, const char *command, json_t *output, double seconds,
+                                        const char *precision) {
+    return json_pack("{s:s, s:s, s:s, s:s, s:i, s:f, s:o, s:s*, s:s*, s:O}", "table", job->table->name, "row",
+                     job->row->text[0], "command", command, "key", job->key, "seed", job->seed, "seconds", seconds,
+                     "conditions", repro_conditions(precision, 0), "weights", job->weights, "weights_sha256",
+                     *job->sha256 ? job->sha256 : NULL, "output", output);
+}
+
+DEIT_INTERNAL base_status repro_record_save(const char *folder, const repro_job *job, const json_t *record) {
+    if (!folder) return BASE_OK;
+    char *path = record_path(folder, job, "json"), *text = json_dumps(record, JSON_INDENT(1) | JSON_REAL_PRECISION(12));
+    base_text all = {0};
+    base_text_printf(&all, "%s\n", text ? text : "");
+    base_status status = path && text && !all.failed ? base_write_file(path, all.data, all.size) : BASE_ERROR;
+    base_text_free(&all);
+    free(text);
+    base_free(path);
+    return status;
+}
+
+/* ---- Locks ------------------------------------------------------------------------------------------------------- */
+
+/* Who holds a lock, from what it wrote there. */
+static void record_owner(int fd, char owner[REPRO_OWNER]) {
+    ssize_t n = pread(fd, owner, REPRO_OWNER - 1, 0);
+    owner[n > 0 ? n : 0] = 0;
+    owner[strcspn(owner, "\n")] = 0;
+}
+
+/* Whether the path still is the file: its holder may have removed it between our open and our lock. */
+static bool record_same(const char *path, int fd) {
+    struct stat a, b;
+    return !stat(path, &a) && !fstat(fd, &b) && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
+static base_status record_try(const char *path, int *fd, char owner[REPRO_OWNER]) {
+    char host[64] = "", text[REPRO_OWNER];
+    for (;;) {
+        int file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+        if (file < 0) return base_fail("%s: %s", path, strerror(errno));
+        if (flock(file, LOCK_EX | LOCK_NB)) {
+            bool busy = errno == EWOULDBLOCK;
+            base_status status = busy ? BASE_OK : base_fail("%s: cannot lock: %s", path, strerror(errno));
+            if (busy) record_owner(file, owner);
+            close(file);
+            return status;
+        }
+        if (!record_same(path, file)) {
+            close(file);
+            continue;
+        }
+        gethostname(host, sizeof host - 1);
+        int n = snprintf(text, sizeof text, "process %ld on %s\n", (long)getpid(), host);
+        if (ftruncate(file, 0) || pwrite(file, text, (size_t)n, 0) != n) {
+            base_status status = base_fail("%s: %s", path, strerror(errno));
+            close(file);
+            return status;
+        }
+        *fd = file;
+        return BASE_OK;
+    }
+}
+
+DEIT_INTERNAL base_status repro_record_lock(const char *folder, const repro_job *job, int *fd,
+                                            char owner[REPRO_OWNER]) {
+    *fd = -1, *owner = 0;
+    if (!folder) return BASE_OK;
+    BASE_TRY(base_make_folders(folder));
+    char *path = record_path(folder, job, "lock");
+    base_status status = path ? record_try(path, fd, owner) : BASE_ERROR;
+    base_free(path);
+    return status;
+}
+
+DEIT_INTERNAL void repro_record_unlock(const char *folder, const repro_job *job, int fd) {
+    char *path = folder && fd >= 0 ? record_path(folder, job, "lock") : NULL;
+    if (path) unlink(path);
+    if (fd >= 0) close(fd);
+    base_free(path);
+}

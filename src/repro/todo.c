@@ -1,0 +1,110 @@
+/* todo: what was not measured, and the commands that would measure it. */
+#include "repro/internal.h"
+
+#include <math.h>
+#include <string.h>
+
+/* Whether the row's public weights are not here. */
+static bool todo_lacks_weights(const repro_result *r) {
+    return r->known && r->weights && r->weights_path && !base_path_exists(r->weights_path);
+}
+
+/* Whether a command would make something that the paper publishes and that was not measured. */
+static bool todo_wanted(const repro_result *r, const repro_command *command) {
+    for (int k = 0; k < command->n; k++) {
+        int c = command->column[k];
+        if (!isnan(r->row->published[c]) && isnan(r->cell[command->scale][c].value)) return true;
+    }
+    return false;
+}
+
+static base_status todo_row(repro_state *state, const repro_report *report, const repro_result *r) {
+    repro_book *book = state->book;
+    const char *words[REPRO_MAX_WORDS], *label = r->row->text[0];
+    bool fetched = !todo_lacks_weights(r);
+    for (int k = 0; k < report->table->n_commands; k++) {
+        const repro_command *command = &report->table->commands[k];
+        repro_lacks lacks;
+        if (repro_is_speed(report->table, command) || command->scale == REPRO_DESK || !todo_wanted(r, command))
+            continue;
+        const repro_job job = {.table = report->table, .row = r->row, .result = r, .command = command};
+        BASE_TRY(repro_job_words(state, &job, REPRO_FILL_SHOW, words, &lacks));
+        if (lacks.needs) continue;
+        if (!fetched) {
+            const char *const fetch[] = {"deit", "weights", "fetch", r->weights->name, NULL};
+            BASE_TRY(repro_add_todo(book, label, repro_command_line(fetch, &book->arena)));
+            fetched = true;
+        }
+        for (int w = 0; words[w]; w++)
+            if (!strcmp(words[w], "--json")) words[w] = NULL; /* the last word: people read the text */
+        BASE_TRY(repro_add_todo(book, label, repro_command_line(words, &book->arena)));
+    }
+    return BASE_OK;
+}
+
+static bool todo_named(const char *const *words, int n, const char *name) {
+    for (int i = 0; i < n; i++)
+        if (!strcmp(words[i], name)) return true;
+    return false;
+}
+
+/* The commands that make all that is missing: the weights', and this run's again. */
+static base_status todo_commands(repro_book *book) {
+    const repro_options *options = &book->options;
+    const char *fetch[REPRO_MAX_TODO + 8] = {"deit", "weights", "fetch"}, *again[16] = {"deit", "repro"};
+    int n = 3, m = 2;
+    for (int b = 0; b < book->n; b++)
+        for (int i = 0; i < book->report[b]->n; i++) {
+            const repro_result *r = &book->report[b]->rows[i];
+            if (todo_lacks_weights(r) && n < REPRO_MAX_TODO && !todo_named(fetch, n, r->weights->name))
+                fetch[n++] = r->weights->name;
+        }
+    bool lacks = n > 3;
+    again[m++] = book->n == 1 ? book->report[0]->table->name : "all";
+    if (options->only) again[m++] = "--only", again[m++] = options->only;
+    if (strcmp(options->precision, "f32") != 0) again[m++] = "--precision", again[m++] = options->precision;
+    again[m++] = "--data", again[m++] = options->data ? options->data : "$DEIT_DATA";
+    if (options->weights_named) {
+        fetch[n++] = again[m++] = "--weights-dir";
+        fetch[n++] = again[m++] = options->weights_dir;
+    }
+    if (lacks) book->fetch = repro_command_line(fetch, &book->arena);
+    book->again = repro_command_line(again, &book->arena);
+    return book->again && (book->fetch || !lacks) ? BASE_OK : BASE_ERROR;
+}
+
+static base_status todo_notes(const repro_state *state, int no_weights) {
+    repro_book *book = state->book;
+    const char *folder = book->options.weights_dir, *data = book->options.data;
+    if (no_weights && (folder = repro_command_word(folder, &book->arena)))
+        book->weights_note = base_arena_printf(
+            &book->arena, "no weights in %s for %d rows (--weights-dir or DEIT_WEIGHTS names another folder)", folder,
+            no_weights);
+    if (!data)
+        book->data_note = "no data sets (--data or DEIT_DATA names their folder; see 'deit repro --help')";
+    else if (!state->places.imagenet || !state->places.real || !state->places.imagenetv2)
+        book->data_note =
+            base_arena_printf(&book->arena, "in %s: %s ImageNet, %s real.json, %s ImageNetV2", data,
+                              state->places.imagenet ? "found" : "no", state->places.real ? "found" : "no",
+                              state->places.imagenetv2 ? "found" : "no");
+    return todo_commands(book);
+}
+
+/* Tables without accuracies of the paper's networks need neither weights nor data. */
+DEIT_INTERNAL base_status repro_add_todos(repro_state *state) {
+    int no_weights = 0;
+    bool any = false;
+    for (int b = 0; b < state->book->n; b++) {
+        const repro_report *report = state->book->report[b];
+        bool accuracy = false;
+        for (int k = 0; k < report->table->n_commands; k++)
+            accuracy |= report->table->commands[k].scale == REPRO_PAPER &&
+                        !repro_is_speed(report->table, &report->table->commands[k]);
+        for (int i = 0; accuracy && i < report->n; i++) {
+            no_weights += todo_lacks_weights(&report->rows[i]);
+            BASE_TRY(todo_row(state, report, &report->rows[i]));
+        }
+        any |= accuracy;
+    }
+    return any ? todo_notes(state, no_weights) : BASE_OK;
+}

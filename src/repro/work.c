@@ -1,0 +1,226 @@
+/* work: runs the jobs of a plan. What is recorded in the results folder is not done again; what another process is
+ * doing is waited for; a training is run only if its weights are wanted and not there. */
+#include "repro/internal.h"
+
+#include <ctype.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+/* ---- One job ----------------------------------------------------------------------------------------------------- */
+
+static base_status work_fail(const repro_state *state, repro_job *job, const char *why, bool failed) {
+    job->why = base_arena_printf(&state->book->arena, "%s", why);
+    job->state = failed ? REPRO_JOB_FAILED : REPRO_JOB_NOT_RUN;
+    state->book->failed += failed && job->used;
+    return job->why ? BASE_OK : BASE_ERROR;
+}
+
+static bool work_recorded(const repro_state *state, repro_job *job) {
+    if (job->state == REPRO_JOB_DONE) return true;
+    const repro_options *options = &state->book->options;
+    bool again = options->fresh && (options->retrain || !job->trains); /* a training only where it may be run */
+    if (again || !options->results) return false;
+    json_decref(job->record);
+    job->record = repro_record_load(options->results, job);
+    if (!job->record) return false;
+    job->state = REPRO_JOB_DONE, job->reused = true;
+    return true;
+}
+
+/* Runs the command and records what came out. The lock's file goes to the child too: as long as one of us lives, nobody
+ * else begins. */
+static base_status work_child(repro_state *state, repro_job *job, int lock) {
+    const repro_book *book = state->book;
+    const char *words[REPRO_MAX_WORDS], *line = repro_job_line(state, job);
+    json_t *output = NULL;
+    if (!line) return BASE_ERROR;
+    BASE_TRY(repro_job_words(state, job, REPRO_FILL_RUN, words, NULL));
+    if (job->folder) BASE_TRY(base_make_folders(job->folder));
+    double start = base_now();
+    base_status status = repro_child(words, job->command->n > 0, lock, &output, &state->progress);
+    if (status == BASE_CANCELLED) return status;
+    if (!status && job->weights) status = base_sha256_file(job->weights, job->sha256);
+    if (status) {
+        json_decref(output);
+        return work_fail(state, job, base_message(), true);
+    }
+    json_decref(job->record);
+    job->record = repro_record_make(job, line, output, base_now() - start, book->options.precision);
+    if (!job->record) return base_fail("out of memory");
+    job->state = REPRO_JOB_DONE;
+    return repro_record_save(book->options.results, job, job->record);
+}
+
+DEIT_INTERNAL bool repro_job_there(const repro_state *state, repro_job *job, bool weights) {
+    bool recorded = work_recorded(state, job), there = job->weights && base_path_exists(job->weights);
+    job->ready = there && (job->shipped || recorded);
+    return weights ? job->ready : recorded;
+}
+
+/* Takes the lock and runs it, unless somebody else has meanwhile, or is at it: then it stays as it is. */
+static base_status work_locked(repro_state *state, repro_job *job, bool weights) {
+    int lock;
+    const char *folder = state->book->options.results;
+    BASE_TRY(repro_record_lock(folder, job, &lock, state->owner));
+    if (folder && lock < 0) return BASE_OK;
+    base_status status = repro_job_there(state, job, weights) ? BASE_OK : work_child(state, job, lock);
+    repro_record_unlock(folder, job, lock);
+    return status;
+}
+
+/* A training that nobody asked for. */
+static base_status work_not_run(const repro_state *state, repro_job *job) {
+    job->no_weights = "not run: it needs training (--retrain; --dry-run says how long that takes)";
+    return job->state == REPRO_JOB_DONE ? BASE_OK : work_fail(state, job, job->no_weights, false);
+}
+
+static base_status work_job(repro_state *state, repro_job *job, bool weights);
+
+/* The weights of every training that the job reads. Where one cannot be had the job says so. */
+static base_status work_needs(repro_state *state, repro_job *job, bool *ready) {
+    *ready = true;
+    for (int i = 0; i < job->n_needs; i++) {
+        repro_job *need = job->needs[i];
+        BASE_TRY(work_job(state, need, true));
+        bool failed = need->state == REPRO_JOB_FAILED;
+        if (failed || need->no_weights) {
+            const char *why = failed ? base_arena_printf(&state->book->arena, "training %s, seed %d, failed: %s",
+                                                         need->row->text[0], need->seed, need->why)
+                                     : need->no_weights;
+            *ready = false;
+            return why ? work_fail(state, job, why, failed) : BASE_ERROR;
+        }
+        *ready &= need->ready;
+    }
+    return BASE_OK;
+}
+
+/* Brings a job to an end, or leaves it pending while another process is at it. weights: its record is not enough. */
+static base_status work_job(repro_state *state, repro_job *job, bool weights) {
+    const repro_options *options = &state->book->options;
+    if (job->state == REPRO_JOB_FAILED || job->no_weights || repro_job_there(state, job, weights)) return BASE_OK;
+    if (job->trains && !options->retrain) return work_not_run(state, job);
+    bool ready;
+    BASE_TRY(work_needs(state, job, &ready));
+    if (!ready) return BASE_OK;
+    base_progress(state->progress.context, state->progress.what, state->progress.done, state->progress.total, "cells",
+                  job->row->text[0]);
+    BASE_TRY(work_locked(state, job, weights));
+    repro_job_there(state, job, weights);
+    return BASE_OK;
+}
+
+/* ---- All jobs ---------------------------------------------------------------------------------------------------- */
+
+/* One turn over what is pending; *pending: how many are left, for others are at them. */
+static base_status work_turn(repro_state *state, int *pending) {
+    *pending = 0;
+    for (repro_job *job = state->jobs; job; job = job->next) {
+        if (!job->used || job->state != REPRO_JOB_PENDING) continue;
+        if (base_cancelled(state->progress.context)) return BASE_CANCELLED;
+        BASE_TRY(work_job(state, job, false));
+        if (job->state == REPRO_JOB_PENDING)
+            ++*pending;
+        else
+            state->progress.done++;
+    }
+    return BASE_OK;
+}
+
+static base_status work_all(repro_state *state) {
+    int pending;
+    bool said = false;
+    for (;;) {
+        BASE_TRY(work_turn(state, &pending));
+        if (!pending) return BASE_OK;
+        if (!said)
+            base_log(state->progress.context, BASE_LOG_INFO, "waiting for %d cells that %s is making", pending,
+                     *state->owner ? state->owner : "another process");
+        said = true;
+        nanosleep(&(struct timespec){.tv_nsec = 200000000}, NULL);
+    }
+}
+
+/* ---- Values ------------------------------------------------------------------------------------------------------ */
+
+/* "rows.0.ms" in a JSON value; NULL: not there. */
+static const json_t *work_find(const json_t *json, const char *key) {
+    while (json && *key) {
+        char word[64];
+        size_t size = strcspn(key, ".");
+        snprintf(word, sizeof word, "%.*s", (int)size, key);
+        json = isdigit((unsigned char)*word) ? json_array_get(json, (size_t)atoi(word)) : json_object_get(json, word);
+        key += size + (key[size] == '.');
+    }
+    return json;
+}
+
+/* Adds a value to those of the cell. */
+static base_status work_add(repro_state *state, const repro_job *job, repro_cell *cell, double value) {
+    base_arena *arena = &state->book->arena;
+    double *values = base_arena_alloc(arena, (size_t)(cell->n + 1) * sizeof *values), sum = 0;
+    repro_origin *origins = base_arena_alloc(arena, (size_t)(cell->n + 1) * sizeof *origins);
+    if (!values || !origins) return BASE_ERROR;
+    for (int i = 0; i < cell->n; i++) values[i] = cell->values[i], origins[i] = cell->origins[i];
+    const char *command = json_string_value(json_object_get(job->record, "command"));
+    command = base_arena_printf(arena, "%s", command ? command : job->key);
+    values[cell->n] = value;
+    origins[cell->n++] = (repro_origin){job->seed,   command,
+                                        job->id,     json_object_get(job->record, "conditions"),
+                                        job->reused, json_number_value(json_object_get(job->record, "seconds"))};
+    for (int i = 0; i < cell->n; i++) sum += values[i];
+    cell->values = values, cell->origins = origins, cell->value = sum / cell->n, cell->why = NULL;
+    json_incref((json_t *)(uintptr_t)origins[cell->n - 1].conditions);
+    return command ? BASE_OK : BASE_ERROR;
+}
+
+/* The k-th column that the job's output gives. */
+static base_status work_take(repro_state *state, const repro_use *use, int k) {
+    const char *key = use->command->key[k];
+    const json_t *output = json_object_get(use->job->record, "output"), *number = work_find(output, key);
+    repro_cell *cell = &use->result->cell[use->command->scale][use->command->column[k]];
+    if (!json_is_number(number)) {
+        const char *why =
+            use->left_out ? use->left_out : base_arena_printf(&state->book->arena, "the command gave no %s", key);
+        if (isnan(cell->value) && !cell->why) cell->why = why;
+        return BASE_OK;
+    }
+    BASE_TRY(work_add(state, use->job, cell, json_number_value(number)));
+    char name[64];
+    snprintf(name, sizeof name, "%.48s_images", key);
+    const json_t *images = json_object_get(output, name);
+    cell->images = json_integer_value(images ? images : json_object_get(output, "images"));
+    return BASE_OK;
+}
+
+static base_status work_deliver(repro_state *state, const repro_use *use) {
+    if (use->job->state != REPRO_JOB_DONE) {
+        repro_reason(use->result, use->command, use->job->why, use->job->state == REPRO_JOB_FAILED);
+        return BASE_OK;
+    }
+    const json_t *output = json_object_get(use->job->record, "output");
+    const char *sha256 = json_string_value(json_object_get(output, "weights_sha256"));
+    if (sha256 && use->command->scale == REPRO_PAPER)
+        use->result->weights_sha256 = base_arena_printf(&state->book->arena, "%s", sha256);
+    for (int k = 0; k < use->command->n; k++) BASE_TRY(work_take(state, use, k));
+    return BASE_OK;
+}
+
+DEIT_INTERNAL base_status repro_work(repro_state *state) {
+    int reused = 0;
+    base_status status = work_all(state);
+    for (const repro_use *use = state->uses; use && !status; use = use->next) status = work_deliver(state, use);
+    for (const repro_job *job = state->jobs; job; job = job->next) {
+        bool counts = job->used && job->state != REPRO_JOB_NOT_RUN && job->state != REPRO_JOB_PENDING;
+        state->book->cells += counts;
+        reused += counts && job->reused;
+    }
+    state->book->reused += reused;
+    if (reused)
+        base_log(state->progress.context, BASE_LOG_INFO, "%d cells were found in %s; --fresh makes them anew", reused,
+                 state->book->options.results);
+    return status;
+}

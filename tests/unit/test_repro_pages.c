@@ -1,0 +1,172 @@
+/* repro: claims, web pages and plots. */
+
+/* Two rows with accuracies of three seeds each, apart by `gap` points; a third without. */
+#define TEST_PAGES_TABLE                                                                                               \
+    "title A title\nsource S\nsamples 5\nbudget 180\ntolerance speed 10\ncolumn network label network\n"               \
+    "column family attribute\ncolumn model attribute\ncolumn images_per_s speed images/s\n"                            \
+    "column top1 accuracy top-1\ncommand desk top1: deit eval --json\ncommand images_per_s: deit bench {model} "       \
+    "--json\nplot x images_per_s log y top1 series family\n"                                                           \
+    "claim desk top1: A > B\nclaim desk top1 within 0.5: B >= A -- about as good\nclaim desk top1: A > C\n"            \
+    "claim desk top1: A > B > C\nclaim images_per_s: A > B\n"                                                          \
+    "| network | family | model | images_per_s | top1 |\n|---|---|---|---|---|\n"                                      \
+    "| A | one | deit_tiny_patch16_224 | 200 | 80 |\n| B | <two> & | deit_small_patch16_224 | 100 | 70 |\n"            \
+    "| C | one | deit_base_patch16_224 | 50 | 60.5 |\n"
+
+static repro_book *test_pages_book(repro_table **table, double gap) {
+    static double a[3], b[3];
+    CHECK_OK(repro_table_parse(table, "t", TEST_PAGES_TABLE));
+    repro_book *book = *table ? test_repro_book(*table) : NULL;
+    if (!book) return NULL;
+    for (int i = 0; i < 3; i++) a[i] = 80 + 0.1 * (i - 1), b[i] = 80 - gap + 0.1 * (i - 1);
+    test_repro_accuracy(&book->report[0]->rows[0], REPRO_DESK, 4, a, 3);
+    test_repro_accuracy(&book->report[0]->rows[1], REPRO_DESK, 4, b, 3);
+    book->report[0]->rows[2].cell[REPRO_DESK][4].why = "not run";
+    return book;
+}
+
+static repro_judgement test_pages_judge(double gap, int claim) {
+    repro_table *table;
+    repro_judgement j = {0};
+    repro_book *book = test_pages_book(&table, gap);
+    if (book) j = repro_judge(book->report[0], &table->claims[claim]);
+    repro_book_free(book), repro_table_free(table);
+    return j;
+}
+
+/* The deviation of each cell is 0.1, pooled over 4 degrees of freedom: t = 2.776, so +-2.776 x 0.1 x sqrt(2 / 3). */
+TEST(repro_claims_have_intervals) {
+    const double half = 2.776 * 0.1 * sqrt(2.0 / 3);
+    repro_judgement j = test_pages_judge(1, 0);
+    CHECK_EQ_INT(j.verdict, REPRO_HOLDS);
+    CHECK(fabs(j.difference - 1) < 1e-9 && fabs(j.low - (1 - half)) < 1e-9 && fabs(j.high - (1 + half)) < 1e-9);
+    CHECK(j.n_greater == 3 && j.n_less == 3);
+    CHECK_EQ_INT(test_pages_judge(0.2, 0).verdict, REPRO_UNDECIDED);
+    CHECK_EQ_INT(test_pages_judge(-0.2, 0).verdict, REPRO_UNDECIDED);
+    CHECK_EQ_INT(test_pages_judge(-1, 0).verdict, REPRO_FAILS);
+    /* B >= A within half a point */
+    CHECK_EQ_INT(test_pages_judge(0.2, 1).verdict, REPRO_HOLDS);
+    CHECK_EQ_INT(test_pages_judge(0.5, 1).verdict, REPRO_UNDECIDED);
+    CHECK_EQ_INT(test_pages_judge(1, 1).verdict, REPRO_FAILS);
+    /* a cell that is not measured says why; a pair that fails decides all the same */
+    j = test_pages_judge(1, 2);
+    CHECK_EQ_INT(j.verdict, REPRO_UNKNOWN);
+    CHECK_STR_HAS(j.missing, "not run");
+    CHECK_EQ_INT(test_pages_judge(1, 3).verdict, REPRO_UNKNOWN);
+    CHECK_EQ_INT(test_pages_judge(-1, 3).verdict, REPRO_FAILS);
+    CHECK_EQ_INT(test_pages_judge(1, 4).verdict, REPRO_UNKNOWN);
+}
+
+TEST(repro_quantiles_of_t) {
+    CHECK(claim_t(1) == 12.706 && claim_t(10) == 2.228);
+    CHECK(fabs(claim_t(12) - 2.1788) < 2e-4);
+    CHECK(fabs(claim_t(30) - 2.0423) < 1e-4);
+    CHECK(fabs(claim_t(1000) - 1.9623) < 1e-4);
+}
+
+/* Ratios of speeds: 105 over 10.5 is +900%, however large the numbers. */
+TEST(repro_claims_on_speeds_are_ratios) {
+    repro_table *table;
+    repro_book *book = test_pages_book(&table, 1);
+    if (!book) return;
+    test_repro_speed(&book->nets[0], 105), test_repro_speed(&book->nets[1], 10.5);
+    measure_fill(book->report[0]);
+    repro_judgement j = repro_judge(book->report[0], &table->claims[4]);
+    CHECK_EQ_INT(j.verdict, REPRO_HOLDS);
+    CHECK(fabs(j.difference - 900) < 1e-6 && j.low > 800 && j.low < 900 && j.high > 900 && j.high < 1000);
+    repro_book_free(book), repro_table_free(table);
+}
+
+/* ---- Pages ------------------------------------------------------------------------------------------------------- */
+
+/* Every tag that is opened is closed, in order. */
+static void test_pages_nested(const char *text) {
+    static const char *const empty[] = {"meta", "path", "!DOCTYPE", NULL};
+    char stack[64][16], name[16];
+    int depth = 0;
+    for (const char *at = text; (at = strchr(at, '<')); at++) {
+        bool close = at[1] == '/';
+        snprintf(name, sizeof name, "%.*s", (int)strcspn(at + 1 + close, " >/\n"), at + 1 + close);
+        bool alone = false;
+        for (int i = 0; empty[i]; i++) alone |= !strcmp(name, empty[i]);
+        if (alone) continue;
+        if (!close && depth < 63) {
+            snprintf(stack[depth++], sizeof *stack, "%s", name);
+        } else if (!depth || strcmp(stack[--depth], name) != 0) {
+            TEST_FAIL("</%s> closes nothing", name);
+            return;
+        }
+    }
+    CHECK_EQ_INT(depth, 0);
+}
+
+TEST(repro_web_page) {
+    repro_table *table;
+    repro_book *book = test_pages_book(&table, 1);
+    if (!book) return;
+    test_repro_speed(&book->nets[0], 10.5);
+    measure_fill(book->report[0]);
+    base_text page = {0};
+    repro_write_html(book, &page);
+    if (page.data) test_pages_nested(page.data);
+    CHECK_STR_HAS(page.data, "<!DOCTYPE html>");
+    CHECK_STR_HAS(page.data, "<meta name=\"viewport\"");
+    CHECK_STR_HAS(page.data, "prefers-color-scheme:dark");
+    CHECK_STR_HAS(page.data, "<td class=\"left\">A</td>");
+    CHECK_STR_HAS(page.data, "<td>79.00</td>");
+    CHECK_STR_HAS(page.data, "<dt class=\"good\">holds</dt>");
+    CHECK_STR_HAS(page.data, "A &gt; B");
+    CHECK_STR_HAS(page.data, "top-1, desk of C: not run");
+    CHECK_STR_HAS(page.data, "&lt;two&gt; &amp;");
+    CHECK(page.data && !strstr(page.data, "<script") && !strstr(page.data, "http") && !strstr(page.data, "url("));
+    base_text_free(&page);
+    repro_book_free(book), repro_table_free(table);
+}
+
+static int test_pages_count(const char *text, const char *what) {
+    int n = 0;
+    for (const char *at = text; at && (at = strstr(at, what)); at++) n++;
+    return n;
+}
+
+TEST(repro_plot_file) {
+    repro_table *table;
+    repro_book *book = test_pages_book(&table, 1);
+    if (!book) return;
+    base_text svg = {0};
+    CHECK_OK(repro_write_svg(book->report[0], &svg));
+    CHECK_EQ_INT(test_pages_count(svg.data, "<g "), 1); /* nothing has both speed and accuracy at desk scale */
+    CHECK_STR_HAS(svg.data, "As published");
+    base_text_free(&svg);
+    static const double speed[] = {1000};
+    test_repro_accuracy(&book->report[0]->rows[0], REPRO_DESK, 3, speed, 1);
+    test_repro_speed(&book->nets[0], 10.5), test_repro_speed(&book->nets[2], 3);
+    measure_fill(book->report[0]);
+    CHECK_OK(repro_write_svg(book->report[0], &svg));
+    test_pages_nested(svg.data ? svg.data : "");
+    CHECK_EQ_INT(test_pages_count(svg.data, "<g "), 3);
+    CHECK_STR_HAS(svg.data, "Measured here (top-1 as published)");
+    CHECK_STR_HAS(svg.data, "images/s (logarithmic)");
+    CHECK_STR_HAS(svg.data, ">top-1, %</text>");
+    CHECK_EQ_INT(test_pages_count(svg.data, ">A</text>"), 3);
+    CHECK_EQ_INT(test_pages_count(svg.data, ">C</text>"), 2);
+    base_text_free(&svg);
+    repro_book_free(book), repro_table_free(table);
+}
+
+/* Names in the panel, none over another, each near its point. */
+TEST(repro_names_in_a_plot_do_not_meet) {
+    static plot_panel panel;
+    static const repro_plot plot = {.series = -1, .names = -1};
+    plot_box placed[REPRO_MAX_ROWS];
+    base_text out = {0};
+    panel = (plot_panel){.plot = &plot, .n = 12};
+    for (int i = 0; i < panel.n; i++)
+        panel.point[i] = (plot_point){.x = 100 + 8 * (i % 4), .y = 50 + i / 4, .name = "EfficientNet"};
+    plot_place(&panel);
+    for (int i = 0; i < panel.n; i++) plot_name(&panel, &panel.point[i], placed, i, &out);
+    for (int i = 0; i < panel.n; i++) {
+        CHECK(placed[i].x >= 0 && placed[i].x + placed[i].width <= PLOT_WIDTH);
+        for (int k = 0; k < i; k++) CHECK(plot_overlap(&placed[i], &placed[k]) < 1);
+    }
+    base_text_free(&out);
+}
