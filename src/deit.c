@@ -74,7 +74,19 @@
 #include "eval/speed.c"
 #include "eval/top.c"
 
-#include "train/adamw.c"
+#include "train/checkpoint.c"
+#include "train/curves.c"
+#include "train/folder.c"
+#include "train/journal.c"
+#include "train/learner.c"
+#include "train/loop.c"
+
+#include "train/optimizer.c"
+#include "train/options.c"
+#include "train/recipe.c"
+#include "train/schedule.c"
+#include "train/setup.c"
+#include "train/teacher.c"
 
 #include "api/model.c"
 #include "api/trainer.c"
@@ -99,6 +111,7 @@
 #include "cli/evaluate.c"
 #include "cli/fetch.c"
 #include "cli/forward.c"
+#include "cli/log.c"
 #include "cli/main.c"
 #include "cli/network.c"
 #include "cli/output.c"
@@ -106,4 +119,5 @@
 #include "cli/profile.c"
 #include "cli/repro.c"
 #include "cli/terminal.c"
+#include "cli/train.c"
 #endif
