@@ -45,6 +45,7 @@
 #include "nn/kernel.c"
 #include "nn/op_attention.c"
 #include "nn/op_conv.c"
+#include "nn/op_drop.c"
 #include "nn/op_eltwise.c"
 #include "nn/op_linear.c"
 #include "nn/op_loss.c"

@@ -18,6 +18,7 @@ static base_status trainer_graph(nn_graph **out, const model_config *config, int
     *out = NULL;
     nn_graph *graph = nn_graph_new(batch);
     if (!graph) return BASE_ERROR;
+    nn_graph_trains(graph);
     nn_value logits[MODEL_MAX_HEADS], x = nn_input(graph, 3, (int64_t[]){3, config->image, config->image});
     nn_value targets = nn_input(graph, 1, (int64_t[]){config->classes});
     int heads = config->family->build(config, graph, x, logits);

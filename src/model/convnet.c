@@ -21,6 +21,10 @@ DEIT_INTERNAL nn_value model_squeeze(nn_graph *g, nn_value x, int64_t reduced, n
     return nn_scale(g, x, s);
 }
 
+DEIT_INTERNAL nn_activation model_relu(const model_config *config) {
+    return config->activation ? config->activation : NN_RELU;
+}
+
 DEIT_INTERNAL base_status model_check_convnet(const model_config *c) {
     enum { SMALLEST = 32, LARGEST = 1 << 13 }; /* five halvings must leave a pixel */
     if (c->image < SMALLEST || c->image > LARGEST)

@@ -28,7 +28,7 @@ static nn_value efficientnet_conv(nn_graph *g, nn_value x, int64_t out, int kern
 
 /* x: [B, H, W, C] -> [B, H / stride, W / stride, out]. Without expansion the names count from one lower. */
 static nn_value efficientnet_block(nn_graph *g, nn_value x, int64_t out, int kernel, int stride, int expansion,
-                                   const char *name) {
+                                   double path, const char *name) {
     int64_t dim[4] = {0};
     nn_shape(g, x, dim);
     int64_t in = dim[3], wide = in * expansion;
@@ -39,26 +39,35 @@ static nn_value efficientnet_block(nn_graph *g, nn_value x, int64_t out, int ker
     y = model_squeeze(g, y, in / 4, NN_SILU, name, "se.conv_reduce", "se.conv_expand");
     y = efficientnet_conv(g, y, out, 1, 1, 1, NN_NO_ACTIVATION, name, expands ? "conv_pwl" : "conv_pw",
                           expands ? "bn3" : "bn2");
-    return stride == 1 && in == out ? nn_add(g, x, y) : y;
+    return stride == 1 && in == out ? nn_add(g, x, nn_drop_path(g, y, path)) : y;
+}
+
+static int efficientnet_depth(const efficientnet_shape *shape, int stage) {
+    return (int)ceil(efficientnet_stages[stage].blocks * shape->depth);
 }
 
 /* x: [B, 3, S, S] -> stem, S / 2 -> seven stages, S / 32 -> conv_head -> mean over pixels -> classifier */
 static int efficientnet_build(const model_config *config, nn_graph *g, nn_value x, nn_value logits[MODEL_MAX_HEADS]) {
     const efficientnet_shape *shape = config->shape;
+    const int stages = (int)(sizeof efficientnet_stages / sizeof *efficientnet_stages);
+    int blocks = 0, done = 0;
+    for (int s = 0; s < stages; s++) blocks += efficientnet_depth(shape, s);
     x = nn_channels_last(g, x);
     x = efficientnet_conv(g, x, efficientnet_width(shape, 32), 3, 2, 1, NN_SILU, "", "conv_stem", "bn1");
-    for (int s = 0; s < (int)(sizeof efficientnet_stages / sizeof *efficientnet_stages); s++) {
+    for (int s = 0; s < stages; s++) {
         int64_t out = efficientnet_width(shape, efficientnet_stages[s].channels);
-        int blocks = (int)ceil(efficientnet_stages[s].blocks * shape->depth);
-        for (int block = 0; block < blocks; block++) {
+        for (int block = 0; block < efficientnet_depth(shape, s); block++) {
             char name[32];
+            double path = config->drop_path * done++ / blocks; /* timm's rule here never reaches the full rate */
+            nn_block(g);
             snprintf(name, sizeof name, "blocks.%d.%d.", s, block);
             x = efficientnet_block(g, x, out, efficientnet_stages[s].kernel, block ? 1 : efficientnet_stages[s].stride,
-                                   efficientnet_stages[s].expansion, name);
+                                   efficientnet_stages[s].expansion, path, name);
         }
     }
+    nn_block(g);
     x = efficientnet_conv(g, x, efficientnet_width(shape, 1280), 1, 1, 1, NN_SILU, "", "conv_head", "bn2");
-    logits[0] = nn_linear(g, nn_global_pool(g, x), config->classes, "classifier");
+    logits[0] = nn_linear(g, nn_dropout(g, nn_global_pool(g, x), config->drop), config->classes, "classifier");
     return 1;
 }
 

@@ -13,6 +13,9 @@ DEIT_INTERNAL const model_config *model_efficientnet_configs(int *count);
 /* Members of a model_config: ImageNet's mean and standard deviation. */
 #define MODEL_IMAGENET_NORM .mean = {0.485f, 0.456f, 0.406f}, .std = {0.229f, 0.224f, 0.225f}
 
+/* registry.c: drop path of block `block` of `blocks`: 0 at the first, config->drop_path at the last, linear between. */
+DEIT_INTERNAL double model_drop_path(const model_config *config, int block, int blocks);
+
 /* convnet.c: parts of convolutional networks; a parameter's name is the prefix and the part's. */
 DEIT_INTERNAL nn_value model_conv_norm(nn_graph *graph, nn_value x, int64_t out, nn_window window, float eps,
                                        nn_activation activation, const char *prefix, const char *conv,
@@ -20,6 +23,8 @@ DEIT_INTERNAL nn_value model_conv_norm(nn_graph *graph, nn_value x, int64_t out,
 /* Squeeze-excitation. */
 DEIT_INTERNAL nn_value model_squeeze(nn_graph *graph, nn_value x, int64_t reduced, nn_activation activation,
                                      const char *prefix, const char *reduce, const char *expand);
+/* What stands where timm's network has a ReLU. */
+DEIT_INTERNAL nn_activation model_relu(const model_config *config);
 DEIT_INTERNAL base_status model_check_convnet(const model_config *config);
 
 /* flax.c: Google's npz files. True if the store holds one; read: timm's parameter `param` into out (count known to

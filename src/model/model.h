@@ -24,7 +24,9 @@ typedef struct {
     int classes;
     int patch, dim, depth, heads; /* transformers */
     bool distilled;               /* a distillation token and a second head */
+    double drop, drop_path;       /* training: dropout; drop path of the last block, rising from 0 at the first */
     const void *shape;            /* the other families: what its file needs to know */
+    nn_activation activation;     /* ResNet, RegNet: instead of ReLU; NN_NO_ACTIVATION: ReLU */
     /* preprocessing */
     double crop; /* fraction of the resized shorter side that the crop takes: DeiT 0.875 */
     model_interpolation interpolation;
@@ -34,7 +36,8 @@ typedef struct {
 /* A family of networks: one file each. */
 struct model_family {
     const char *name;
-    /* x: [B, 3, image, image] -> logits of each head [B, classes]; returns the number of heads. */
+    /* x: [B, 3, image, image] -> logits of each head [B, classes]; returns the number of heads. For training: the
+     * graph must have been told (nn_graph_trains), and the losses come behind it. */
     int (*build)(const model_config *config, nn_graph *graph, nn_value x, nn_value logits[MODEL_MAX_HEADS]);
     /* Says what is wrong with the configuration, or BASE_OK. */
     base_status (*check)(const model_config *config);

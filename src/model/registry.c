@@ -40,6 +40,10 @@ DEIT_INTERNAL base_status model_find(const char *name, model_config *config) {
     return base_fail_as(BASE_USAGE, "no model named '%s'; 'deit weights list' shows the names", name);
 }
 
+DEIT_INTERNAL double model_drop_path(const model_config *config, int block, int blocks) {
+    return blocks > 1 ? config->drop_path * block / (blocks - 1) : 0;
+}
+
 DEIT_INTERNAL base_status model_graph(nn_graph **out, const model_config *config, int64_t batch, model_head head) {
     *out = NULL;
     BASE_TRY(config->family->check(config));

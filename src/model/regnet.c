@@ -14,32 +14,40 @@ static nn_value regnet_conv(nn_graph *g, nn_value x, int64_t out, nn_window wind
 }
 
 /* x: [B, H, W, C] -> [B, H / stride, W / stride, width] */
-static nn_value regnet_block(nn_graph *g, nn_value x, int width, int group, int stride, const char *name) {
+static nn_value regnet_block(const model_config *config, nn_graph *g, nn_value x, int width, int stride, double path,
+                             const char *name) {
+    const regnet_shape *shape = config->shape;
+    const nn_activation relu = model_relu(config);
     const nn_window pointwise = {.kernel = 1, .stride = 1};
     int64_t dim[4] = {0};
     nn_shape(g, x, dim);
-    nn_value shortcut = x, y = regnet_conv(g, x, width, pointwise, NN_RELU, name, "conv1");
-    nn_window grouped = {.kernel = 3, .stride = stride, .groups = width / group};
-    y = regnet_conv(g, y, width, grouped, NN_RELU, name, "conv2");
-    y = model_squeeze(g, y, lrint((double)dim[3] * 0.25), NN_RELU, name, "se.fc1", "se.fc2");
+    nn_value shortcut = x, y = regnet_conv(g, x, width, pointwise, relu, name, "conv1");
+    nn_window grouped = {.kernel = 3, .stride = stride, .groups = width / shape->group};
+    y = regnet_conv(g, y, width, grouped, relu, name, "conv2");
+    y = model_squeeze(g, y, lrint((double)dim[3] * 0.25), relu, name, "se.fc1", "se.fc2");
     y = regnet_conv(g, y, width, pointwise, NN_NO_ACTIVATION, name, "conv3");
     if (dim[3] != width || stride > 1)
         shortcut =
             regnet_conv(g, x, width, (nn_window){.kernel = 1, .stride = stride}, NN_NO_ACTIVATION, name, "downsample");
-    return nn_activate(g, nn_add(g, shortcut, y), NN_RELU);
+    return nn_activate(g, nn_add(g, shortcut, nn_drop_path(g, y, path)), relu);
 }
 
 /* x: [B, 3, S, S] -> stem, S / 2 -> four stages, S / 32 -> mean over pixels -> fc */
 static int regnet_build(const model_config *config, nn_graph *g, nn_value x, nn_value logits[MODEL_MAX_HEADS]) {
     const regnet_shape *shape = config->shape;
-    x = regnet_conv(g, nn_channels_last(g, x), 32, (nn_window){.kernel = 3, .stride = 2}, NN_RELU, "", "stem");
+    int blocks = shape->depth[0] + shape->depth[1] + shape->depth[2] + shape->depth[3], done = 0;
+    x = regnet_conv(g, nn_channels_last(g, x), 32, (nn_window){.kernel = 3, .stride = 2}, model_relu(config), "",
+                    "stem");
     for (int stage = 0; stage < 4; stage++)
         for (int block = 0; block < shape->depth[stage]; block++) {
             char name[32];
             snprintf(name, sizeof name, "s%d.b%d.", stage + 1, block + 1);
-            x = regnet_block(g, x, shape->width[stage], shape->group, block ? 1 : 2, name);
+            double path = model_drop_path(config, done++, blocks);
+            nn_block(g);
+            x = regnet_block(config, g, x, shape->width[stage], block ? 1 : 2, path, name);
         }
-    logits[0] = nn_linear(g, nn_global_pool(g, x), config->classes, "head.fc");
+    nn_block(g);
+    logits[0] = nn_linear(g, nn_dropout(g, nn_global_pool(g, x), config->drop), config->classes, "head.fc");
     return 1;
 }
 

@@ -13,35 +13,42 @@ static nn_value resnet_conv(nn_graph *g, nn_value x, int64_t out, int kernel, in
 }
 
 /* x: [B, H, W, C] -> [B, H / stride, W / stride, width; with bottlenecks 4 width] */
-static nn_value resnet_block(nn_graph *g, nn_value x, int64_t width, int stride, bool bottleneck, const char *name) {
-    int64_t out = bottleneck ? 4 * width : width, dim[4] = {0};
+static nn_value resnet_block(const model_config *config, nn_graph *g, nn_value x, int64_t width, int stride,
+                             double path, const char *name) {
+    const resnet_shape *shape = config->shape;
+    const nn_activation relu = model_relu(config);
+    int64_t out = shape->bottleneck ? 4 * width : width, dim[4] = {0};
     nn_shape(g, x, dim);
     nn_value y, shortcut = x;
-    if (bottleneck) {
-        y = resnet_conv(g, x, width, 1, 1, NN_RELU, name, "conv1", "bn1");
-        y = resnet_conv(g, y, width, 3, stride, NN_RELU, name, "conv2", "bn2");
+    if (shape->bottleneck) {
+        y = resnet_conv(g, x, width, 1, 1, relu, name, "conv1", "bn1");
+        y = resnet_conv(g, y, width, 3, stride, relu, name, "conv2", "bn2");
         y = resnet_conv(g, y, out, 1, 1, NN_NO_ACTIVATION, name, "conv3", "bn3");
     } else {
-        y = resnet_conv(g, x, width, 3, stride, NN_RELU, name, "conv1", "bn1");
+        y = resnet_conv(g, x, width, 3, stride, relu, name, "conv1", "bn1");
         y = resnet_conv(g, y, out, 3, 1, NN_NO_ACTIVATION, name, "conv2", "bn2");
     }
     if (dim[3] != out || stride > 1)
         shortcut = resnet_conv(g, x, out, 1, stride, NN_NO_ACTIVATION, name, "downsample.0", "downsample.1");
-    return nn_activate(g, nn_add(g, shortcut, y), NN_RELU);
+    return nn_activate(g, nn_add(g, shortcut, nn_drop_path(g, y, path)), relu);
 }
 
 /* x: [B, 3, S, S] -> stem, S / 4 -> four stages, S / 32 -> mean over pixels -> fc */
 static int resnet_build(const model_config *config, nn_graph *g, nn_value x, nn_value logits[MODEL_MAX_HEADS]) {
     const resnet_shape *shape = config->shape;
-    x = resnet_conv(g, nn_channels_last(g, x), 64, 7, 2, NN_RELU, "", "conv1", "bn1");
+    int blocks = shape->depth[0] + shape->depth[1] + shape->depth[2] + shape->depth[3], done = 0;
+    x = resnet_conv(g, nn_channels_last(g, x), 64, 7, 2, model_relu(config), "", "conv1", "bn1");
     x = nn_pool(g, x, NN_POOL_MAX, 3, 2);
     for (int stage = 0; stage < 4; stage++)
         for (int block = 0; block < shape->depth[stage]; block++) {
             char name[32];
+            double path = model_drop_path(config, done++, blocks);
             snprintf(name, sizeof name, "layer%d.%d.", stage + 1, block);
-            x = resnet_block(g, x, 64 << stage, stage && !block ? 2 : 1, shape->bottleneck, name);
+            nn_block(g);
+            x = resnet_block(config, g, x, 64 << stage, stage && !block ? 2 : 1, path, name);
         }
-    logits[0] = nn_linear(g, nn_global_pool(g, x), config->classes, "fc");
+    nn_block(g);
+    logits[0] = nn_linear(g, nn_dropout(g, nn_global_pool(g, x), config->drop), config->classes, "fc");
     return 1;
 }
 

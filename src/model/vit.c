@@ -3,22 +3,28 @@
 #include "model/internal.h"
 
 static nn_value vit_block(const model_config *config, nn_graph *g, nn_value x, int i) {
+    double path = model_drop_path(config, i, config->depth);
     nn_value y = nn_layer_norm(g, x, 1e-6f, "blocks.%d.norm1", i);
     y = nn_linear(g, y, 3 * config->dim, "blocks.%d.attn.qkv", i);
     y = nn_attention(g, y, config->heads);
     y = nn_linear(g, y, config->dim, "blocks.%d.attn.proj", i);
-    x = nn_add(g, x, y);
+    x = nn_add(g, x, nn_drop_path(g, nn_dropout(g, y, config->drop), path));
     y = nn_layer_norm(g, x, 1e-6f, "blocks.%d.norm2", i);
     y = nn_linear(g, y, 4 * config->dim, "blocks.%d.mlp.fc1", i);
-    y = nn_activate(g, y, NN_GELU);
+    y = nn_dropout(g, nn_activate(g, y, NN_GELU), config->drop);
     y = nn_linear(g, y, config->dim, "blocks.%d.mlp.fc2", i);
-    return nn_add(g, x, y);
+    return nn_add(g, x, nn_drop_path(g, nn_dropout(g, y, config->drop), path));
 }
 
 /* x: [B, 3, S, S] -> tokens [B, 1 (+ 1) + (S / patch)^2, dim] -> blocks -> heads on the first tokens */
 static int vit_build(const model_config *config, nn_graph *g, nn_value x, nn_value logits[MODEL_MAX_HEADS]) {
     x = nn_tokens(g, x, config->patch, config->dim, config->distilled ? 2 : 1);
-    for (int i = 0; i < config->depth; i++) x = vit_block(config, g, x, i);
+    x = nn_dropout(g, x, config->drop);
+    for (int i = 0; i < config->depth; i++) {
+        nn_block(g);
+        x = vit_block(config, g, x, i);
+    }
+    nn_block(g);
     x = nn_layer_norm(g, x, 1e-6f, "norm");
     logits[0] = nn_linear(g, nn_select_token(g, x, 0), config->classes, "head");
     if (!config->distilled) return 1;

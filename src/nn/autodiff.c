@@ -10,14 +10,14 @@ static const nn_op autodiff_one_op = {.name = "loss gradient", .run = autodiff_o
 
 DEIT_INTERNAL void nn_backward(nn_graph *graph, nn_value loss) {
     if (graph->status || loss < 0) return;
-    if (graph->nodes[loss].ndim != 1 || graph->trains) {
+    if (graph->nodes[loss].ndim != 1 || graph->has_backward) {
         nn_graph_fail(graph,
-                      graph->trains ? "nn_backward was called twice" : "nn_backward: the loss is not one number");
+                      graph->has_backward ? "nn_backward was called twice" : "nn_backward: the loss is not one number");
         return;
     }
     graph->flops = nn_graph_flops(graph);
     int n = loss + 1;
-    /* leads[i]: a parameter acts on value i, so its gradient is wanted */
+    /* leads[i]: a parameter that is trained acts on value i, so its gradient is wanted */
     bool *leads = base_arena_alloc(&graph->arena, (size_t)n);
     nn_value *gradient = base_arena_alloc(&graph->arena, (size_t)n * sizeof *gradient);
     if (!leads || !gradient) {
@@ -26,7 +26,9 @@ DEIT_INTERNAL void nn_backward(nn_graph *graph, nn_value loss) {
     }
     for (int i = 0; i < n; i++) {
         gradient[i] = -1;
-        leads[i] = graph->nodes[i].n_params > 0;
+        leads[i] = false;
+        for (int p = 0; p < graph->nodes[i].n_params; p++)
+            leads[i] |= nn_wants_gradient(graph, graph->nodes[i].param[p]);
         for (int j = 0; j < graph->nodes[i].n_inputs; j++) leads[i] |= leads[graph->nodes[i].input[j]];
     }
     gradient[loss] = nn_add_node(graph, &autodiff_one_op, 0, NULL, 1, (int64_t[]){1});
@@ -44,5 +46,5 @@ DEIT_INTERNAL void nn_backward(nn_graph *graph, nn_value loss) {
             gradient[x] = gradient[x] < 0 ? back[j] : nn_add(graph, gradient[x], back[j]);
         }
     }
-    graph->trains = true;
+    graph->has_backward = true;
 }

@@ -22,6 +22,13 @@ DEIT_INTERNAL base_status nn_graph_status(const nn_graph *graph) {
                          : BASE_OK;
 }
 
+DEIT_INTERNAL void nn_graph_trains(nn_graph *graph) {
+    graph->training = true;
+}
+DEIT_INTERNAL void nn_block(nn_graph *graph) {
+    graph->n_blocks++;
+}
+
 /* Only the first error counts: those after it follow from it. */
 DEIT_INTERNAL nn_value nn_graph_fail(nn_graph *graph, const char *format, ...) {
     if (graph->status) return -1;
@@ -75,10 +82,22 @@ DEIT_INTERNAL nn_value nn_add_node(nn_graph *graph, const nn_op *op, int n_input
         return nn_graph_fail(graph, "out of memory");
     nn_node *node = &graph->nodes[graph->n_nodes];
     memset(node, 0, sizeof *node);
-    node->op = op, node->n_inputs = n_inputs, node->ndim = ndim, node->alias = -1;
+    node->op = op, node->n_inputs = n_inputs, node->ndim = ndim, node->alias = -1, node->block = graph->n_blocks;
     for (int i = 0; i < n_inputs; i++) node->input[i] = input[i];
     for (int i = 0; i < ndim; i++) node->dim[i] = dim[i];
     return graph->n_nodes++;
+}
+
+DEIT_INTERNAL nn_value nn_add_like(nn_graph *graph, const nn_op *op, int forward, int n_inputs, const nn_value *input,
+                                   int ndim, const int64_t *dim) {
+    nn_value y = nn_add_node(graph, op, n_inputs, input, ndim, dim);
+    if (y < 0) return -1;
+    const nn_node *like = &graph->nodes[forward];
+    nn_node *node = &graph->nodes[y];
+    node->n_params = like->n_params, node->real = like->real, node->block = like->block;
+    memcpy(node->param, like->param, sizeof node->param);
+    memcpy(node->attr, like->attr, sizeof node->attr);
+    return y;
 }
 
 DEIT_INTERNAL int nn_add_param(nn_graph *graph, nn_init init, int64_t fan, int ndim, const int64_t *dim,
@@ -117,6 +136,13 @@ DEIT_INTERNAL int nn_add_fold(nn_graph *graph, nn_fold fold) {
     if (!graph_grow((void **)&graph->folds, graph->n_folds, &graph->fold_capacity, sizeof fold)) return -1;
     graph->folds[graph->n_folds] = fold;
     return graph->n_folds++;
+}
+
+DEIT_INTERNAL void nn_graph_freeze(nn_graph *graph, bool (*frozen)(void *user, const nn_param *param), void *user) {
+    for (int i = 0; i < graph->n_params; i++) graph->params[i].frozen |= frozen(user, &graph->params[i]);
+}
+DEIT_INTERNAL bool nn_wants_gradient(const nn_graph *graph, int param) {
+    return !graph->params[param].frozen && !graph->params[param].buffer;
 }
 
 DEIT_INTERNAL double nn_graph_flops(const nn_graph *graph) {

@@ -27,6 +27,7 @@ typedef struct {
     int alias;                          /* the value whose storage this one takes over; -1: its own */
     int last_use;                       /* index of the last node that reads it */
     size_t bytes, offset, saved_offset; /* in a worker's arena */
+    int block;                          /* number of nn_block calls before it */
 } nn_node;
 
 /* Batch norm folded into the convolution before it: weight times gamma / sqrt(var + eps) by output channel, and the
@@ -50,8 +51,11 @@ struct nn_graph {
     int n_folds, fold_capacity;
     nn_fold *folds;
     int n_inputs, inputs[NN_MAX_OUTPUTS], n_outputs, outputs[NN_MAX_OUTPUTS];
-    bool trains;  /* nn_backward was called */
-    double flops; /* of the graph as it was built, before the passes */
+    bool training;     /* nn_graph_trains was called */
+    bool has_backward; /* nn_backward was called */
+    int n_blocks;      /* nn_block calls so far */
+    int n_drops;       /* dropout and drop path operators so far: each draws from a stream of its own */
+    double flops;      /* of the graph as it was built, before the passes */
 };
 
 /* What a pass needs to know an operator by. */
@@ -88,18 +92,28 @@ struct nn_op {
 /* graph.c */
 DEIT_INTERNAL nn_value nn_add_node(nn_graph *graph, const nn_op *op, int n_inputs, const nn_value *input, int ndim,
                                    const int64_t *dim);
+/* A node of a backward: with the parameters, attributes and block of node `forward`. */
+DEIT_INTERNAL nn_value nn_add_like(nn_graph *graph, const nn_op *op, int forward, int n_inputs, const nn_value *input,
+                                   int ndim, const int64_t *dim);
 DEIT_INTERNAL int nn_add_param(nn_graph *graph, nn_init init, int64_t fan, int ndim, const int64_t *dim,
                                const char *format, ...) __attribute__((format(printf, 6, 7)));
 /* The parameter of an index, folded ones too: those have the name and size of what they come from. */
 DEIT_INTERNAL const nn_param *nn_param_of(const nn_graph *graph, int index);
 DEIT_INTERNAL int nn_add_fold(nn_graph *graph, nn_fold fold); /* its index; -1: memory ended */
 DEIT_INTERNAL nn_value nn_graph_fail(nn_graph *graph, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Whether a backward must compute the gradient of a parameter. */
+DEIT_INTERNAL bool nn_wants_gradient(const nn_graph *graph, int param);
 DEIT_INTERNAL int64_t nn_node_rows(const nn_node *node);  /* product of all dims but the last */
 DEIT_INTERNAL int64_t nn_node_cols(const nn_node *node);  /* the last dim */
 DEIT_INTERNAL int64_t nn_node_count(const nn_node *node); /* elements */
 
 /* op_tokens.c: the first `tokens` tokens of x [B, T, D]. */
 DEIT_INTERNAL nn_value nn_take_tokens(nn_graph *graph, nn_value x, int64_t tokens);
+
+/* op_linear.c: gradient of parameter `param` += the columns of value `node`, a row of it for each element of the
+ * parameter; nn_want_column_sums in setup. */
+DEIT_INTERNAL void nn_want_column_sums(nn_plan *plan, int param);
+DEIT_INTERNAL void nn_add_column_sums(nn_worker *worker, int node, int param);
 
 /* op_maps.c: every stride-th pixel of x [B, H, W, C]. */
 DEIT_INTERNAL nn_value nn_subsample(nn_graph *graph, nn_value x, int64_t stride);
@@ -180,6 +194,8 @@ struct nn_plan {
     size_t scratch_bytes, kernel_scratch; /* of a thread: the operators' own, then oneDNN's */
     nn_worker *workers;
     struct nn_team *team;
+    uint64_t seed, step; /* of nn_plan_step */
+    bool accumulate;
 };
 
 /* kernel.c: oneDNN behind a few calls. */
@@ -231,6 +247,8 @@ DEIT_INTERNAL float *nn_saved_at(const nn_worker *worker, int node);
 DEIT_INTERNAL const float *nn_small_at(const nn_worker *worker, int param);
 DEIT_INTERNAL float *nn_gradient_at(const nn_worker *worker, int param);
 DEIT_INTERNAL void *nn_scratch_at(const nn_worker *worker, int thread);
+/* Gradient of a parameter += what every thread left in its scratch for it: doubles, from the at-th on. */
+DEIT_INTERNAL void nn_add_shares(nn_worker *worker, int param, int64_t at);
 DEIT_INTERNAL void nn_want_small(nn_plan *plan, int param);      /* in setup: param will be read with nn_small_at */
 DEIT_INTERNAL void nn_want_scratch(nn_plan *plan, size_t bytes); /* in setup: bytes of scratch a thread */
 DEIT_INTERNAL void *nn_setup_alloc(nn_plan *plan, int node, size_t bytes); /* zeroed, freed with the plan */
@@ -273,10 +291,14 @@ typedef struct {
     void (*add_columns)(const void *x, nn_dtype x_type, float *sums, int64_t rows, int64_t cols);
     /* Output rows begin .. end - 1 of one image; at least 16 channels. */
     void (*depthwise)(const nn_depthwise *d, int64_t begin, int64_t end);
+    /* The loops of training (simd_train.inc). sums [cols] += the columns of x [rows, cols]. */
+    void (*sum_columns)(const void *x, nn_dtype type, double *sums, int64_t rows, int64_t cols);
+    /* Layer norm over rows of cols: dx = the gradient of x, + add where it is not NULL (dx may be add, or dy); sums:
+     * [2, cols] += those of weight and bias. part: [2, cols], room to work in. */
+    void (*layer_norm_backward)(const float *x, const float *dy, const float *gamma, const float *add, float *dx,
+                                double *sums, float *part, int64_t rows, int64_t cols, float eps);
 } nn_simd_table;
 DEIT_INTERNAL const nn_simd_table *nn_simd(void);
 DEIT_INTERNAL int64_t nn_first_not_finite(const float *x, int64_t count); /* index of the first infinity or NaN; -1 */
-DEIT_INTERNAL void nn_sum_rows(const float *x, float *out, int64_t rows,
-                               int64_t cols); /* x [rows, cols], columns summed into out [cols] */
 
 #endif

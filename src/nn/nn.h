@@ -24,6 +24,12 @@ typedef int nn_value; /* the index of a node; a node makes one value. Negative: 
 DEIT_INTERNAL nn_graph *nn_graph_new(int64_t batch);
 DEIT_INTERNAL void nn_graph_free(nn_graph *graph);
 DEIT_INTERNAL base_status nn_graph_status(const nn_graph *graph);
+/* Makes it a graph for training; call right after nn_graph_new. Batch norm then takes the batch's statistics and moves
+ * the running ones (momentum 0.1, unbiased variance, as PyTorch) in the parameter store of the plan, each run; dropout
+ * and drop path drop. Without it, batch norm uses the running statistics and those two are the identity. */
+DEIT_INTERNAL void nn_graph_trains(nn_graph *graph);
+/* What is added from here to the next call is a block: nn_plan_options.recompute computes it again in the backward. */
+DEIT_INTERNAL void nn_block(nn_graph *graph);
 /* ndim of a value and its dims, the batch first. dim: [4]. */
 DEIT_INTERNAL int nn_shape(const nn_graph *graph, nn_value x, int64_t dim[4]);
 
@@ -74,18 +80,22 @@ DEIT_INTERNAL nn_value nn_pool(nn_graph *graph, nn_value x, nn_pooling pooling, 
 DEIT_INTERNAL nn_value nn_global_pool(nn_graph *graph, nn_value x); /* mean over pixels: [B, H, W, C] -> [B, C] */
 DEIT_INTERNAL nn_value nn_scale(nn_graph *graph, nn_value x, nn_value factor); /* x [B, H, W, C] times factor [B, C] */
 
-/* Mean over the batch of -sum_k target log softmax(logits): logits, targets [B, K] -> [1]. */
+/* Each number is zero with probability p, otherwise multiplied by 1 / (1 - p). Which ones follows from nn_plan_step's
+ * seed and step, the operator's place in the graph and the image's in the batch; not from threads. */
+DEIT_INTERNAL nn_value nn_dropout(nn_graph *graph, nn_value x, double p);
+/* The same for whole images, x [B, ...]: stochastic depth, where x is a residual branch. */
+DEIT_INTERNAL nn_value nn_drop_path(nn_graph *graph, nn_value x, double p);
+
+/* Losses: one number, [1]. Targets and the teacher's logits are data: no gradient goes there. */
+
+/* Mean over the batch of -sum_k target log softmax(logits); logits, targets: [B, K]. A label is a target of one 1;
+ * smoothing and mixing make soft ones. */
 DEIT_INTERNAL nn_value nn_cross_entropy(nn_graph *graph, nn_value logits, nn_value targets);
-
-/* Adds the nodes that compute d loss / d parameter for every parameter that leads to the loss. Call once, before
- * nn_plan_new. */
-DEIT_INTERNAL void nn_backward(nn_graph *graph, nn_value loss);
-
-/* Floating-point operations for one batch: 2 a multiply-add of every matrix product and convolution in the graph as it
- * was built. */
-DEIT_INTERNAL double nn_graph_flops(const nn_graph *graph);
-
-/* ---- Parameters -------------------------------------------------------------------------------------------------- */
+/* Soft distillation as the authors' script: KL(softmax(teacher / tau) || softmax(logits / tau)) summed over the batch,
+ * times tau^2 / (B K); logits, teacher: [B, K]. */
+DEIT_INTERNAL nn_value nn_distillation(nn_graph *graph, nn_value logits, nn_value teacher, double tau);
+/* weight_a a + weight_b b. */
+DEIT_INTERNAL nn_value nn_weighted(nn_graph *graph, nn_value a, double weight_a, nn_value b, double weight_b);
 
 /* How a parameter starts. RECIPE: truncated normal 0.02, zeros, ones, PyTorch's default for the patch embedding,
  * uniform in +-1 / sqrt(fan); convolutional networks, as timm: normal, sqrt(2 / fan). */
@@ -99,7 +109,21 @@ typedef struct {
     nn_init init;
     int64_t fan; /* for NN_INIT_UNIFORM_FAN (in), NN_INIT_HE (out) */
     bool buffer; /* a statistic that the network keeps: no parameter to count or to train */
+    bool frozen; /* by nn_graph_freeze */
 } nn_param;
+/* Freezes every parameter so far for which `frozen` says so; call before nn_backward, which then leaves out what only
+ * they would need. Their gradients stay 0; optimizers must leave alone what nn_param.frozen or .buffer marks. */
+DEIT_INTERNAL void nn_graph_freeze(nn_graph *graph, bool (*frozen)(void *user, const nn_param *param), void *user);
+/* Adds the nodes that compute d loss / d parameter for every parameter that leads to the loss. Call once, before
+ * nn_plan_new; its plan runs with nn_plan_options.params. */
+DEIT_INTERNAL void nn_backward(nn_graph *graph, nn_value loss);
+
+/* Floating-point operations for one batch: 2 a multiply-add of every matrix product and convolution in the graph as it
+ * was built. */
+DEIT_INTERNAL double nn_graph_flops(const nn_graph *graph);
+
+/* ---- Parameters -------------------------------------------------------------------------------------------------- */
+
 DEIT_INTERNAL int nn_param_count(const nn_graph *graph);
 DEIT_INTERNAL const nn_param *nn_param_at(const nn_graph *graph, int index);
 
@@ -135,7 +159,10 @@ typedef struct {
     int workers,
         threads;       /* G workers of T OpenMP threads each. A worker runs whole batches of the graph's size; 0: 1 */
     nn_plan *share;    /* a plan of the same network whose packed weights serve where formats agree; or NULL */
-    nn_params *params; /* training: where the gradients of nn_backward's graph go; otherwise NULL */
+    nn_params *params; /* training: where the gradients of nn_backward's graph go and batch norm's running statistics
+                          are kept; otherwise NULL */
+    bool recompute;    /* training: of each nn_block keep only what it begins with, and compute the rest again in the
+                          backward: less memory, about a third more time, the same bits */
 } nn_plan_options;
 
 /* Runs the passes over the graph (fuse, precision, arena), makes the primitives and allocates what running needs. Takes
@@ -152,6 +179,13 @@ DEIT_INTERNAL void nn_plan_memory(const nn_plan *plan, size_t *weights, size_t *
  * Creates no primitive and allocates nothing. With a loss in the graph n must be the graph's batch. One run at a time a
  * plan. */
 DEIT_INTERNAL base_status nn_run(nn_plan *plan, int64_t n, const float *const *inputs, float *const *outputs);
+
+/* What dropout and drop path of the next run draw from: a run's seed, and the number of the run (with gradient
+ * accumulation: of the micro-batch). 0, 0 if never called. */
+DEIT_INTERNAL void nn_plan_step(nn_plan *plan, uint64_t seed, uint64_t step);
+/* Whether the next runs add to the gradients in the parameter store (true) or begin at zero (false, as a plan starts).
+ */
+DEIT_INTERNAL void nn_plan_accumulate(nn_plan *plan, bool accumulate);
 
 /* ---- Where the time goes ----------------------------------------------------------------------------------------- */
 

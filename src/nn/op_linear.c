@@ -83,12 +83,35 @@ static base_status linear_input_gradient_setup(nn_plan *plan, int i) {
     return nn_matmul_new(kernel, plan, &m, &a, NULL, &c, NULL);
 }
 
-/* dW = dy^T x, db = the columns of dy summed. inputs: x [M, K], dy [M, N] -> gradients of W [N, K], b [N] */
+DEIT_INTERNAL void nn_want_column_sums(nn_plan *plan, int param) {
+    nn_want_scratch(plan, (size_t)plan->graph->params[param].count * sizeof(double));
+}
+
+/* Each thread sums its share of the rows; the shares are added in order. */
+DEIT_INTERNAL void nn_add_column_sums(nn_worker *worker, int node, int param) {
+    const nn_node *from = &worker->plan->graph->nodes[node];
+    int64_t cols = worker->plan->graph->params[param].count, rows = nn_node_count(from) / cols;
+    const uint8_t *x = nn_value_at(worker, node);
+    int threads = nn_threads(worker);
+#pragma omp parallel for num_threads(threads) if (threads > 1) schedule(static)
+    for (int t = 0; t < threads; t++) {
+        int64_t begin = rows * t / threads, end = rows * (t + 1) / threads;
+        double *sums = nn_scratch_at(worker, t);
+        memset(sums, 0, (size_t)cols * sizeof *sums);
+        nn_simd()->sum_columns(x + (size_t)(begin * cols) * nn_type_size(from->dtype), from->dtype, sums, end - begin,
+                               cols);
+    }
+    nn_add_shares(worker, param, 0);
+}
+
+/* dW += dy^T x, db += the columns of dy summed. inputs: x [M, K], dy [M, N] -> gradients of W [N, K], b [N] */
 static base_status linear_weight_gradient_setup(nn_plan *plan, int i) {
     const nn_node *node = &plan->graph->nodes[i], *x = &plan->graph->nodes[node->input[0]],
                   *dy = &plan->graph->nodes[node->input[1]];
     nn_kernel **kernel = nn_setup_alloc(plan, i, sizeof *kernel);
     if (!kernel) return BASE_ERROR;
+    nn_want_column_sums(plan, node->param[LINEAR_BIAS]);
+    if (!nn_wants_gradient(plan->graph, node->param[LINEAR_WEIGHT])) return BASE_OK;
     int64_t k = nn_node_cols(x), n = nn_node_cols(dy);
     nn_matmul m = {.m = n,
                    .n = k,
@@ -101,17 +124,19 @@ static base_status linear_weight_gradient_setup(nn_plan *plan, int i) {
                    .b = dnnl_f32,
                    .c = dnnl_f32,
                    .bias_param = -1,
-                   .pack_param = -1};
+                   .pack_param = -1,
+                   .sum = true};
     nn_arg a = nn_arg_value(node->input[1], 0), b = nn_arg_value(node->input[0], 0),
            c = nn_arg_gradient(node->param[LINEAR_WEIGHT]);
     return nn_matmul_new(kernel, plan, &m, &a, &b, &c, NULL);
 }
 
 static void linear_weight_gradient_run(nn_worker *worker, int i) {
-    const nn_node *node = &worker->plan->graph->nodes[i], *dy = &worker->plan->graph->nodes[node->input[1]];
-    linear_run(worker, i);
-    nn_sum_rows(nn_value_at(worker, node->input[1]), nn_gradient_at(worker, node->param[LINEAR_BIAS]), nn_node_rows(dy),
-                nn_node_cols(dy));
+    const nn_graph *graph = worker->plan->graph;
+    const nn_node *node = &graph->nodes[i];
+    if (nn_wants_gradient(graph, node->param[LINEAR_WEIGHT])) linear_run(worker, i);
+    if (nn_wants_gradient(graph, node->param[LINEAR_BIAS]))
+        nn_add_column_sums(worker, node->input[1], node->param[LINEAR_BIAS]);
 }
 
 static const nn_op linear_input_gradient_op = {
@@ -124,13 +149,9 @@ static const nn_op linear_weight_gradient_op = {.name = "linear weight gradient"
 static void linear_backward(nn_graph *graph, int i, nn_value dy, nn_value *gradient) {
     nn_node forward = graph->nodes[i], x = graph->nodes[forward.input[0]];
     nn_value both[2] = {forward.input[0], dy};
-    nn_value weight = nn_add_node(graph, &linear_weight_gradient_op, 2, both, 1, (int64_t[]){1});
-    gradient[0] = nn_add_node(graph, &linear_input_gradient_op, 1, &dy, x.ndim, x.dim);
-    for (int k = 0; k < 2 && gradient[0] >= 0; k++) {
-        nn_node *node = &graph->nodes[k ? gradient[0] : weight];
-        memcpy(node->param, forward.param, sizeof node->param);
-        node->n_params = forward.n_params;
-    }
+    if (nn_wants_gradient(graph, forward.param[LINEAR_WEIGHT]) || nn_wants_gradient(graph, forward.param[LINEAR_BIAS]))
+        nn_add_like(graph, &linear_weight_gradient_op, i, 2, both, 1, (int64_t[]){1});
+    gradient[0] = nn_add_like(graph, &linear_input_gradient_op, i, 1, &dy, x.ndim, x.dim);
 }
 
 static const nn_op linear_op = {.name = "linear",

@@ -1,7 +1,6 @@
 /* Layer norm over the last axis, and its gradient. Statistics are not kept: the backward computes them again from x,
  * which it needs anyway. */
 #include "nn/internal.h"
-#include <math.h>
 #include <string.h>
 
 static const nn_op norm_op;
@@ -52,55 +51,36 @@ static void norm_run(nn_worker *worker, int i) {
     }
 }
 
-/* inputs: x, dy [M, D] -> dx; also the gradients of weight and bias.
- * dx = rstd (g - mean(g) - xhat mean(g xhat)), g = dy gamma; dgamma = sum dy xhat; dbeta = sum dy. In double, in a
- * fixed order. */
-static void norm_gradient_row(const float *x, const float *dy, const float *gamma, float eps, int64_t cols, float *dx,
-                              double *dgamma, double *dbeta) {
-    double sum = 0, square = 0, sum_g = 0, sum_gx = 0;
-    for (int64_t d = 0; d < cols; d++) sum += x[d];
-    double mean = sum / (double)cols;
-    for (int64_t d = 0; d < cols; d++) square += (x[d] - mean) * (x[d] - mean);
-    double rstd = 1 / sqrt(square / (double)cols + (double)eps);
-    for (int64_t d = 0; d < cols; d++) {
-        double hat = (x[d] - mean) * rstd, g = (double)dy[d] * gamma[d];
-        sum_g += g, sum_gx += g * hat;
-        dgamma[d] += dy[d] * hat, dbeta[d] += dy[d];
-    }
-    sum_g /= (double)cols, sum_gx /= (double)cols;
-    for (int64_t d = 0; d < cols; d++)
-        dx[d] = (float)(rstd * ((double)dy[d] * gamma[d] - sum_g - (x[d] - mean) * rstd * sum_gx));
-}
-
+/* inputs: x, dy [M, D], with `sum` another gradient of x -> dx, all of them added; also the gradients of weight and
+ * bias, in double, in a fixed order. */
 static base_status norm_gradient_setup(nn_plan *plan, int i) {
-    nn_want_small(plan, plan->graph->nodes[i].param[0]);
-    nn_want_scratch(plan, (size_t)nn_node_cols(&plan->graph->nodes[i]) * 2 * sizeof(double));
+    const nn_node *node = &plan->graph->nodes[i];
+    nn_want_small(plan, node->param[0]);
+    nn_want_scratch(plan, (size_t)nn_node_cols(node) * 2 * (sizeof(double) + sizeof(float)));
     return BASE_OK;
 }
 
 static void norm_gradient_run(nn_worker *worker, int i) {
-    const nn_node *node = &worker->plan->graph->nodes[i];
+    const nn_graph *graph = worker->plan->graph;
+    const nn_node *node = &graph->nodes[i];
     const float *x = nn_value_at(worker, node->input[0]), *dy = nn_value_at(worker, node->input[1]),
+                *add = node->sum ? nn_value_at(worker, node->input[2]) : NULL,
                 *gamma = nn_small_at(worker, node->param[0]);
-    float *dx = nn_value_at(worker, i), *dgamma = nn_gradient_at(worker, node->param[0]),
-          *dbeta = nn_gradient_at(worker, node->param[1]);
+    float *dx = nn_value_at(worker, i);
     int64_t rows = nn_node_rows(node), cols = nn_node_cols(node);
     int threads = nn_threads(worker);
 #pragma omp parallel for num_threads(threads) if (threads > 1) schedule(static)
     for (int t = 0; t < threads; t++) {
         int64_t begin, end;
         norm_share(rows, threads, t, &begin, &end);
+        int64_t at = begin * cols;
         double *sums = nn_scratch_at(worker, t); /* [2, D]: this thread's share of dgamma, dbeta */
         memset(sums, 0, (size_t)cols * 2 * sizeof(double));
-        for (int64_t r = begin; r < end; r++)
-            norm_gradient_row(x + r * cols, dy + r * cols, gamma, node->real, cols, dx + r * cols, sums, sums + cols);
+        nn_simd()->layer_norm_backward(x + at, dy + at, gamma, add ? add + at : NULL, dx + at, sums,
+                                       (float *)(sums + 2 * cols), end - begin, cols, node->real);
     }
-    for (int64_t d = 0; d < cols; d++) {
-        double g = 0, b = 0;
-        for (int t = 0; t < threads; t++)
-            g += ((double *)nn_scratch_at(worker, t))[d], b += ((double *)nn_scratch_at(worker, t))[cols + d];
-        dgamma[d] = (float)g, dbeta[d] = (float)b;
-    }
+    for (int p = 0; p < 2; p++)
+        if (nn_wants_gradient(graph, node->param[p])) nn_add_shares(worker, node->param[p], p * cols);
 }
 
 static const nn_op norm_gradient_op = {
@@ -109,11 +89,7 @@ static const nn_op norm_gradient_op = {
 static void norm_backward(nn_graph *graph, int i, nn_value dy, nn_value *gradient) {
     nn_node forward = graph->nodes[i];
     nn_value both[2] = {forward.input[0], dy};
-    gradient[0] = nn_add_node(graph, &norm_gradient_op, 2, both, forward.ndim, forward.dim);
-    if (gradient[0] < 0) return;
-    nn_node *node = &graph->nodes[gradient[0]];
-    memcpy(node->param, forward.param, sizeof node->param);
-    node->n_params = forward.n_params, node->real = forward.real;
+    gradient[0] = nn_add_like(graph, &norm_gradient_op, i, 2, both, forward.ndim, forward.dim);
 }
 
 static const nn_op norm_op = {.name = "layer norm",

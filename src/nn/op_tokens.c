@@ -123,7 +123,7 @@ static void tokens_run(nn_worker *worker, int i) {
 
 /* ---- Gradient: the image needs none ------------------------------------------------------------------------------ */
 
-/* inputs: x [B, C, H, W], dy [B, T, D]; params as in the forward node; writes their gradients. */
+/* inputs: x [B, C, H, W], dy [B, T, D]; params as in the forward node; adds to their gradients. */
 static base_status tokens_gradient_setup(nn_plan *plan, int i) {
     nn_node *node = &plan->graph->nodes[i];
     const nn_node *image = &plan->graph->nodes[node->input[0]], *dy = &plan->graph->nodes[node->input[1]];
@@ -133,6 +133,7 @@ static base_status tokens_gradient_setup(nn_plan *plan, int i) {
             size = image->dim[1] * node->attr[0] * node->attr[0];
     setup->patch_bytes = (size_t)(patches * size) * sizeof(float);
     nn_want_scratch(plan, setup->patch_bytes);
+    nn_want_scratch(plan, (size_t)(dy->dim[1] * dim) * sizeof(float));
     /* dW [D, size] += dy^T [D, P] patches [P, size], an image at a time */
     nn_matmul m = {.m = dim,
                    .n = size,
@@ -151,31 +152,52 @@ static base_status tokens_gradient_setup(nn_plan *plan, int i) {
     return nn_matmul_new(&setup->weight_gradient, plan, &m, &a, &b, &c, NULL);
 }
 
+/* sums [T, D]: dy [B, T, D] over the images. */
+static void tokens_sum_images(nn_worker *worker, int dy, float *sums) {
+    const nn_node *node = &worker->plan->graph->nodes[dy];
+    int64_t images = node->dim[0], count = node->dim[1] * node->dim[2];
+    const float *g = nn_value_at(worker, dy);
+    int threads = nn_threads(worker);
+#pragma omp parallel for num_threads(threads) if (threads > 1) schedule(static)
+    for (int t = 0; t < threads; t++) {
+        int64_t begin = count * t / threads, end = count * (t + 1) / threads;
+        memcpy(sums + begin, g + begin, (size_t)(end - begin) * sizeof(float));
+        for (int64_t b = 1; b < images; b++)
+            for (int64_t j = begin; j < end; j++) sums[j] += g[b * count + j];
+    }
+}
+
+/* The gradient of a parameter += the sum of the rows of x: [rows, count]. */
+static void tokens_add(nn_worker *worker, int param, const float *x, int64_t rows) {
+    if (!nn_wants_gradient(worker->plan->graph, param)) return;
+    float *out = nn_gradient_at(worker, param);
+    int64_t count = worker->plan->graph->params[param].count;
+    for (int64_t j = 0; j < count; j++) {
+        double sum = 0;
+        for (int64_t r = 0; r < rows; r++) sum += x[r * count + j];
+        out[j] += (float)sum;
+    }
+}
+
+/* A token's gradient is that of its position; the bias's that of all patch positions together. */
 static void tokens_gradient_run(nn_worker *worker, int i) {
     const nn_graph *graph = worker->plan->graph;
     const nn_node *node = &graph->nodes[i], *image = &graph->nodes[node->input[0]], *dy = &graph->nodes[node->input[1]];
     const tokens_setup *setup = worker->plan->setup[i];
     int64_t extra = node->attr[1], tokens = dy->dim[1], dim = dy->dim[2], pixels = nn_node_count(image) / image->dim[0];
-    float *positions = nn_gradient_at(worker, node->param[TOKENS_POSITIONS]),
-          *bias = nn_gradient_at(worker, node->param[TOKENS_BIAS]);
-    float *weight = nn_gradient_at(worker, node->param[TOKENS_WEIGHT]);
-    memset(positions, 0, (size_t)(tokens * dim) * sizeof(float));
-    memset(weight, 0, (size_t)graph->params[node->param[TOKENS_WEIGHT]].count * sizeof(float));
-    memset(bias, 0, (size_t)dim * sizeof(float));
-    float *patches = nn_scratch_at(worker, 0);
+    float *patches = nn_scratch_at(worker, 0), *sums = patches;
+    tokens_sum_images(worker, node->input[1], sums);
+    tokens_add(worker, node->param[TOKENS_POSITIONS], sums, 1);
+    tokens_add(worker, node->param[TOKENS_CLASS], sums, 1);
+    if (extra > 1) tokens_add(worker, node->param[TOKENS_DISTILLATION], sums + dim, 1);
+    tokens_add(worker, node->param[TOKENS_BIAS], sums + extra * dim, tokens - extra);
+    if (!nn_wants_gradient(graph, node->param[TOKENS_WEIGHT])) return;
     for (int64_t b = 0; b < image->dim[0]; b++) {
         const float *g = (const float *)nn_value_at(worker, node->input[1]) + b * tokens * dim;
-        for (int64_t j = 0; j < tokens * dim; j++) positions[j] += g[j];
         tokens_patches((const float *)nn_value_at(worker, node->input[0]) + b * pixels, image, node->attr[0], patches,
                        NN_F32);
         nn_kernel_run(setup->weight_gradient, worker, 0, (void *[]){(void *)(uintptr_t)(g + extra * dim), patches});
     }
-    /* A token's gradient is that of its position; the bias's that of all patch positions together. */
-    memcpy(nn_gradient_at(worker, node->param[TOKENS_CLASS]), positions, (size_t)dim * sizeof(float));
-    if (extra > 1)
-        memcpy(nn_gradient_at(worker, node->param[TOKENS_DISTILLATION]), positions + dim, (size_t)dim * sizeof(float));
-    for (int64_t t = extra; t < tokens; t++)
-        for (int64_t d = 0; d < dim; d++) bias[d] += positions[t * dim + d];
 }
 
 static const nn_op tokens_gradient_op = {
@@ -185,12 +207,7 @@ static void tokens_backward(nn_graph *graph, int i, nn_value dy, nn_value *gradi
     nn_node forward = graph->nodes[i];
     nn_value x[2] = {forward.input[0], dy};
     gradient[0] = -1;
-    nn_value made = nn_add_node(graph, &tokens_gradient_op, 2, x, 1, (int64_t[]){1});
-    if (made < 0) return;
-    nn_node *node = &graph->nodes[made];
-    memcpy(node->attr, forward.attr, sizeof node->attr);
-    memcpy(node->param, forward.param, sizeof node->param);
-    node->n_params = forward.n_params;
+    nn_add_like(graph, &tokens_gradient_op, i, 2, x, 1, (int64_t[]){1});
 }
 
 static const nn_op tokens_op = {

@@ -147,7 +147,7 @@ static bool passes_fuse_add(nn_graph *graph, int i) {
 static bool passes_fuse_norm(nn_graph *graph, int i) {
     const nn_node *norm = &graph->nodes[i];
     nn_node *conv = &graph->nodes[norm->input[0]];
-    if (graph->trains || conv->op->kind != NN_KIND_CONV || conv->activation || conv->sum) return false;
+    if (graph->has_backward || conv->op->kind != NN_KIND_CONV || conv->activation || conv->sum) return false;
     if (!passes_only_use(graph, norm->input[0])) return false;
     nn_fold fold = {conv->param[0], conv->n_params > 1 ? conv->param[1] : -1,
                     norm->param[0], norm->param[1],
@@ -165,7 +165,7 @@ static bool passes_fuse_norm(nn_graph *graph, int i) {
 static bool passes_fuse_scale(nn_graph *graph, int i) {
     nn_node *conv = &graph->nodes[i];
     const nn_node *scale = &graph->nodes[conv->input[0]];
-    if (graph->trains || scale->op->kind != NN_KIND_SCALE || conv->gated || conv->sum || !nn_conv_is_pointwise(conv))
+    if (graph->has_backward || scale->op->kind != NN_KIND_SCALE || conv->gated || conv->sum || !nn_conv_is_pointwise(conv))
         return false;
     if (!passes_only_use(graph, conv->input[0])) return false;
     int dead = conv->input[0];
@@ -203,7 +203,7 @@ static void passes_fuse_pool(nn_graph *graph, int i) {
 DEIT_INTERNAL void nn_pass_fuse(nn_graph *graph) {
     for (int i = 0; i < graph->n_nodes; i++)
         if (graph->nodes[i].n_inputs) passes_fuse_one(graph, i);
-    for (int i = 0; i < graph->n_nodes && !graph->trains; i++) passes_fuse_expand(graph, i), passes_fuse_pool(graph, i);
+    for (int i = 0; i < graph->n_nodes && !graph->has_backward; i++) passes_fuse_expand(graph, i), passes_fuse_pool(graph, i);
     nn_pass_dead(graph);
     for (int i = 0; i < graph->n_nodes; i++) /* pass_dead renumbered the inputs, not the aliases */
         if (graph->nodes[i].sum) graph->nodes[i].alias = graph->nodes[i].input[graph->nodes[i].n_inputs - 1];

@@ -37,14 +37,22 @@ DEIT_INTERNAL float *nn_gradient_at(const nn_worker *worker, int param) {
     const nn_params *params = worker->plan->options.params;
     return params->gradients + params->params[param].offset;
 }
+DEIT_INTERNAL int nn_threads(const nn_worker *worker) {
+    return worker->plan->options.threads;
+}
+DEIT_INTERNAL void nn_add_shares(nn_worker *worker, int param, int64_t at) {
+    float *out = nn_gradient_at(worker, param);
+    for (int64_t j = 0; j < worker->plan->graph->params[param].count; j++) {
+        double sum = 0;
+        for (int t = 0; t < nn_threads(worker); t++) sum += ((const double *)nn_scratch_at(worker, t))[at + j];
+        out[j] += (float)sum;
+    }
+}
 static size_t plan_thread_bytes(const nn_plan *plan) {
     return plan->scratch_bytes + plan->kernel_scratch;
 }
 DEIT_INTERNAL void *nn_scratch_at(const nn_worker *worker, int thread) {
     return worker->arena + worker->plan->value_bytes + (size_t)thread * plan_thread_bytes(worker->plan);
-}
-DEIT_INTERNAL int nn_threads(const nn_worker *worker) {
-    return worker->plan->options.threads;
 }
 
 DEIT_INTERNAL void nn_kernel_run(const nn_kernel *kernel, nn_worker *worker, int thread, void *const *pointers) {
@@ -175,9 +183,11 @@ static void plan_stop_team(nn_team *team) {
 
 DEIT_INTERNAL base_status nn_run(nn_plan *plan, int64_t n, const float *const *inputs, float *const *outputs) {
     nn_team *team = plan->team;
-    if (plan->graph->trains && n != plan->graph->batch)
+    if (plan->graph->has_backward && n != plan->graph->batch)
         return base_fail("a training plan made for a batch of %lld was given %lld images",
                          (long long)plan->graph->batch, (long long)n);
+    if (plan->graph->has_backward && !plan->accumulate)
+        memset(plan->options.params->gradients, 0, (size_t)plan->options.params->size * sizeof(float));
     int before = omp_get_max_threads();
     omp_set_num_threads(plan->options.threads);
     pthread_mutex_lock(&team->lock);
@@ -194,19 +204,26 @@ DEIT_INTERNAL base_status nn_run(nn_plan *plan, int64_t n, const float *const *i
     return BASE_OK;
 }
 
+DEIT_INTERNAL void nn_plan_step(nn_plan *plan, uint64_t seed, uint64_t step) {
+    plan->seed = seed, plan->step = step;
+}
+DEIT_INTERNAL void nn_plan_accumulate(nn_plan *plan, bool accumulate) {
+    plan->accumulate = accumulate;
+}
+
 /* ---- Making ------------------------------------------------------------------------------------------------------ */
 
 static base_status plan_passes(nn_plan *plan) {
     nn_graph *graph = plan->graph;
     BASE_TRY(nn_graph_status(graph));
-    if (graph->trains && plan->options.precision != NN_F32)
+    if (graph->has_backward && plan->options.precision != NN_F32)
         return base_fail("training in bf16 is not offered: use f32");
-    if (graph->trains && !plan->options.params)
+    if (graph->has_backward && !plan->options.params)
         return base_fail("a training plan needs a parameter store with gradients");
-    if (graph->trains && plan->options.workers != 1) return base_fail("a training plan runs with one worker");
+    if (graph->has_backward && plan->options.workers != 1) return base_fail("a training plan runs with one worker");
     graph->flops = nn_graph_flops(graph);
     nn_pass_dead(graph);
-    if (!graph->trains) BASE_TRY(nn_pass_narrow(graph));
+    if (!graph->has_backward) BASE_TRY(nn_pass_narrow(graph));
     nn_pass_fuse(graph);
     nn_pass_precision(graph, plan->options.precision);
     return nn_pass_arena(graph, &plan->value_bytes);

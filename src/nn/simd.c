@@ -42,14 +42,16 @@ static const int32_t simd_lane[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 
         else                                                                                                           \
             SIMD(scale_rows_body)(x, x_ld, factor, y, NN_BF16, y_ld, rows, cols);                                      \
     }                                                                                                                  \
-    static const nn_simd_table SIMD(table) = {SIMD(layer_norm),    SIMD(softmax),       SIMD(scale_rows),              \
-                                              SIMD(activate),      SIMD(gelu_backward), SIMD(to_bf16),                 \
-                                              SIMD(scale_columns), SIMD(add_columns),   SIMD(depthwise)};
+    static const nn_simd_table SIMD(table) = {                                                                         \
+        SIMD(layer_norm),    SIMD(softmax),     SIMD(scale_rows),         SIMD(activate),                              \
+        SIMD(gelu_backward), SIMD(to_bf16),     SIMD(scale_columns),      SIMD(add_columns),                           \
+        SIMD(depthwise),     SIMD(sum_columns), SIMD(layer_norm_backward)};
 
 #define SIMD(name) simd_base_##name
 #define SIMD_BITS 128
 #include "nn/simd_loops.inc"
 #include "nn/simd_maps.inc"
+#include "nn/simd_train.inc"
 SIMD_TABLE
 #undef SIMD
 #undef SIMD_BITS
@@ -72,6 +74,7 @@ SIMD_BEGIN("avx2,fma")
 #define SIMD_BITS 256
 #include "nn/simd_loops.inc"
 #include "nn/simd_maps.inc"
+#include "nn/simd_train.inc"
 SIMD_TABLE
 #undef SIMD
 #undef SIMD_BITS
@@ -82,6 +85,7 @@ SIMD_BEGIN(SIMD_AVX512)
 #define SIMD_BITS 512
 #include "nn/simd_loops.inc"
 #include "nn/simd_maps.inc"
+#include "nn/simd_train.inc"
 SIMD_TABLE
 #undef SIMD
 #undef SIMD_BITS
@@ -113,18 +117,6 @@ DEIT_INTERNAL const nn_simd_table *nn_simd(void) {
 #else
     return &simd_base_table;
 #endif
-}
-
-/* The columns of x [rows, cols] summed into out [cols], in double, blocks of columns that fit registers; in a fixed
- * order. */
-DEIT_INTERNAL void nn_sum_rows(const float *x, float *out, int64_t rows, int64_t cols) {
-    for (int64_t c = 0; c < cols; c += 16) {
-        double sum[16] = {0};
-        int64_t width = cols - c < 16 ? cols - c : 16;
-        for (int64_t r = 0; r < rows; r++)
-            for (int64_t j = 0; j < width; j++) sum[j] += x[r * cols + c + j];
-        for (int64_t j = 0; j < width; j++) out[c + j] = (float)sum[j];
-    }
 }
 
 DEIT_INTERNAL int64_t nn_first_not_finite(const float *x, int64_t count) {

@@ -1,19 +1,33 @@
 /* Training: gradients and optimizer steps of small networks against PyTorch's (tests/golden/train; make_train_golden.py
  * of the reference). */
 
-enum { TRAIN_BATCH = 4, TRAIN_CLASSES = 10 };
+enum { TRAIN_CLASSES = 10, TRAIN_MOST = 16 };
 
 typedef struct {
+    const char *name; /* of the golden files */
+    const char *model;
+    int image, batch;
+    nn_activation activation;
+} train_golden;
+static const train_golden train_vit;
+
+typedef struct {
+    const train_golden *golden;
     nn_params *params;
     nn_plan *plan;
-    float *images, targets[TRAIN_BATCH * TRAIN_CLASSES];
+    float *images, targets[TRAIN_MOST * TRAIN_CLASSES], teacher[TRAIN_MOST * TRAIN_CLASSES];
 } train_case;
 
-static model_config train_vit_config(void) {
-    model_config config = model_vit();
-    config.image = 32, config.patch = 4, config.dim = 64, config.depth = 3, config.heads = 2,
-    config.classes = TRAIN_CLASSES;
-    return config;
+static base_status train_config(const train_golden *golden, model_config *config) {
+    if (!strcmp(golden->model, "vit")) {
+        *config = model_vit();
+        config->patch = 4, config->dim = 64, config->depth = 3, config->heads = 2;
+        config->distilled = strstr(golden->name, "dist") != NULL;
+    } else {
+        BASE_TRY(model_find(golden->model, config));
+    }
+    config->image = golden->image, config->classes = TRAIN_CLASSES, config->activation = golden->activation;
+    return BASE_OK;
 }
 
 static void train_case_free(train_case *c) {
@@ -23,23 +37,42 @@ static void train_case_free(train_case *c) {
 }
 
 /* Labels (7 i + 3) mod 10, smoothing 0.1, mixed with the reversed batch at 0.7. */
-static void train_targets(float *targets) {
-    double hot[TRAIN_BATCH][TRAIN_CLASSES];
-    for (int i = 0; i < TRAIN_BATCH; i++)
+static void train_targets(float *targets, int batch) {
+    double hot[TRAIN_MOST][TRAIN_CLASSES];
+    for (int i = 0; i < batch; i++)
         for (int k = 0; k < TRAIN_CLASSES; k++) hot[i][k] = k == (7 * i + 3) % TRAIN_CLASSES ? 0.9 + 0.01 : 0.01;
-    for (int i = 0; i < TRAIN_BATCH; i++)
+    for (int i = 0; i < batch; i++)
         for (int k = 0; k < TRAIN_CLASSES; k++)
-            targets[i * TRAIN_CLASSES + k] = (float)(0.7 * hot[i][k] + 0.3 * hot[TRAIN_BATCH - 1 - i][k]);
+            targets[i * TRAIN_CLASSES + k] = (float)(0.7 * hot[i][k] + 0.3 * hot[batch - 1 - i][k]);
 }
 
-static base_status train_case_new(train_case *c, int threads) {
+/* The teacher's logits; for hard distillation 1 at its answer, 0 elsewhere. */
+static void train_teacher(float *teacher, int batch, bool hard) {
+    probe_fill("teacher", teacher, (int64_t)batch * TRAIN_CLASSES, 4, 0);
+    for (float *row = teacher; hard && row < teacher + batch * TRAIN_CLASSES; row += TRAIN_CLASSES) {
+        int best = 0;
+        for (int k = 1; k < TRAIN_CLASSES; k++) best = row[k] > row[best] ? k : best;
+        for (int k = 0; k < TRAIN_CLASSES; k++) row[k] = k == best;
+    }
+}
+
+static nn_value train_loss(const char *name, nn_graph *g, const nn_value *logits, nn_value targets, nn_value teacher) {
+    nn_value loss = nn_cross_entropy(g, logits[0], targets);
+    if (strstr(name, "hard")) return nn_weighted(g, loss, 0.5, nn_cross_entropy(g, logits[1], teacher), 0.5);
+    if (strstr(name, "soft")) return nn_weighted(g, loss, 0.9, nn_distillation(g, logits[1], teacher, 3), 0.1);
+    return loss;
+}
+
+static base_status train_case_options(train_case *c, const train_golden *golden, const model_config *config,
+                                      nn_plan_options o) {
     memset(c, 0, sizeof *c);
-    model_config config = train_vit_config();
-    nn_graph *g = nn_graph_new(TRAIN_BATCH);
-    nn_value logits[MODEL_MAX_HEADS], x = nn_input(g, 3, (int64_t[]){3, config.image, config.image}),
-                                      t = nn_input(g, 1, (int64_t[]){TRAIN_CLASSES});
-    config.family->build(&config, g, x, logits);
-    nn_value loss = nn_cross_entropy(g, logits[0], t);
+    c->golden = golden;
+    nn_graph *g = nn_graph_new(golden->batch);
+    nn_graph_trains(g);
+    nn_value logits[MODEL_MAX_HEADS], x = nn_input(g, 3, (int64_t[]){3, config->image, config->image});
+    nn_value targets = nn_input(g, 1, (int64_t[]){TRAIN_CLASSES}), teacher = nn_input(g, 1, (int64_t[]){TRAIN_CLASSES});
+    config->family->build(config, g, x, logits);
+    nn_value loss = train_loss(golden->name, g, logits, targets, teacher);
     nn_output(g, loss);
     nn_backward(g, loss);
     base_status status = nn_params_new(&c->params, g, true);
@@ -47,19 +80,32 @@ static base_status train_case_new(train_case *c, int threads) {
         nn_graph_free(g);
         return status;
     }
-    for (int i = 0; i < c->params->count; i++)
-        probe_read(NULL, i, &c->params->params[i], c->params->values + c->params->params[i].offset);
-    c->images = probe_images(TRAIN_BATCH, config.image);
-    train_targets(c->targets);
-    nn_plan_options o = {.threads = threads, .params = c->params};
+    for (int i = 0; i < c->params->count; i++) {
+        const nn_param *param = &c->params->params[i];
+        float *value = c->params->values + param->offset;
+        if (param->buffer)
+            nn_param_init(param, i, 0, value);
+        else
+            probe_read(NULL, i, param, value);
+    }
+    c->images = probe_images(golden->batch, config->image);
+    train_targets(c->targets, golden->batch);
+    train_teacher(c->teacher, golden->batch, strstr(golden->name, "hard") != NULL);
+    o.params = c->params;
     return nn_plan_new(&c->plan, g, &o);
+}
+
+static base_status train_case_new(train_case *c, const train_golden *golden, int threads) {
+    model_config config;
+    BASE_TRY(train_config(golden, &config));
+    return train_case_options(c, golden, &config, (nn_plan_options){.threads = threads});
 }
 
 static base_status train_case_loss(train_case *c, float *loss) {
     BASE_TRY(nn_plan_refresh(c->plan, nn_params_source(c->params)));
-    const float *inputs[2] = {c->images, c->targets};
+    const float *inputs[3] = {c->images, c->targets, c->teacher};
     float *outputs[1] = {loss};
-    return nn_run(c->plan, TRAIN_BATCH, inputs, outputs);
+    return nn_run(c->plan, c->golden->batch, inputs, outputs);
 }
 
 /* Of *.attn.qkv.bias only the query and value thirds count: the key's has an exactly zero gradient. */
@@ -75,7 +121,7 @@ static void train_measure(const nn_param *param, const float *v, double *sum, do
 
 /* Each tensor's l2 and sum / sqrt(n) within 3 f32 + 1e-6 of the l2 of all together. values: flat, as the parameter
  * store. */
-static void train_compare(const char *file, FILE *f, const nn_params *params, const float *values) {
+static void train_compare(const char *file, FILE *f, const nn_params *params, const float *values, bool buffers) {
     char line[512], name[256];
     double sum, l2, first, last, f32, all = 0;
     long start = ftell(f);
@@ -102,40 +148,63 @@ static void train_compare(const char *file, FILE *f, const nn_params *params, co
                 TEST_FAIL("%s: %s: sum %.9g, PyTorch %.9g, bound %.3g", file, name, our_sum, sum, bound * sqrt(n));
             rows++;
         }
-    CHECK_EQ_INT(rows, params->count);
+    int expected = 0;
+    for (int i = 0; i < params->count; i++) expected += params->params[i].buffer == buffers;
+    CHECK_EQ_INT(rows, expected);
 }
 
-static FILE *train_open(const char *name) {
+static FILE *train_open(const char *name, const char *kind) {
     char path[512];
-    snprintf(path, sizeof path, "%s/train/%s", probe_folder(), name);
+    snprintf(path, sizeof path, "%s/train/%s%s", probe_folder(), name, kind);
     return fopen(path, "r");
 }
 
-static void train_gradients(int threads) {
-    FILE *f = train_open("loss.tsv"), *grads = train_open("vit.grads.tsv");
-    if (!f || !grads) SKIP("no golden/train");
-    char line[256];
-    double expected = NAN, f32 = 0;
-    while (fgets(line, sizeof line, f))
-        if (sscanf(line, "vit %lf %lf", &expected, &f32) == 2) break;
-    train_case c;
-    float loss = 0;
-    CHECK_OK(train_case_new(&c, threads));
-    CHECK_OK(train_case_loss(&c, &loss));
-    if (!(fabs(loss - expected) <= 3 * f32 + 1e-6)) TEST_FAIL("loss %.9g, PyTorch %.9g", loss, expected);
-    train_compare("vit.grads.tsv", grads, c.params, c.params->gradients);
-    fclose(f), fclose(grads);
-    train_case_free(&c);
-}
-TEST(golden_train_vit_gradients) {
-    train_gradients(2);
-}
-TEST(golden_train_vit_gradients_one_thread) {
-    train_gradients(1);
+static void train_near(const char *what, double ours, double expected, double f32) {
+    if (!(fabs(ours - expected) <= 3 * f32 + 1e-6))
+        TEST_FAIL("%s: loss %.9g, PyTorch %.9g, bound %.3g", what, ours, expected, 3 * f32 + 1e-6);
 }
 
-TEST(golden_train_vit_adamw) {
-    FILE *f = train_open("vit.adamw.tsv");
+/* The loss, every gradient, and the running statistics behind one step. */
+static void train_gradients(const train_golden *golden, int threads) {
+    FILE *f = train_open("loss", ".tsv"), *grads = train_open(golden->name, ".grads.tsv");
+    FILE *buffers = train_open(golden->name, ".buffers.tsv");
+    if (!f || !grads) SKIP("no golden/train");
+    char line[256], name[64];
+    double expected = NAN, f32 = 0;
+    while (fgets(line, sizeof line, f))
+        if (sscanf(line, "%63s %lf %lf", name, &expected, &f32) == 3 && !strcmp(name, golden->name)) break;
+    train_case c;
+    float loss = 0;
+    CHECK_OK(train_case_new(&c, golden, threads));
+    if (c.plan) {
+        CHECK_OK(train_case_loss(&c, &loss));
+        train_near(golden->name, (double)loss, expected, f32);
+        train_compare(golden->name, grads, c.params, c.params->gradients, false);
+        if (buffers) train_compare(golden->name, buffers, c.params, c.params->values, true);
+    }
+    fclose(f), fclose(grads);
+    if (buffers) fclose(buffers);
+    train_case_free(&c);
+}
+
+/* SGD with Nesterov momentum, as PyTorch's; momentum: flat, zeros before the first step (which then equals PyTorch's
+ * copy of the gradient). */
+static void train_sgd(const nn_params *params, float *momentum) {
+    const float lr = 0.01f, keep = 0.9f;
+    for (int i = 0; i < params->count; i++) {
+        const nn_param *param = &params->params[i];
+        float decay = train_decays(param) ? 1e-4f : 0;
+        for (int64_t j = param->offset; j < param->offset + param->count && !param->buffer; j++) {
+            float g = params->gradients[j] + decay * params->values[j];
+            momentum[j] = keep * momentum[j] + g;
+            params->values[j] -= lr * (g + keep * momentum[j]);
+        }
+    }
+}
+
+/* Losses before each of five steps on one batch, and the parameters behind them. */
+static void train_steps(const train_golden *golden, bool sgd) {
+    FILE *f = train_open(golden->name, sgd ? ".sgd.tsv" : ".adamw.tsv");
     if (!f) SKIP("no golden/train");
     double loss[5], f32[5];
     CHECK_EQ_INT(fscanf(f, "loss %lf %lf %lf %lf %lf f32 %lf %lf %lf %lf %lf", loss, loss + 1, loss + 2, loss + 3,
@@ -145,20 +214,44 @@ TEST(golden_train_vit_adamw) {
     train_adamw *adamw = NULL;
     train_adamw_options o = train_adamw_defaults();
     o.lr = 1e-3;
-    CHECK_OK(train_case_new(&c, 2));
+    CHECK_OK(train_case_new(&c, golden, 2));
     CHECK_OK(train_adamw_new(&adamw, c.params));
-    for (int step = 0; step < 5; step++) {
+    float *momentum = calloc((size_t)c.params->size, sizeof *momentum);
+    for (int step = 0; step < 5 && c.plan; step++) {
         float ours = 0;
+        char what[64];
         CHECK_OK(train_case_loss(&c, &ours));
-        if (!(fabs(ours - loss[step]) <= 3 * f32[step] + 1e-6))
-            TEST_FAIL("step %d: loss %.9g, PyTorch %.9g", step, ours, loss[step]);
-        train_adamw_step(adamw, &o);
+        snprintf(what, sizeof what, "%s: %s, step %d", golden->name, sgd ? "sgd" : "adamw", step);
+        train_near(what, (double)ours, loss[step], f32[step]);
+        if (sgd)
+            train_sgd(c.params, momentum);
+        else
+            train_adamw_step(adamw, &o);
     }
-    train_compare("vit.adamw.tsv", f, c.params, c.params->values);
+    train_compare(golden->name, f, c.params, c.params->values, false);
     fclose(f);
+    free(momentum);
     train_adamw_free(adamw);
     train_case_free(&c);
 }
+
+#define TRAIN_GOLDEN(id, model, image, batch, activation)                                                              \
+    static const train_golden train_##id = {#id, model, image, batch, activation};                                     \
+    TEST(golden_train_##id##_gradients) {                                                                              \
+        train_gradients(&train_##id, 2);                                                                               \
+    }                                                                                                                  \
+    TEST(golden_train_##id##_adamw) {                                                                                  \
+        train_steps(&train_##id, false);                                                                               \
+    }                                                                                                                  \
+    TEST(golden_train_##id##_sgd) {                                                                                    \
+        train_steps(&train_##id, true);                                                                                \
+    }
+TEST(golden_train_vit_gradients_one_thread) {
+    train_gradients(&train_vit, 1);
+}
+TRAIN_GOLDEN(vit, "vit", 32, 4, NN_NO_ACTIVATION)
+TRAIN_GOLDEN(vit_dist_hard, "vit", 32, 4, NN_NO_ACTIVATION)
+TRAIN_GOLDEN(vit_dist_soft, "vit", 32, 4, NN_NO_ACTIVATION)
 
 /* 200 steps on random images: the loss falls, and memory stands still, ours and the process's. */
 static long train_resident(void) {
@@ -177,7 +270,7 @@ TEST(train_steady_memory) {
     train_case c;
     train_adamw *adamw = NULL;
     train_adamw_options o = train_adamw_defaults();
-    CHECK_OK(train_case_new(&c, 2));
+    CHECK_OK(train_case_new(&c, &train_vit, 2));
     CHECK_OK(train_adamw_new(&adamw, c.params));
     float first = 0, loss = 0;
     size_t held = 0;
