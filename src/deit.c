@@ -81,7 +81,6 @@
 #include "train/journal.c"
 #include "train/learner.c"
 #include "train/loop.c"
-
 #include "train/optimizer.c"
 #include "train/options.c"
 #include "train/recipe.c"

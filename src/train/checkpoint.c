@@ -39,8 +39,8 @@ static base_status checkpoint_write_arrays(const char *path, const nn_params *pa
             const nn_param *param = &params->params[i];
             const char *name = base_arena_printf(&names, "%s%s", arrays[a].prefix, param->name);
             if (!name) status = BASE_ERROR;
-            tensors[count++] = store_tensor_of(name, STORE_F32, param->ndim, param->dim,
-                                               arrays[a].values + param->offset);
+            tensors[count++] =
+                store_tensor_of(name, STORE_F32, param->ndim, param->dim, arrays[a].values + param->offset);
         }
     if (!status) status = store_write_safetensors(path, tensors, NULL, count, metadata);
     base_free(tensors);
@@ -83,9 +83,13 @@ DEIT_INTERNAL base_status train_weights_write(const char *path, const model_conf
     const int numbers[6] = {config->image, config->classes, config->patch, config->dim, config->depth, config->heads};
     for (int i = 0; i < 6; i++) snprintf(number[i], sizeof number[i], "%d", numbers[i]);
     bool vit = config->patch > 0; // of the other networks the name says all
-    const char *const metadata[] = {"format", "pt", "model", config->name, "input_size", number[0], "classes",
-                                    number[1], vit ? "patch" : NULL, number[2], "dim", number[3], "depth", number[4],
-                                    "heads", number[5], "distilled", config->distilled ? "yes" : "no", NULL};
+    const char *const metadata[] = {"format",     "pt",         "model",
+                                    config->name, "input_size", number[0],
+                                    "classes",    number[1],    vit ? "patch" : NULL,
+                                    number[2],    "dim",        number[3],
+                                    "depth",      number[4],    "heads",
+                                    number[5],    "distilled",  config->distilled ? "yes" : "no",
+                                    NULL};
     checkpoint_array array = {"", (float *)values};
     return checkpoint_write_arrays(path, params, &array, 1, metadata);
 }
@@ -94,13 +98,13 @@ DEIT_INTERNAL base_status train_weights_write(const char *path, const model_conf
 
 static json_t *checkpoint_json(const train_net *net, const train_optimizer *optimizer, const train_state *s,
                                char sums[CHECKPOINT_KINDS][65]) {
-    json_t *json = json_pack(
-        "{s:s, s:I, s:s, s:I, s:I, s:I, s:I, s:f, s:I, s:I, s:f, s:I, s:f, s:{}}", "model", net->config.name,
-        "parameters", (json_int_t)net->params->size, "optimizer", optimizer->rule == TRAIN_SGD ? "sgd" : "adamw",
-        "optimizer_steps", (json_int_t)optimizer->steps, "epoch", (json_int_t)s->epoch, "pass", (json_int_t)s->pass,
-        "step", (json_int_t)s->step, "loss_sum", s->loss_sum, "right", (json_int_t)s->right, "seen",
-        (json_int_t)s->seen, "best_acc1", s->best_acc1, "best_epoch", (json_int_t)s->best_epoch, "seconds", s->seconds,
-        "sha256");
+    json_t *json =
+        json_pack("{s:s, s:I, s:s, s:I, s:I, s:I, s:I, s:f, s:I, s:I, s:f, s:I, s:f, s:{}}", "model", net->config.name,
+                  "parameters", (json_int_t)net->params->size, "optimizer",
+                  optimizer->rule == TRAIN_SGD ? "sgd" : "adamw", "optimizer_steps", (json_int_t)optimizer->steps,
+                  "epoch", (json_int_t)s->epoch, "pass", (json_int_t)s->pass, "step", (json_int_t)s->step, "loss_sum",
+                  s->loss_sum, "right", (json_int_t)s->right, "seen", (json_int_t)s->seen, "best_acc1", s->best_acc1,
+                  "best_epoch", (json_int_t)s->best_epoch, "seconds", s->seconds, "sha256");
     for (int k = 0; json && k < CHECKPOINT_KINDS; k++)
         if (sums[k][0]) json_object_set_new(json_object_get(json, "sha256"), checkpoint_kinds[k], json_string(sums[k]));
     return json;
@@ -232,10 +236,11 @@ static base_status checkpoint_same_run(const char *folder, const json_t *json, c
     const char *model = json_string_value(json_object_get(json, "model")),
                *rule = json_string_value(json_object_get(json, "optimizer"));
     if (!model || strcmp(model, net->config.name) || checkpoint_integer(json, "parameters") != net->params->size)
-        return base_fail("%s: its checkpoint is of %s with %lld numbers, this network is %s with %lld: use the flags it "
-                         "was begun with",
-                         folder, model ? model : "no network", (long long)checkpoint_integer(json, "parameters"),
-                         net->config.name, (long long)net->params->size);
+        return base_fail(
+            "%s: its checkpoint is of %s with %lld numbers, this network is %s with %lld: use the flags it "
+            "was begun with",
+            folder, model ? model : "no network", (long long)checkpoint_integer(json, "parameters"), net->config.name,
+            (long long)net->params->size);
     if (!rule || strcmp(rule, optimizer->rule == TRAIN_SGD ? "sgd" : "adamw"))
         return base_fail("%s: its checkpoint holds the state of --opt %s", folder, rule ? rule : "(none)");
     if (ema && !json_object_get(json_object_get(json, "sha256"), "ema"))
@@ -250,7 +255,8 @@ static base_status checkpoint_read(const char *folder, int64_t step, const json_
     const struct {
         const checkpoint_array *arrays;
         int n;
-    } parts[CHECKPOINT_KINDS] = {{&weights, 1}, {&average, ema ? 1 : 0}, {state, checkpoint_state_arrays(optimizer, state)}};
+    } parts[CHECKPOINT_KINDS] = {
+        {&weights, 1}, {&average, ema ? 1 : 0}, {state, checkpoint_state_arrays(optimizer, state)}};
     for (int k = 0; k < CHECKPOINT_KINDS; k++) {
         if (!parts[k].n) continue;
         char *path = checkpoint_path(folder, step, checkpoint_ends[k]);

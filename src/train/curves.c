@@ -4,7 +4,14 @@
 #include <math.h>
 #include <string.h>
 
-enum { CURVES_WIDTH = 640, CURVES_HEIGHT = 300, CURVES_LEFT = 56, CURVES_BOTTOM = 28, CURVES_TOP = 12, CURVES_RIGHT = 12 };
+enum {
+    CURVES_WIDTH = 640,
+    CURVES_HEIGHT = 300,
+    CURVES_LEFT = 56,
+    CURVES_BOTTOM = 28,
+    CURVES_TOP = 12,
+    CURVES_RIGHT = 12
+};
 
 static const char *const curves_colours[] = {"#1f6fb4", "#d9541e", "#2a8f3c", "#8e44ad",
                                              "#b8860b", "#c2185b", "#00838f", "#555555"};
@@ -88,8 +95,8 @@ static void curves_line(const curves_chart *chart, const train_log *log, int run
             if (!json_is_number(value)) continue;
             double epoch = train_log_number(line, "epoch") + 1, y = json_number_value(value);
             if (pass) {
-                base_text_printf(text, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"3\" fill=\"%s\"><title>", curves_x(chart, epoch),
-                                 curves_y(chart, y), curves_colour(run));
+                base_text_printf(text, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"3\" fill=\"%s\"><title>",
+                                 curves_x(chart, epoch), curves_y(chart, y), curves_colour(run));
                 curves_escape(text, log->name);
                 base_text_printf(text, ", epoch %.0f: %s %.6g</title></circle>\n", epoch, key, y);
             } else {
@@ -110,8 +117,8 @@ static void curves_draw(curves_chart *chart, const train_log *logs, int n, base_
     double room = chart->y1 > chart->y0 ? 0.05 * (chart->y1 - chart->y0) : fmax(fabs(chart->y1) * 0.05, 1e-9);
     chart->y1 += room;
     if (!chart->zero) chart->y0 -= room;
-    base_text_printf(text, "<figure><figcaption>%s</figcaption>\n<svg viewBox=\"0 0 %d %d\" role=\"img\">\n", chart->title,
-                     CURVES_WIDTH, CURVES_HEIGHT);
+    base_text_printf(text, "<figure><figcaption>%s</figcaption>\n<svg viewBox=\"0 0 %d %d\" role=\"img\">\n",
+                     chart->title, CURVES_WIDTH, CURVES_HEIGHT);
     curves_axes(chart, text);
     for (int i = 0; i < n; i++) {
         curves_line(chart, &logs[i], i, chart->solid, false, text);
@@ -123,8 +130,9 @@ static void curves_draw(curves_chart *chart, const train_log *logs, int n, base_
 /* ---- The page ---------------------------------------------------------------------------------------------------- */
 
 static void curves_table(const train_log *logs, int n, base_text *text) {
-    base_text_printf(text, "<table><tr><th>run<th>epochs<th>best top-1<th>at epoch<th>top-1<th>top-5<th>test loss"
-                           "<th>train loss<th>images/s<th>time%s</tr>\n",
+    base_text_printf(text,
+                     "<table><tr><th>run<th>epochs<th>best top-1<th>at epoch<th>top-1<th>top-5<th>test loss"
+                     "<th>train loss<th>images/s<th>time%s</tr>\n",
                      n > 1 ? "<th>options" : "");
     for (int i = 0; i < n; i++) {
         const json_t *best = train_log_best(&logs[i]),
@@ -159,10 +167,11 @@ DEIT_INTERNAL void train_log_page(const train_log *logs, int n, base_text *text)
         "#ddd}\ni{display:inline-block;width:.8em;height:.8em;margin-right:.5em}\n"
         "@media(prefers-color-scheme:dark){body{color:#ddd;background:#181818}svg text{fill:#999}.g{stroke:#333}"
         "td,th{border-color:#333}}\n</style>\n<h1>deit log</h1>\n<main>\n");
-    curves_chart charts[] = {{.title = "Test top-1, %", .solid = "test_acc1"},
-                             {.title = "Loss: test, and in training (dashed)", .solid = "test_loss", .dashed = "train_loss"},
-                             {.title = "Test top-5, %", .solid = "test_acc5"},
-                             {.title = "Learning rate", .solid = "train_lr", .zero = true}};
+    curves_chart charts[] = {
+        {.title = "Test top-1, %", .solid = "test_acc1"},
+        {.title = "Loss: test, and in training (dashed)", .solid = "test_loss", .dashed = "train_loss"},
+        {.title = "Test top-5, %", .solid = "test_acc5"},
+        {.title = "Learning rate", .solid = "train_lr", .zero = true}};
     for (size_t i = 0; i < sizeof charts / sizeof *charts; i++) curves_draw(&charts[i], logs, n, text);
     base_text_printf(text, "</main>\n");
     curves_table(logs, n, text);

@@ -10,7 +10,8 @@ typedef struct {
     char *path;
     int lock; /* file; -1: none */
 } train_folder;
-/* A new run wants a folder without one; resume: one with checkpoints. Removes what a killed process left half written. */
+/* A new run wants a folder without one; resume: one with checkpoints. Removes what a killed process left half written.
+ */
 DEIT_INTERNAL base_status train_folder_open(train_folder *folder, const char *path, bool resume);
 DEIT_INTERNAL void train_folder_close(train_folder *folder);
 DEIT_INTERNAL base_status train_folder_args(const train_folder *folder, const train_options *options);
@@ -38,11 +39,11 @@ typedef struct {
     train_optimizer *optimizer;
     float *ema; /* NULL: no average is kept */
     train_teacher *teacher;
-    float *teacher_logits, *logits; /* [batch, classes] */
+    float *teacher_logits; /* [batch, classes] */
     model_net *eval;
     train_schedule schedule;
     train_state state;
-    int64_t passes;                   /* of an epoch: those of whole steps */
+    int64_t passes;                    /* of an epoch: those of whole steps */
     double pass_seconds, test_seconds; /* of a pass; of an evaluation: first estimated, then measured */
 } train_session;
 /* Opens all of it but the loader; resume: at the state of the newest checkpoint. */

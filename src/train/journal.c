@@ -101,7 +101,8 @@ DEIT_INTERNAL void train_log_text(const train_log *logs, int n, base_text *text)
     char time[32];
     int width = 3;
     for (int i = 0; i < n; i++) width = (int)strlen(logs[i].name) > width ? (int)strlen(logs[i].name) : width;
-    base_text_printf(text, "%-*s  epochs  best top-1 (epoch)  top-1  top-5  test loss  train loss  images/s      time\n",
+    base_text_printf(text,
+                     "%-*s  epochs  best top-1 (epoch)  top-1  top-5  test loss  train loss  images/s      time\n",
                      width, "run");
     for (int i = 0; i < n; i++) {
         const json_t *best = train_log_best(&logs[i]),

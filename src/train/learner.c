@@ -36,7 +36,7 @@ static nn_value learner_loss(const train_net *net, nn_graph *graph, const nn_val
     const train_net_options *o = &net->options;
     nn_value targets = nn_input(graph, 1, (int64_t[]){net->config.classes});
     if (!o->distillation) {
-        bool mean = heads == 2 && o->evaluation;
+        bool mean = heads == 2 && o->mean;
         return nn_cross_entropy(graph, mean ? nn_average(graph, logits[0], logits[1]) : logits[0], targets);
     }
     nn_value teacher = nn_input(graph, 1, (int64_t[]){net->config.classes});
@@ -52,11 +52,10 @@ static base_status learner_graph(nn_graph **out, train_net *net) {
     nn_graph *graph = nn_graph_new(o->batch);
     if (!graph) return BASE_ERROR;
     if (!o->evaluation) nn_graph_trains(graph);
-    nn_value logits[MODEL_MAX_HEADS],
-        x = nn_input(graph, 3, (int64_t[]){3, net->config.image, net->config.image});
+    nn_value logits[MODEL_MAX_HEADS], x = nn_input(graph, 3, (int64_t[]){3, net->config.image, net->config.image});
     int heads = net->config.family->build(&net->config, graph, x, logits);
     // Without distillation the authors' networks answer with the class head alone while they train.
-    bool idle = heads == 2 && !o->distillation && !o->evaluation;
+    bool idle = heads == 2 && !o->distillation && !o->mean;
     learner_freeze freeze = {o->freeze ? o->freeze : "", idle ? net->config.family->heads[1] : NULL};
     nn_graph_freeze(graph, learner_frozen, &freeze);
     nn_value loss = learner_loss(net, graph, logits, heads);
@@ -109,10 +108,9 @@ static base_status learner_make(train_net *net, model_weights *weights) {
     base_status status = nn_params_new(&net->params, graph, true);
     if (!status) status = learner_values(net, weights);
     if (!status) status = learner_check_freeze(net);
-    if (!status && net->options.distillation) {
-        size_t bytes = (size_t)net->options.batch * (size_t)net->config.classes * sizeof *net->distil;
-        if (!(net->distil = base_malloc(bytes))) status = BASE_ERROR;
-    }
+    size_t rows = (size_t)net->options.batch * (size_t)net->config.classes * sizeof(float);
+    if (!status && !(net->logits = base_malloc(rows))) status = BASE_ERROR;
+    if (!status && net->options.distillation && !(net->distil = base_malloc(rows))) status = BASE_ERROR;
     if (status) {
         nn_graph_free(graph);
         return status;
@@ -147,6 +145,7 @@ DEIT_INTERNAL void train_net_free(train_net *net) {
     if (!net) return;
     nn_plan_free(net->plan);
     nn_params_free(net->params);
+    base_free(net->logits);
     base_free(net->distil);
     base_free(net);
 }
@@ -169,10 +168,10 @@ static void learner_distil(const train_net *net, const float *teacher) {
 }
 
 DEIT_INTERNAL base_status train_net_gradients(train_net *net, const float *images, const float *targets,
-                                              const float *teacher, bool add, uint64_t seed, uint64_t pass, float *loss,
-                                              float *logits) {
+                                              const float *teacher, bool add, uint64_t seed, uint64_t pass,
+                                              float *loss) {
     const float *inputs[] = {images, targets, net->distil};
-    float *outputs[] = {loss, logits};
+    float *outputs[] = {loss, net->logits};
     if (net->options.distillation) learner_distil(net, teacher);
     nn_plan_accumulate(net->plan, add);
     nn_plan_step(net->plan, seed, pass);

@@ -10,8 +10,8 @@ enum { LOOP_SAVE_SECONDS = 1800 };
 typedef struct {
     train_session *s;
     double lr;
-    double begun, saved;       // seconds: this epoch's training (in this process), the last checkpoint
-    int64_t first_pass;        // of this epoch in this process
+    double begun, saved; // seconds: this epoch's training (in this process), the last checkpoint
+    int64_t first_pass;  // of this epoch in this process
     train_result *result;
 } loop_run;
 
@@ -66,12 +66,12 @@ static base_status loop_pass(const loop_run *r, bool add) {
     if (s->teacher) BASE_TRY(train_teacher_run(s->teacher, batch.n, batch.images, s->teacher_logits));
     uint64_t pass = (uint64_t)(s->state.epoch * s->passes + s->state.pass);
     base_status status = train_net_gradients(s->net, batch.images, batch.targets, s->teacher_logits, add,
-                                             (uint64_t)s->options->seed, pass, &loss, s->logits);
+                                             (uint64_t)s->options->seed, pass, &loss);
     if (status && train_net_bad(s->net, false)) return loop_not_finite(r, "loss", NAN);
     if (status) return status;
     if (!isfinite(loss)) return loop_not_finite(r, "loss", (double)loss);
     s->state.loss_sum += (double)loss;
-    s->state.right += loop_right(s->logits, batch.targets, batch.n, s->config.classes);
+    s->state.right += loop_right(s->net->logits, batch.targets, batch.n, s->config.classes);
     s->state.seen += batch.n;
     s->state.pass++;
     return BASE_OK;
@@ -182,12 +182,12 @@ static base_status loop_evaluate(train_session *s, bool ema, eval_result *result
 static json_t *loop_line(const loop_run *r, const eval_result *test, const eval_result *ema) {
     const train_session *s = r->s;
     const train_state *state = &s->state;
-    json_t *line = json_pack("{s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:I, s:f, s:f}", "epoch", (json_int_t)state->epoch,
-                             "train_lr", r->lr, "train_loss", state->loss_sum / (double)state->pass, "train_acc1",
-                             100 * (double)state->right / (double)state->seen, "test_loss", test->loss, "test_acc1",
-                             test->top1, "test_acc5", test->top5, "n_parameters", (json_int_t)s->net->trained, "steps",
-                             (json_int_t)state->step, "images_per_s",
-                             (double)s->options->batch_size / s->pass_seconds, "seconds", state->seconds);
+    json_t *line = json_pack(
+        "{s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:I, s:f, s:f}", "epoch", (json_int_t)state->epoch, "train_lr", r->lr,
+        "train_loss", state->loss_sum / (double)state->pass, "train_acc1",
+        100 * (double)state->right / (double)state->seen, "test_loss", test->loss, "test_acc1", test->top1, "test_acc5",
+        test->top5, "n_parameters", (json_int_t)s->net->trained, "steps", (json_int_t)state->step, "images_per_s",
+        (double)s->options->batch_size / s->pass_seconds, "seconds", state->seconds);
     if (line && ema)
         json_object_set_new(line, "test_ema_loss", json_real(ema->loss)),
             json_object_set_new(line, "test_ema_acc1", json_real(ema->top1)),

@@ -17,7 +17,7 @@ DEIT_INTERNAL bool train_decays(const nn_param *param) {
 }
 
 static bool optimizer_leaves(const nn_param *param) {
-    return param->buffer;
+    return param->buffer || param->frozen;
 }
 
 DEIT_INTERNAL base_status train_optimizer_new(train_optimizer **out, train_rule rule, nn_params *params, int threads) {
@@ -46,10 +46,10 @@ DEIT_INTERNAL void train_optimizer_free(train_optimizer *optimizer) {
 
 /* What a step is for one parameter: constants in f32, as PyTorch has them. */
 typedef struct {
-    float scale;                             // of the gradient
-    float keep;                              // AdamW: 1 - lr x decay; SGD: the decay added to the gradient
+    float scale; // of the gradient
+    float keep;  // AdamW: 1 - lr x decay; SGD: the decay added to the gradient
     float rate, beta1, beta2, share1, share2, inverse_root, eps; // SGD: beta1 is the momentum
-    bool begin;                              // SGD's first step: momentum is the gradient
+    bool begin;                                                  // SGD's first step: momentum is the gradient
 } optimizer_constants;
 
 /* PyTorch's order of operations: decay, moments, then the step with bias corrections. */

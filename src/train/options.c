@@ -16,7 +16,7 @@ static const char *const options_precisions[] = {"f32", "bf16", NULL};
 static const char *const options_heads[] = {"mean", "class", "dist", NULL}; // in model_head's order
 
 #define OPTION(text, type, member, value, ...)                                                                         \
-    {.name = (text), .kind = (type), .offset = offsetof(train_options, member), .preset = (value), __VA_ARGS__}
+    { .name = (text), .kind = (type), .offset = offsetof(train_options, member), .preset = (value), __VA_ARGS__ }
 static const train_option options_table[] = {
     OPTION("model", TRAIN_MODEL, model, "deit_base_patch16_224", .section = "Network",
            .help = "a network by timm's name, or vit for one described by the flags below"),
@@ -62,7 +62,8 @@ static const train_option options_table[] = {
     OPTION("unscale-lr", TRAIN_SWITCH, unscale_lr, "no", .help = "take --lr as it is, whatever the images a step"),
     OPTION("warmup-lr", TRAIN_REAL, warmup_lr, "1e-6", .most = 1e6, .help = "where the warm-up begins"),
     OPTION("min-lr", TRAIN_REAL, min_lr, "1e-5", .most = 1e6, .help = "where the cosine ends"),
-    OPTION("decay-epochs", TRAIN_REAL, decay_epochs, "30", .least = 1e-3, .most = 1e6, .help = "--sched step: its steps"),
+    OPTION("decay-epochs", TRAIN_REAL, decay_epochs, "30", .least = 1e-3, .most = 1e6,
+           .help = "--sched step: its steps"),
     OPTION("decay-rate", TRAIN_REAL, decay_rate, "0.1", .most = 1, .help = "--sched step: factor a step"),
     OPTION("warmup-epochs", TRAIN_REAL, warmup_epochs, "5", .most = 1e6, .help = "epochs of rising rate"),
     OPTION("cooldown-epochs", TRAIN_INT, cooldown_epochs, "0", .most = 1e6,
@@ -173,8 +174,8 @@ static base_status options_choice(const train_option *option, const char *text, 
         }
         base_text_printf(&words, i ? "|%s" : "%s", option->choices[i]);
     }
-    base_status status = base_fail_as(BASE_USAGE, "--%s: expected %s, found '%s'", option->name,
-                                      words.data ? words.data : "", text);
+    base_status status =
+        base_fail_as(BASE_USAGE, "--%s: expected %s, found '%s'", option->name, words.data ? words.data : "", text);
     base_text_free(&words);
     return status;
 }
@@ -253,7 +254,8 @@ static void options_flag(base_text *out, const train_options *options, const tra
     if (option->kind == TRAIN_SWITCH)
         base_text_printf(out, "--%s%s", *text == 'n' ? "no-" : "", option->name);
     else
-        base_text_printf(out, strpbrk(text, " *?[$\"\\;&|<>()") || !*text ? "--%s '%s'" : "--%s %s", option->name, text);
+        base_text_printf(out, strpbrk(text, " *?[$\"\\;&|<>()") || !*text ? "--%s '%s'" : "--%s %s", option->name,
+                         text);
 }
 
 DEIT_INTERNAL void train_options_print(const train_options *options, base_text *out) {

@@ -90,11 +90,12 @@ DEIT_INTERNAL base_status train_session_load(train_session *s) {
 
 static base_status setup_net(train_session *s) {
     const train_options *o = s->options;
-    bool finetune = *o->finetune != 0;
+    bool finetune = *o->finetune != 0, evaluation = o->train_mode < 0 ? finetune : !o->train_mode;
     train_net_options options = {.batch = o->batch_size,
                                  .threads = (int)o->threads,
                                  .precision = o->precision ? NN_BF16 : NN_F32,
-                                 .evaluation = o->train_mode < 0 ? finetune : !o->train_mode,
+                                 .evaluation = evaluation,
+                                 .mean = evaluation,
                                  .recompute = o->recompute > 0,
                                  .freeze = o->freeze,
                                  .distillation = (train_distillation)o->distillation_type,
@@ -137,8 +138,6 @@ static base_status setup_eval(train_session *s) {
 static base_status setup_optimizer(train_session *s) {
     const nn_params *params = s->net->params;
     BASE_TRY(train_optimizer_new(&s->optimizer, (train_rule)s->options->opt, s->net->params, s->net->options.threads));
-    s->logits = base_malloc((size_t)s->options->batch_size * (size_t)s->config.classes * sizeof(float));
-    if (!s->logits) return BASE_ERROR;
     if (s->options->model_ema <= 0) return BASE_OK;
     if (!(s->ema = base_malloc((size_t)(params->size + 1) * sizeof(float)))) return BASE_ERROR;
     memcpy(s->ema, params->values, (size_t)params->size * sizeof(float));
@@ -172,7 +171,6 @@ DEIT_INTERNAL void train_session_close(train_session *s) {
     train_net_free(s->net);
     base_free(s->ema);
     base_free(s->teacher_logits);
-    base_free(s->logits);
     data_close(s->train);
     data_close(s->test);
     train_folder_close(&s->folder);
@@ -194,8 +192,7 @@ static base_status setup_time(train_session *s) {
     for (int i = 0; i < 2 && !status; i++) {
         double start = base_now();
         if (s->teacher) status = train_teacher_run(s->teacher, batch, images, s->teacher_logits);
-        if (!status)
-            status = train_net_gradients(s->net, images, rows, s->teacher_logits, false, 0, 0, &loss, s->logits);
+        if (!status) status = train_net_gradients(s->net, images, rows, s->teacher_logits, false, 0, 0, &loss);
         s->pass_seconds = base_now() - start;
         if (!status) status = model_net_run(s->eval, test, images, rows);
         s->test_seconds = (base_now() - start - s->pass_seconds) * (double)data_count(s->test) / (double)test;
@@ -240,8 +237,9 @@ static void setup_warn(const train_session *s) {
                  "%s trained with %lld images a step loses up to 3 points: the recipe takes 1024 (--accumulate %lld)",
                  s->config.name, (long long)images, (long long)((1024 + o->batch_size - 1) / o->batch_size));
     if (o->warmup_epochs >= (double)o->epochs)
-        base_log(s->context, BASE_LOG_WARNING, "--warmup-epochs %g: the rate does not rise to its full value in %lld epochs",
-                 o->warmup_epochs, (long long)o->epochs);
+        base_log(s->context, BASE_LOG_WARNING,
+                 "--warmup-epochs %g: the rate does not rise to its full value in %lld epochs", o->warmup_epochs,
+                 (long long)o->epochs);
 }
 
 DEIT_INTERNAL base_status train_session_say(train_session *s) {
@@ -250,8 +248,9 @@ DEIT_INTERNAL base_status train_session_say(train_session *s) {
     char time[32];
     BASE_TRY(setup_time(s));
     setup_warn(s);
-    base_log(s->context, BASE_LOG_INFO, "%s: %.1f M parameters to train, %.2f GFLOP an image forward; %s, %d threads, %s",
-             s->config.name, (double)s->net->trained * 1e-6, s->net->gflop, nn_isa_name(), s->net->options.threads,
+    base_log(s->context, BASE_LOG_INFO,
+             "%s: %.1f M parameters to train, %.2f GFLOP an image forward; %s, %d threads, %s", s->config.name,
+             (double)s->net->trained * 1e-6, s->net->gflop, nn_isa_name(), s->net->options.threads,
              o->precision ? "bf16" : "f32");
     base_log(s->context, BASE_LOG_INFO, "data: %lld images of %d classes to train on, %lld to test",
              (long long)data_count(s->train), s->config.classes, (long long)data_count(s->test));

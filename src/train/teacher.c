@@ -5,10 +5,10 @@
 
 struct train_teacher {
     model_net *net;
-    int image;                  /* side of the student's images */
-    float scale[3], shift[3];   /* from the student's normalisation to the teacher's */
-    bool same;                  /* neither size nor normalisation differs */
-    float *images;              /* [batch, 3, side, side]; NULL where same */
+    int image;                /* side of the student's images */
+    float scale[3], shift[3]; /* from the student's normalisation to the teacher's */
+    bool same;                /* neither size nor normalisation differs */
+    float *images;            /* [batch, 3, side, side]; NULL where same */
 };
 
 /* (x std_s + mean_s - mean_t) / std_t */

@@ -1,5 +1,5 @@
-/* train: everything between a data set and trained weights - the table of options and recipes, optimizers and schedules,
- * distillation, checkpoints, the loop over epochs, and the logs it leaves.
+/* train: everything between a data set and trained weights - the table of options and recipes, optimizers and
+ * schedules, distillation, checkpoints, the loop over epochs, and the logs it leaves.
  *
  *   train_options o; train_options_init(&o); train_recipe(&o, "deit");        what to do
  *   train_run(&o, NULL, &result, &context);                                   all of it, in the folder o.output_dir
@@ -92,9 +92,9 @@ DEIT_INTERNAL const char *train_recipe_at(int index, const char **what); /* NULL
 /* ---- Optimizers -------------------------------------------------------------------------------------------------- */
 
 typedef enum { TRAIN_ADAMW, TRAIN_SGD } train_rule;
-/* AdamW as PyTorch's: decoupled weight decay, bias-corrected moments. SGD as PyTorch's with nesterov: decay added to the
- * gradient, no dampening. RECIPE: no decay on tensors of one dimension, pos_embed and cls_token; dist_token is decayed,
- * as in the authors' code. */
+/* AdamW as PyTorch's: decoupled weight decay, bias-corrected moments. SGD as PyTorch's with nesterov: decay added to
+ * the gradient, no dampening. RECIPE: no decay on tensors of one dimension, pos_embed and cls_token; dist_token is
+ * decayed, as in the authors' code. */
 typedef struct {
     double lr, weight_decay;
     double beta1, beta2, eps; /* AdamW */
@@ -140,10 +140,10 @@ DEIT_INTERNAL double train_schedule_epoch(const train_schedule *schedule, int64_
 typedef enum { TRAIN_DISTIL_NONE, TRAIN_DISTIL_SOFT, TRAIN_DISTIL_HARD } train_distillation;
 typedef struct {
     int64_t batch;
-    int threads;       /* 0: every core */
+    int threads; /* 0: every core */
     nn_dtype precision;
-    bool evaluation;   /* as in evaluation mode: no dropping, batch norm's running statistics, and without distillation
-                          the mean of a distilled network's heads */
+    bool evaluation; /* as in evaluation mode: no dropping, batch norm's running statistics */
+    bool mean;       /* without distillation: train the mean of a distilled network's heads, not the class head alone */
     bool recompute;
     const char *freeze; /* patterns of parameters to leave alone, separated by commas; NULL or "": none */
     train_distillation distillation;
@@ -155,8 +155,9 @@ typedef struct {
     train_net_options options;
     nn_params *params;
     nn_plan *plan;
-    float *distil; /* [batch, classes]: what the teacher's logits become */
-    double gflop;  /* of an image, forward */
+    float *logits;   /* [batch, classes]: the class head's of the last batch */
+    float *distil;   /* [batch, classes]: what the teacher's logits become */
+    double gflop;    /* of an image, forward */
     int64_t trained; /* parameters that are trained, elements */
 } train_net;
 /* weights: what it begins from (model_weights_open with a NULL path: initial values). */
@@ -164,11 +165,12 @@ DEIT_INTERNAL base_status train_net_new(train_net **net, const model_config *con
                                         const train_net_options *options);
 DEIT_INTERNAL void train_net_free(train_net *net);
 /* The loss of a batch and its gradients, which are added to those there are if `add`. images [batch, 3, S, S], targets
- * [batch, classes], teacher: its logits [batch, classes], NULL without distillation; logits [batch, classes]: the class
- * head's. seed, pass: what dropout draws from. */
+ * [batch, classes], teacher: its logits [batch, classes], NULL without distillation. seed, pass: what dropout draws
+ * from.
+ */
 DEIT_INTERNAL base_status train_net_gradients(train_net *net, const float *images, const float *targets,
-                                              const float *teacher, bool add, uint64_t seed, uint64_t pass, float *loss,
-                                              float *logits);
+                                              const float *teacher, bool add, uint64_t seed, uint64_t pass,
+                                              float *loss);
 /* The first parameter whose value (or gradient) is not finite; NULL: none. */
 DEIT_INTERNAL const char *train_net_bad(const train_net *net, bool gradient);
 
@@ -184,12 +186,12 @@ DEIT_INTERNAL base_status train_teacher_run(train_teacher *teacher, int64_t n, c
 /* ---- Runs -------------------------------------------------------------------------------------------------------- */
 
 typedef struct {
-    int64_t epochs, steps;    /* done in all, those before a resumption too */
+    int64_t epochs, steps;                  /* done in all, those before a resumption too */
     double test_acc1, test_acc5, test_loss; /* of the last epoch */
     double best_acc1;
     int64_t best_epoch;
-    double ema_acc1;      /* negative: no average was kept */
-    double images_per_s;  /* of training steps */
+    double ema_acc1;     /* negative: no average was kept */
+    double images_per_s; /* of training steps */
 } train_result;
 
 /* Trains by the options, in the folder options->output_dir (""; nothing is kept). resume: continue the run that lies in
@@ -236,9 +238,9 @@ DEIT_INTERNAL base_status train_weights_write(const char *path, const model_conf
 /* ---- Logs -------------------------------------------------------------------------------------------------------- */
 
 typedef struct {
-    const char *name;    /* the run's folder */
-    json_t *args;        /* args.json, or NULL */
-    json_t *epochs;      /* array: the lines of log.jsonl */
+    const char *name; /* the run's folder */
+    json_t *args;     /* args.json, or NULL */
+    json_t *epochs;   /* array: the lines of log.jsonl */
 } train_log;
 /* folder, or the log.jsonl itself. */
 DEIT_INTERNAL base_status train_log_open(train_log *log, const char *folder);
