@@ -38,7 +38,7 @@ typedef struct {
     train_net *net;
     train_optimizer *optimizer;
     float *ema; /* NULL: no average is kept */
-    train_teacher *teacher;
+    train_teacher_net *teacher;
     float *teacher_logits; /* [batch, classes] */
     model_net *eval;
     train_schedule schedule;

@@ -144,8 +144,11 @@ static void *options_at(const train_options *options, const train_option *option
 static base_status options_number(const train_option *option, const char *text, bool whole, double *number) {
     char *end;
     errno = 0;
-    *number = whole ? (double)strtoll(text, &end, 10) : strtod(text, &end);
-    if (end != text && !*end && !errno && *number >= option->least && *number <= option->most) return BASE_OK;
+    double value = whole ? (double)strtoll(text, &end, 10) : strtod(text, &end);
+    if (end != text && !*end && !errno && value >= option->least && value <= option->most) {
+        *number = value;
+        return BASE_OK;
+    }
     return base_fail_as(BASE_USAGE, "--%s: expected a %snumber from %.10g to %.10g, found '%s'", option->name,
                         whole ? "whole " : "", option->least, option->most, text);
 }
@@ -153,8 +156,10 @@ static base_status options_number(const train_option *option, const char *text, 
 /* "0.9,0.999", or with a space as the official script takes them; "" where a pair may be absent. */
 static base_status options_pair(const train_option *option, const char *text, double pair[2]) {
     char copy[64], *second;
-    pair[0] = pair[1] = -1;
-    if (!*text && !*option->preset) return BASE_OK;
+    if (!*text && !*option->preset) {
+        pair[0] = pair[1] = -1;
+        return BASE_OK;
+    }
     snprintf(copy, sizeof copy, "%s", text);
     if (strlen(text) >= sizeof copy || !(second = strpbrk(copy, ", ")))
         return base_fail_as(BASE_USAGE, "--%s: expected two numbers such as %s, found '%s'", option->name,

@@ -18,7 +18,7 @@ static base_status setup_check_named(const train_options *o) {
     return BASE_OK;
 }
 
-DEIT_INTERNAL base_status train_config(const train_options *o, int classes, model_config *config) {
+DEIT_INTERNAL base_status train_network(const train_options *o, int classes, model_config *config) {
     if (strcmp(o->model, "vit")) {
         BASE_TRY(model_find(o->model, config));
         BASE_TRY(setup_check_named(o));
@@ -150,7 +150,7 @@ DEIT_INTERNAL base_status train_session_open(train_session *s, bool resume) {
     s->state = (train_state){.epoch = o->start_epoch, .best_epoch = -1};
     if (*o->output_dir) BASE_TRY(train_folder_open(&s->folder, o->output_dir, resume));
     BASE_TRY(setup_data(s));
-    BASE_TRY(train_config(o, data_classes(s->train), &s->config));
+    BASE_TRY(train_network(o, data_classes(s->train), &s->config));
     BASE_TRY(setup_passes(s));
     BASE_TRY(setup_net(s));
     BASE_TRY(setup_optimizer(s));

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-struct train_teacher {
+struct train_teacher_net {
     model_net *net;
     int image;                /* side of the student's images */
     float scale[3], shift[3]; /* from the student's normalisation to the teacher's */
@@ -12,7 +12,7 @@ struct train_teacher {
 };
 
 /* (x std_s + mean_s - mean_t) / std_t */
-static void teacher_normalisation(train_teacher *teacher, const model_config *student) {
+static void teacher_normalisation(train_teacher_net *teacher, const model_config *student) {
     const model_config *own = &teacher->net->config;
     teacher->same = teacher->image == own->image;
     for (int c = 0; c < 3; c++) {
@@ -22,7 +22,7 @@ static void teacher_normalisation(train_teacher *teacher, const model_config *st
     }
 }
 
-static base_status teacher_make(train_teacher *teacher, const model_config *config, const char *path,
+static base_status teacher_make(train_teacher_net *teacher, const model_config *config, const char *path,
                                 const model_config *student, const model_options *options,
                                 const base_context *context) {
     model_weights *weights;
@@ -40,11 +40,11 @@ static base_status teacher_make(train_teacher *teacher, const model_config *conf
     return teacher->images ? BASE_OK : BASE_ERROR;
 }
 
-DEIT_INTERNAL base_status train_teacher_new(train_teacher **out, const model_config *config, const char *path,
+DEIT_INTERNAL base_status train_teacher_new(train_teacher_net **out, const model_config *config, const char *path,
                                             const model_config *student, const model_options *options,
                                             const base_context *context) {
     *out = NULL;
-    train_teacher *teacher = base_calloc(1, sizeof *teacher);
+    train_teacher_net *teacher = base_calloc(1, sizeof *teacher);
     if (!teacher) return BASE_ERROR;
     base_status status = teacher_make(teacher, config, path, student, options, context);
     if (status)
@@ -54,7 +54,7 @@ DEIT_INTERNAL base_status train_teacher_new(train_teacher **out, const model_con
     return status;
 }
 
-DEIT_INTERNAL void train_teacher_free(train_teacher *teacher) {
+DEIT_INTERNAL void train_teacher_free(train_teacher_net *teacher) {
     if (!teacher) return;
     model_net_free(teacher->net);
     base_free(teacher->images);
@@ -62,7 +62,7 @@ DEIT_INTERNAL void train_teacher_free(train_teacher *teacher) {
 }
 
 /* Planes [side, side] of another size: torch's bicubic interpolation, as for positions. */
-DEIT_INTERNAL base_status train_teacher_run(train_teacher *teacher, int64_t n, const float *images, float *logits) {
+DEIT_INTERNAL base_status train_teacher_run(train_teacher_net *teacher, int64_t n, const float *images, float *logits) {
     if (teacher->same) return model_net_run(teacher->net, n, images, logits);
     int from = teacher->image, to = teacher->net->config.image;
     int64_t in = (int64_t)from * from, out = (int64_t)to * to;

@@ -175,13 +175,13 @@ DEIT_INTERNAL base_status train_net_gradients(train_net *net, const float *image
 DEIT_INTERNAL const char *train_net_bad(const train_net *net, bool gradient);
 
 /* A network with weights that answers what the student sees: in its own resolution and normalisation. */
-typedef struct train_teacher train_teacher;
-DEIT_INTERNAL base_status train_teacher_new(train_teacher **teacher, const model_config *config, const char *path,
+typedef struct train_teacher_net train_teacher_net;
+DEIT_INTERNAL base_status train_teacher_new(train_teacher_net **teacher, const model_config *config, const char *path,
                                             const model_config *student, const model_options *options,
                                             const base_context *context);
-DEIT_INTERNAL void train_teacher_free(train_teacher *teacher); /* NULL allowed */
+DEIT_INTERNAL void train_teacher_free(train_teacher_net *teacher); /* NULL allowed */
 /* images: [n, 3, S, S] normalised for the student, n at most options->batch -> logits [n, classes]. */
-DEIT_INTERNAL base_status train_teacher_run(train_teacher *teacher, int64_t n, const float *images, float *logits);
+DEIT_INTERNAL base_status train_teacher_run(train_teacher_net *teacher, int64_t n, const float *images, float *logits);
 
 /* ---- Runs -------------------------------------------------------------------------------------------------------- */
 
@@ -205,7 +205,7 @@ typedef struct {
 DEIT_INTERNAL base_status train_run(const train_options *options, bool resume, train_result *result,
                                     const base_context *context);
 /* The network that options name, for so many classes. */
-DEIT_INTERNAL base_status train_config(const train_options *options, int classes, model_config *config);
+DEIT_INTERNAL base_status train_network(const train_options *options, int classes, model_config *config);
 
 /* ---- Checkpoints ------------------------------------------------------------------------------------------------- */
 
