@@ -94,6 +94,30 @@ DEIT_INTERNAL base_status train_weights_write(const char *path, const model_conf
     return checkpoint_write_arrays(path, params, &array, 1, metadata);
 }
 
+DEIT_INTERNAL base_status train_weights_config(const char *path, model_config *config) {
+    store *s;
+    BASE_TRY(store_open(&s, path));
+    *config = model_vit();
+    const struct {
+        const char *key;
+        int *to;
+    } members[] = {{"input_size", &config->image}, {"classes", &config->classes}, {"patch", &config->patch},
+                   {"dim", &config->dim},          {"depth", &config->depth},     {"heads", &config->heads}};
+    base_status status = BASE_OK;
+    for (size_t i = 0; i < sizeof members / sizeof *members && !status; i++) {
+        const char *text = store_metadata(s, members[i].key);
+        if (text)
+            *members[i].to = atoi(text);
+        else
+            status = base_fail("%s: says not what vit it is (no %s in its metadata): give a network's name", path,
+                               members[i].key);
+    }
+    const char *distilled = store_metadata(s, "distilled");
+    config->distilled = distilled && !strcmp(distilled, "yes");
+    store_close(s);
+    return status ? status : config->family->check(config);
+}
+
 /* ---- Saving ------------------------------------------------------------------------------------------------------ */
 
 static json_t *checkpoint_json(const train_net *net, const train_optimizer *optimizer, const train_state *s,
