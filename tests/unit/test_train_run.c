@@ -203,3 +203,253 @@ TEST(train_optimizer_leaves_frozen_and_buffers_and_does_not_depend_on_threads) {
     CHECK(values[0][0] != 1 && values[0][N - 64] == cosf(N - 64) && values[0][N - 1] == cosf(N - 1));
     free(values[0]), free(values[1]), free(gradients);
 }
+
+/* ---- A network to be trained ------------------------------------------------------------------------------------- */
+
+enum { NET_BATCH = 4, NET_CLASSES = 5, NET_SIDE = 8 };
+static model_config net_test_config(bool distilled) {
+    model_config config = model_vit();
+    config.image = NET_SIDE, config.patch = 4, config.dim = 16, config.depth = 2, config.heads = 2;
+    config.classes = NET_CLASSES, config.distilled = distilled;
+    return config;
+}
+
+static train_net *net_test_new(const model_config *config, const train_net_options *options) {
+    model_weights *weights = NULL;
+    train_net *net = NULL;
+    model_weights_options how = {.seed = 3};
+    CHECK_OK(model_weights_open(&weights, config, NULL, &how, NULL));
+    CHECK_OK(train_net_new(&net, config, weights, options));
+    model_weights_close(weights);
+    return net;
+}
+
+/* Labels i mod 5, a little smoothed. */
+static void net_test_targets(float *targets, int batch) {
+    for (int i = 0; i < batch * NET_CLASSES; i++)
+        targets[i] = i % NET_CLASSES == i / NET_CLASSES % NET_CLASSES ? 0.92f : 0.02f;
+}
+
+static void net_test_steps(train_net *net, const float *teacher, int steps) {
+    train_optimizer *optimizer;
+    train_step_options o = train_adamw_defaults();
+    float *images = probe_images(net->options.batch > 0 ? (int)net->options.batch : 1, NET_SIDE), loss,
+          targets[2 * NET_BATCH * NET_CLASSES];
+    net_test_targets(targets, (int)net->options.batch);
+    CHECK_OK(train_optimizer_new(&optimizer, TRAIN_ADAMW, net->params, 1));
+    for (int i = 0; i < steps; i++) {
+        CHECK_OK(train_net_gradients(net, images, targets, teacher, false, 1, (uint64_t)i, &loss));
+        train_optimizer_step(optimizer, &o, 1);
+    }
+    train_optimizer_free(optimizer);
+    free(images);
+}
+
+static bool net_test_moved(const train_net *net, const train_net *from, const char *name) {
+    for (int i = 0; i < net->params->count; i++) {
+        const nn_param *param = &net->params->params[i];
+        if (!strcmp(param->name, name))
+            return memcmp(net->params->values + param->offset, from->params->values + param->offset,
+                          (size_t)param->count * sizeof(float)) != 0;
+    }
+    TEST_FAIL("no parameter %s", name);
+    return false;
+}
+
+TEST(train_passes_add_up_to_a_batch) {
+    model_config config = net_test_config(false);
+    train_net_options half = {.batch = NET_BATCH, .threads = 1}, full = {.batch = 2 * NET_BATCH, .threads = 1};
+    train_net *a = net_test_new(&config, &half), *b = net_test_new(&config, &full);
+    float *images = probe_images(2 * NET_BATCH, NET_SIDE), targets[2 * NET_BATCH * NET_CLASSES], loss[3];
+    net_test_targets(targets, 2 * NET_BATCH);
+    CHECK_OK(train_net_gradients(a, images, targets, NULL, false, 0, 0, &loss[0]));
+    CHECK_OK(train_net_gradients(a, images + NET_BATCH * 3 * NET_SIDE * NET_SIDE, targets + NET_BATCH * NET_CLASSES,
+                                 NULL, true, 0, 1, &loss[1]));
+    CHECK_OK(train_net_gradients(b, images, targets, NULL, false, 0, 0, &loss[2]));
+    CHECK(fabsf((loss[0] + loss[1]) / 2 - loss[2]) < 1e-6f);
+    double worst = 0, most = 0;
+    for (int64_t j = 0; j < a->params->size; j++) {
+        worst = fmax(worst, fabs(0.5 * (double)a->params->gradients[j] - (double)b->params->gradients[j]));
+        most = fmax(most, fabs((double)b->params->gradients[j]));
+    }
+    CHECK(worst < 1e-5 * most && most > 0);
+    train_net_free(a), train_net_free(b);
+    free(images);
+}
+
+TEST(train_freezes_what_matches) {
+    model_config config = net_test_config(true);
+    train_net_options o = {.batch = NET_BATCH, .threads = 1, .mean = true},
+                      frozen = {.batch = NET_BATCH, .threads = 1, .mean = true, .freeze = "blocks.0.*,pos_embed"},
+                      plain = {.batch = NET_BATCH, .threads = 1};
+    train_net *begin = net_test_new(&config, &o), *all = net_test_new(&config, &o),
+              *some = net_test_new(&config, &frozen), *one = net_test_new(&config, &plain);
+    net_test_steps(all, NULL, 2), net_test_steps(some, NULL, 2), net_test_steps(one, NULL, 2);
+    CHECK(net_test_moved(all, begin, "blocks.0.mlp.fc1.weight") && net_test_moved(all, begin, "pos_embed"));
+    CHECK(!net_test_moved(some, begin, "blocks.0.mlp.fc1.weight") && !net_test_moved(some, begin, "pos_embed"));
+    CHECK(net_test_moved(some, begin, "blocks.1.mlp.fc1.weight") && net_test_moved(some, begin, "head_dist.weight"));
+    CHECK(some->trained < all->trained);
+    // Without distillation the class head alone is trained, and the other is not even decayed.
+    CHECK(net_test_moved(one, begin, "head.weight") && !net_test_moved(one, begin, "head_dist.weight"));
+    train_net_free(begin), train_net_free(all), train_net_free(some), train_net_free(one);
+    model_weights *weights;
+    CHECK_OK(model_weights_open(&weights, &config, NULL, NULL, NULL));
+    frozen.freeze = "head.*,block.0.*";
+    CHECK_FAIL_HAS(train_net_new(&some, &config, weights, &frozen), "no parameter of vit matches 'block.0.*'");
+    frozen.freeze = "*";
+    CHECK_FAIL_HAS(train_net_new(&some, &config, weights, &frozen), "no parameter is left to train");
+    model_weights_close(weights);
+}
+
+/* One token: both losses act on the class head (the paper's Table 3). */
+TEST(train_distils_into_one_token) {
+    model_config config = net_test_config(false);
+    train_net_options hard = {.batch = NET_BATCH, .threads = 1, .distillation = TRAIN_DISTIL_HARD, .alpha = 0.3},
+                      soft = {
+                          .batch = NET_BATCH, .threads = 1, .distillation = TRAIN_DISTIL_SOFT, .alpha = 0.3, .tau = 2};
+    train_net *nets[2] = {net_test_new(&config, &hard), net_test_new(&config, &soft)};
+    float *images = probe_images(NET_BATCH, NET_SIDE), targets[NET_BATCH * NET_CLASSES],
+          teacher[NET_BATCH * NET_CLASSES], loss;
+    net_test_targets(targets, NET_BATCH);
+    for (int i = 0; i < NET_BATCH * NET_CLASSES; i++) teacher[i] = (float)((i * 7) % 11) * 0.3f;
+    for (int k = 0; k < 2; k++) {
+        CHECK_OK(train_net_gradients(nets[k], images, targets, teacher, false, 0, 0, &loss));
+        double expected = 0, tau = k ? 2 : 1;
+        for (int b = 0; b < NET_BATCH; b++) {
+            const float *z = nets[k]->logits + b * NET_CLASSES, *t = teacher + b * NET_CLASSES;
+            double sum = 0, cold = 0, guide = 0;
+            int best = 0;
+            for (int c = 0; c < NET_CLASSES; c++) {
+                sum += exp((double)z[c]), cold += exp((double)z[c] / tau), guide += exp((double)t[c] / tau);
+                best = t[c] > t[best] ? c : best;
+            }
+            for (int c = 0; c < NET_CLASSES; c++) {
+                double log_t = (double)t[c] / tau - log(guide), log_z = (double)z[c] / tau - log(cold);
+                expected += 0.7 * (double)targets[b * NET_CLASSES + c] * (log(sum) - (double)z[c]) / NET_BATCH;
+                if (k)
+                    expected += 0.3 * exp(log_t) * (log_t - log_z) * tau * tau / (NET_BATCH * NET_CLASSES);
+                else if (c == best)
+                    expected += 0.3 * (log(sum) - (double)z[c]) / NET_BATCH;
+            }
+        }
+        CHECK(fabs((double)loss - expected) < 1e-5);
+        train_net_free(nets[k]);
+    }
+    free(images);
+}
+
+/* The teacher sees the same picture, by its own normalisation, at its own size. */
+TEST(train_teacher_has_its_own_normalisation_and_size) {
+    model_config student = net_test_config(false), own = student;
+    for (int c = 0; c < 3; c++) own.mean[c] = own.std[c] = 0.5f;
+    train_net_options o = {.batch = 1, .threads = 1};
+    train_net *net = net_test_new(&own, &o);
+    CHECK_OK(train_weights_write("/tmp/deit_test_teacher.safetensors", &own, net->params, net->params->values));
+    model_config described;
+    CHECK_OK(train_weights_config("/tmp/deit_test_teacher.safetensors", &described));
+    CHECK(described.dim == 16 && described.depth == 2 && described.classes == NET_CLASSES && !described.distilled);
+    enum { PIXELS = 3 * NET_SIDE * NET_SIDE };
+    float pixels[2 * PIXELS], student_sees[2 * PIXELS], teacher_sees[2 * PIXELS], direct[2 * NET_CLASSES],
+        through[2 * NET_CLASSES];
+    for (int i = 0; i < 2 * PIXELS; i++) {
+        int c = i / (NET_SIDE * NET_SIDE) % 3;
+        pixels[i] = (float)((i * 37) % 256) / 255;
+        student_sees[i] = (pixels[i] - student.mean[c]) / student.std[c];
+        teacher_sees[i] = (pixels[i] - 0.5f) / 0.5f;
+    }
+    model_options run = {.batch = 2, .threads = 1};
+    train_teacher_net *teacher;
+    CHECK_OK(train_teacher_new(&teacher, &own, "/tmp/deit_test_teacher.safetensors", &student, &run, NULL));
+    CHECK_OK(train_teacher_run(teacher, 2, student_sees, through));
+    CHECK_OK(model_net_run(teacher->net, 2, teacher_sees, direct));
+    for (int i = 0; i < 2 * NET_CLASSES; i++) CHECK(fabsf(direct[i] - through[i]) < 1e-5f);
+    train_teacher_free(teacher);
+    // A picture of one colour stays so at twice the size.
+    for (int i = 0; i < 2 * PIXELS; i++) student_sees[i] = 0.25f;
+    own.image = 2 * NET_SIDE;
+    CHECK_OK(train_teacher_new(&teacher, &own, "/tmp/deit_test_teacher.safetensors", &student, &run, NULL));
+    CHECK_OK(train_teacher_run(teacher, 2, student_sees, through));
+    for (int c = 0; c < 3; c++) {
+        float expected = (0.25f * student.std[c] + student.mean[c] - 0.5f) / 0.5f;
+        for (int i = 0; i < 4 * NET_SIDE * NET_SIDE; i++)
+            CHECK(fabsf(teacher->images[c * 4 * NET_SIDE * NET_SIDE + i] - expected) < 1e-5f);
+    }
+    train_teacher_free(teacher);
+    own.classes = NET_CLASSES + 1;
+    CHECK_FAIL_HAS(train_teacher_new(&teacher, &own, "/tmp/deit_test_teacher.safetensors", &student, &run, NULL),
+                   "the teacher, for 6 classes: ");
+    CHECK_STR_HAS(base_message(), "head.weight ([6, 16] expected, [5, 16] found)");
+    remove("/tmp/deit_test_teacher.safetensors");
+    train_net_free(net);
+}
+
+/* ---- Checkpoints ------------------------------------------------------------------------------------------------- */
+
+static void checkpoint_test_log(void *user, base_log_level level, const char *line) {
+    if (level == BASE_LOG_WARNING) snprintf(user, 512, "%s", line);
+}
+
+static void checkpoint_test_damage(const char *path) {
+    FILE *file = fopen(path, "r+");
+    CHECK(file && !fseek(file, -5, SEEK_END));
+    int c = fgetc(file);
+    CHECK(!fseek(file, -5, SEEK_END) && fputc(c ^ 1, file) != EOF && !fclose(file));
+}
+
+TEST(train_checkpoints_survive_damage_and_full_disks) {
+    char folder[] = "/tmp/deit_test_run_XXXXXX", warning[512] = "", command[256];
+    int here = open(".", O_RDONLY | O_DIRECTORY);
+    const base_context context = {.log = checkpoint_test_log, .user = warning};
+    CHECK(mkdtemp(folder) && !chdir(folder));
+    model_config config = net_test_config(false);
+    train_net_options o = {.batch = NET_BATCH, .threads = 1};
+    train_net *net = net_test_new(&config, &o);
+    size_t bytes = (size_t)net->params->size * sizeof(float);
+    float *kept[2] = {malloc(bytes), malloc(bytes)}, *ema = calloc(1, bytes);
+    train_optimizer *optimizer;
+    CHECK_OK(train_optimizer_new(&optimizer, TRAIN_ADAMW, net->params, 1));
+    train_state state = {.epoch = 1, .pass = 7, .step = 10, .loss_sum = 1.0 / 3, .best_epoch = -1}, back;
+    for (int k = 0; k < 3; k++, state.step += 10) { // the first of three is removed
+        net_test_steps(net, NULL, 1);
+        for (int64_t j = 0; j < net->params->size; j++)
+            optimizer->first[j] = (float)(k + 1), optimizer->second[j] = 0.1f, ema[j] = net->params->values[j] / 3;
+        optimizer->steps = state.step;
+        if (k) memcpy(kept[k - 1], net->params->values, bytes);
+        CHECK_OK(train_checkpoint_save(".", net, optimizer, ema, &state));
+    }
+    CHECK(!base_path_exists("checkpoints/00000010.json") && base_path_exists("checkpoints/00000020.safetensors"));
+    for (int k = 1; k >= 0; k--) {
+        memset(net->params->values, 0, bytes), memset(ema, 0, bytes), memset(optimizer->first, 0, bytes);
+        CHECK_OK(train_checkpoint_load(".", net, optimizer, ema, &back, &context));
+        CHECK(!memcmp(net->params->values, kept[k], bytes) && optimizer->first[0] == (float)(k + 2));
+        CHECK(ema[0] == kept[k][0] / 3 && optimizer->steps == back.step && back.step == (k ? 30 : 20));
+        CHECK(back.epoch == 1 && back.pass == 7 && back.loss_sum == 1.0 / 3 && back.best_epoch == -1);
+        if (k) {
+            CHECK(!*warning);
+            checkpoint_test_damage("checkpoints/00000030.optimizer.safetensors");
+        }
+    }
+    CHECK_STR_HAS(warning, "the checkpoint of step 30 is not whole");
+    // A disk that is full while the next one is written: the old ones stay, nothing half-written does.
+    CHECK(!symlink("/dev/full", "checkpoints/00000040.ema.safetensors"));
+    CHECK_FAIL_HAS(train_checkpoint_save(".", net, optimizer, ema, &state), "checkpoint of step 40");
+    CHECK_STR_HAS(base_message(), "No space left");
+    CHECK(!base_path_exists("checkpoints/00000040.safetensors") && base_path_exists("checkpoints/00000020.json"));
+    CHECK_OK(train_checkpoint_load(".", net, optimizer, ema, &back, NULL));
+    CHECK_EQ_INT(back.step, 20);
+    // Another network's; another optimizer's; all damaged; none.
+    config.dim = 32;
+    train_net *other = net_test_new(&config, &o);
+    CHECK_FAIL_HAS(train_checkpoint_load(".", other, optimizer, NULL, &back, NULL), "its checkpoint is of vit");
+    optimizer->rule = TRAIN_SGD;
+    CHECK_FAIL_HAS(train_checkpoint_load(".", net, optimizer, NULL, &back, NULL), "--opt adamw");
+    optimizer->rule = TRAIN_ADAMW;
+    checkpoint_test_damage("checkpoints/00000020.safetensors");
+    CHECK_FAIL_HAS(train_checkpoint_load(".", net, optimizer, ema, &back, NULL), "none of its 2 checkpoints is whole");
+    CHECK(!fchdir(here) && !close(here));
+    snprintf(command, sizeof command, "rm -r %s", folder);
+    CHECK(!system(command));
+    train_net_free(net), train_net_free(other);
+    train_optimizer_free(optimizer);
+    free(kept[0]), free(kept[1]), free(ema);
+}
