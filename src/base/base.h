@@ -27,6 +27,16 @@
 #define DEIT_INTERNAL
 #endif
 
+/* For functions whose results must be the same bits everywhere. GCC and Clang would contract a * b + c to one rounding
+ * where the target has it; BASE_EXACT stands before such a function, BASE_EXACT_BODY first in its body. */
+#if defined(__clang__)
+#define BASE_EXACT
+#define BASE_EXACT_BODY _Pragma("STDC FP_CONTRACT OFF")
+#else
+#define BASE_EXACT __attribute__((optimize("fp-contract=off")))
+#define BASE_EXACT_BODY
+#endif
+
 /* ---- Status and messages ----------------------------------------------------------------------------------------- */
 
 typedef enum {
@@ -156,9 +166,10 @@ typedef struct {
 } base_random;
 DEIT_INTERNAL base_random base_random_stream(uint64_t seed, uint64_t epoch, uint64_t sample, uint32_t purpose);
 DEIT_INTERNAL uint64_t base_random_u64(base_random *random);
-DEIT_INTERNAL double base_random_uniform(base_random *random);             /* [0, 1), 53 bits */
-DEIT_INTERNAL double base_random_normal(base_random *random);              /* N(0, 1) */
-DEIT_INTERNAL uint64_t base_random_below(base_random *random, uint64_t n); /* 0 .. n - 1, unbiased */
+DEIT_INTERNAL double base_random_uniform(base_random *random);                     /* [0, 1), 53 bits */
+DEIT_INTERNAL double base_random_normal(base_random *random);                      /* N(0, 1) */
+DEIT_INTERNAL void base_random_normals(base_random *random, float *out, size_t n); /* faster, many */
+DEIT_INTERNAL uint64_t base_random_below(base_random *random, uint64_t n);         /* 0 .. n - 1, unbiased */
 /* splitmix64's finaliser of h + i * 0x9E3779B97F4A7C15. */
 DEIT_INTERNAL uint64_t base_splitmix64(uint64_t h, uint64_t i);
 

@@ -45,14 +45,29 @@ DEIT_INTERNAL double base_random_uniform(base_random *random) {
     return (double)(base_random_u64(random) >> 11) * 0x1p-53;
 }
 
-/* Box-Muller on one whole block: the cosine branch. */
-DEIT_INTERNAL double base_random_normal(base_random *random) {
+/* Box-Muller on one whole block: distance and angle. */
+static void random_polar(base_random *random, double *distance, double *angle) {
     uint64_t out[2], block = (random->counter + 1) >> 1;
     random_philox(random->key[0], (uint64_t[2]){block, random->key[1]}, out);
     random->counter = (block + 1) << 1;
     double u = (double)((out[0] >> 11) + 1) * 0x1p-53; // (0, 1]
     double v = (double)(out[1] >> 11) * 0x1p-53;
-    return sqrt(-2 * log(u)) * cos(6.283185307179586 * v);
+    *distance = sqrt(-2 * log(u)), *angle = 6.283185307179586 * v;
+}
+
+DEIT_INTERNAL double base_random_normal(base_random *random) {
+    double distance, angle;
+    random_polar(random, &distance, &angle);
+    return distance * cos(angle);
+}
+
+DEIT_INTERNAL void base_random_normals(base_random *random, float *out, size_t n) {
+    for (size_t i = 0; i < n; i += 2) {
+        double distance, angle;
+        random_polar(random, &distance, &angle);
+        out[i] = (float)(distance * cos(angle));
+        if (i + 1 < n) out[i + 1] = (float)(distance * sin(angle));
+    }
 }
 
 /* Lemire's method: the high half of a product, thrown away where it would be biased. */

@@ -61,17 +61,16 @@ DEIT_INTERNAL base_status data_check_classes(const data_set *set, int classes, c
 /* Fails, naming a class, unless a label means the same in both sets: what is trained on and what is tested on. */
 DEIT_INTERNAL base_status data_check_same(const data_set *train, const data_set *test);
 /* Makes a sequential set one that can be read in any order, as training needs: holds its files in memory. Fails if they
- * do not fit, naming the command that unpacks it. Does nothing to other sets. */
+ * do not fit, naming the command that unpacks it (store_repack). Does nothing to other sets. */
 DEIT_INTERNAL base_status data_hold(data_set *set, const base_context *context);
-/* Writes a tar that is compressed as one that is not, whole or not at all. */
-DEIT_INTERNAL base_status data_pack(const char *from, const char *to, const base_context *context);
 
 /* A growing buffer for a file's bytes. Zero-initialise to begin; free `data` with base_free. */
 typedef struct {
     uint8_t *data;
     size_t size, capacity;
 } data_bytes;
-/* Reads the file of an item, of a set that is not sequential. Any thread. */
+/* Reads the file of an item, of a set that is not sequential; of a set without files, its pixels [height, width, 3].
+ * Any thread. */
 DEIT_INTERNAL base_status data_read(const data_set *set, int64_t item, data_bytes *bytes);
 
 /* ---- ReaL labels ------------------------------------------------------------------------------------------------- */

@@ -57,8 +57,10 @@ static base_status labels_choose_split(data_set *set, const char *split) {
         for (int k = 0; k < LABELS_SPLITS; k++) there[k] |= labels_first_is(set->items[i].key, labels_splits[k]);
     }
     const char *name = NULL;
-    for (int k = LABELS_SPLITS - 1; k >= 0 && all; k--)
-        if (there[k] && (!split || !strcmp(split, labels_splits[k]))) name = labels_splits[k];
+    for (int k = LABELS_SPLITS - 1; k >= 0 && all; k--) {
+        bool other = split && !strcmp(split, "val") && k < LABELS_SPLITS - 1; /* validation, test */
+        if (there[k] && (!split || !strcmp(split, labels_splits[k]) || other)) name = labels_splits[k];
+    }
     if (!name) return split ? base_fail_as(BASE_USAGE, "%s: no images in a folder '%s'", set->path, split) : BASE_OK;
     int64_t n = 0;
     for (int64_t i = 0; i < set->count; i++)
@@ -137,6 +139,11 @@ static int labels_by_rank(const void *a, const void *b) {
     return (x->rank > y->rank) - (x->rank < y->rank);
 }
 
+DEIT_INTERNAL void data_sort(data_set *set) {
+    qsort(set->items, (size_t)set->count, sizeof *set->items,
+          set->kind == DATA_STREAM ? labels_by_rank : labels_by_label);
+}
+
 /* A folder without images, beside the others. */
 static base_status labels_check_empty(const data_set *set) {
     size_t leading = (size_t)(set->items[0].key - set->items[0].name);
@@ -165,7 +172,6 @@ DEIT_INTERNAL base_status data_assign(data_set *set, const data_options *options
     } else {
         BASE_TRY(labels_from_folders(set));
     }
-    qsort(set->items, (size_t)set->count, sizeof *set->items,
-          set->kind == DATA_STREAM ? labels_by_rank : labels_by_label);
+    data_sort(set);
     return BASE_OK;
 }

@@ -8,14 +8,28 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* A path, or the name of a set that a package of the system's holds. */
+static base_status set_find(data_set *set, const char *path) {
+    static const char name[] = "fashion-mnist", place[] = "/usr/share/datasets/fashion-mnist";
+    bool named = !strcmp(path, name) && !base_path_exists(path);
+    if (!(set->path = base_strdup(named ? place : path))) return BASE_ERROR;
+    if (base_path_exists(set->path)) return BASE_OK;
+    if (named)
+        return base_fail("%s: no such file or folder, and Debian's package dataset-fashion-mnist, which would be found "
+                         "in %s, is not installed",
+                         name, place);
+    return base_fail("%s: no such file or folder", path);
+}
+
 DEIT_INTERNAL base_status data_open(data_set **out, const data_options *options, const base_context *context) {
     *out = NULL;
     data_set *set = base_calloc(1, sizeof *set);
     if (!set) return BASE_ERROR;
-    base_status status = (set->path = base_strdup(options->path)) ? BASE_OK : BASE_ERROR;
-    if (!status && !base_path_exists(set->path)) status = base_fail("%s: no such file or folder", set->path);
-    if (!status) status = data_list(set, context);
-    if (!status) status = data_assign(set, options);
+    base_status status = set_find(set, options->path);
+    bool raw = false;
+    if (!status) status = data_raw_open(set, options, context, &raw);
+    if (!status && !raw) status = data_list(set, context);
+    if (!status && !raw) status = data_assign(set, options);
     if (status)
         data_close(set);
     else
@@ -26,6 +40,8 @@ DEIT_INTERNAL base_status data_open(data_set **out, const data_options *options,
 DEIT_INTERNAL void data_close(data_set *set) {
     if (!set) return;
     store_archive_close(set->archive);
+    data_release(set);
+    base_free(set->raw.bytes);
     base_arena_free(&set->arena);
     base_free(set->items);
     base_free(set->path);
@@ -70,6 +86,19 @@ DEIT_INTERNAL base_status data_check_classes(const data_set *set, int classes, c
         set->path, set->classes, model, classes, set->classes);
 }
 
+DEIT_INTERNAL base_status data_check_same(const data_set *train, const data_set *test) {
+    if (train->classes != test->classes)
+        return base_fail("%s has %d classes, %s %d; training and testing need the same classes", train->path,
+                         train->classes, test->path, test->classes);
+    for (int label = 0; label < train->classes; label++) {
+        const char *a = data_class_name(train, label), *b = data_class_name(test, label);
+        if (a && b && strcmp(a, b))
+            return base_fail("class %d is '%s' in %s, but '%s' in %s; training and testing need the same classes",
+                             label, a, train->path, b, test->path);
+    }
+    return BASE_OK;
+}
+
 DEIT_INTERNAL base_status data_room(data_bytes *bytes, size_t size) {
     if (size > bytes->capacity) {
         uint8_t *grown = base_realloc(bytes->data, size + size / 2);
@@ -95,6 +124,16 @@ static base_status set_read_open(const char *path, int file, data_bytes *bytes) 
 }
 
 DEIT_INTERNAL base_status data_read(const data_set *set, int64_t item, data_bytes *bytes) {
+    if (set->kind == DATA_HELD) {
+        BASE_TRY(data_room(bytes, set->items[item].size));
+        memcpy(bytes->data, set->items[item].held, bytes->size);
+        return BASE_OK;
+    }
+    if (set->kind == DATA_RAW) {
+        BASE_TRY(data_room(bytes, 3 * (size_t)set->raw.width * (size_t)set->raw.height));
+        data_raw_pixels(set, item, bytes->data);
+        return BASE_OK;
+    }
     if (set->kind == DATA_ARCHIVE) {
         const store_entry *entry = set->items[item].entry;
         if (entry->size > 1 << 30) return base_fail("%s: larger than 1 GiB, not an image", entry->name);
@@ -108,6 +147,16 @@ DEIT_INTERNAL base_status data_read(const data_set *set, int64_t item, data_byte
     if (file >= 0) close(file);
     base_free(path);
     return status;
+}
+
+DEIT_INTERNAL base_status data_read_source(const data_set *set, int64_t item, data_bytes *bytes, image_source *source) {
+    const data_item *from = &set->items[item];
+    *source = (image_source){.bytes = from->held, .size = from->size, .name = from->name};
+    if (set->kind == DATA_HELD) return BASE_OK; /* where it lies */
+    BASE_TRY(data_read(set, item, bytes));
+    source->bytes = bytes->data, source->size = bytes->size;
+    if (set->kind == DATA_RAW) source->width = set->raw.width, source->height = set->raw.height;
+    return BASE_OK;
 }
 
 /* ---- ReaL -------------------------------------------------------------------------------------------------------- */

@@ -63,32 +63,36 @@ DEIT_INTERNAL base_status image_eval(image_worker *worker, const image_transform
 /* The same of pixels: rgb [height, width, 3]. */
 DEIT_INTERNAL base_status image_eval_pixels(image_worker *worker, const image_transform *transform, const uint8_t *rgb,
                                             int width, int height, const char *name, float *out);
-/* The same up to the crop, before normalising: a size x size picture, which belongs to the worker and lives until its
- * next call. */
-DEIT_INTERNAL base_status image_eval_crop(image_worker *worker, const image_transform *transform, const void *bytes,
-                                          size_t size, const char *name, const image_u8 **crop);
 /* out: [3, height, width] = (pixel / 255 - mean) / std */
 DEIT_INTERNAL void image_normalise(const image_u8 *image, const float mean[3], const float std[3], float *out);
 
 /* ---- What training shows the network ----------------------------------------------------------------------------- */
 
-/* A part of a picture, and how it is resized. */
+/* A picture to be read: a file's bytes, or, where width is not 0, pixels [height, width, 3]. */
+typedef struct {
+    const void *bytes;
+    size_t size;
+    int width, height;
+    const char *name; /* for messages */
+} image_source;
+
+/* A part of a picture, and what it is resized to. */
 typedef struct {
     int left, top, width, height;
+    int to_width, to_height;
     image_filter filter;
 } image_box;
 /* Chooses a part of a width x height picture, of at least one pixel and inside of it. */
 typedef void (*image_choose)(void *user, int width, int height, image_box *box);
 
-/* The file's bytes -> the part that `choose` picks, cut out and then resized to size x size, as torchvision's
- * resized_crop does: pixels outside the part play no role, and are mostly not even decoded. *out belongs to the worker,
- * may be changed in place, and lives until the worker's next picture. */
-DEIT_INTERNAL base_status image_crop(image_worker *worker, const void *bytes, size_t bytes_size, const char *name,
-                                     image_choose choose, void *user, int size, image_u8 **out);
-/* The same of pixels: rgb [height, width, 3]. */
-DEIT_INTERNAL base_status image_crop_pixels(image_worker *worker, const uint8_t *rgb, int width, int height,
-                                            const char *name, image_choose choose, void *user, int size,
-                                            image_u8 **out);
+/* The part that `choose` picks, cut out and then resized, as torchvision's resized_crop does: pixels outside the part
+ * play no role, and are mostly not even decoded. *out belongs to the worker, may be changed in place, and lives until
+ * the worker's next picture. */
+DEIT_INTERNAL base_status image_crop(image_worker *worker, const image_source *source, image_choose choose, void *user,
+                                     image_u8 **out);
+/* What image_eval normalises: size x size pixels; as image_crop's. */
+DEIT_INTERNAL base_status image_eval_source(image_worker *worker, const image_transform *transform,
+                                            const image_source *source, image_u8 **out);
 /* out: the width x height window of `in` whose corner is at (left, top), which may lie outside: black there, or, if
  * `mirrored`, reflected at the outermost pixels (numpy's "reflect"). out must be another picture than in. */
 DEIT_INTERNAL base_status image_window(image_u8 *out, const image_u8 *in, int left, int top, int width, int height,

@@ -4,13 +4,6 @@
 
 #include "image/image.h"
 
-/* GCC would contract a * b + c to one rounding where the target has it: the coefficients would differ from Pillow's. */
-#if defined(__GNUC__) && !defined(__clang__)
-#define IMAGE_EXACT __attribute__((optimize("fp-contract=off")))
-#else
-#define IMAGE_EXACT
-#endif
-
 /* ---- Decoding row by row ----------------------------------------------------------------------------------------- */
 
 enum { IMAGE_SINK_ROWS = 4, IMAGE_SLACK = 64 };
@@ -51,14 +44,15 @@ typedef struct {
     size_t capacity[3]; /* of first, k, pairs, in bytes */
 } image_axis;
 
-/* A resize of which only a box of the result is computed: rows go in from `region.top` on, the box comes out. */
+/* A resize of a part of a picture, of which only a box of the result is computed: rows go in from `region.top` on, the
+ * box comes out. */
 typedef struct {
     image_axis across, down;
-    image_region region; /* of the source that the box depends on */
+    image_region region; /* of the whole picture: what the box depends on */
+    int left;            /* where the part begins in a row */
     int width, height;   /* of the box */
-    int source_width;
-    int done;      /* rows taken so far */
-    uint8_t *rows; /* [region.bottom - region.top, stride]: after the horizontal pass */
+    int done;            /* rows taken so far */
+    uint8_t *rows;       /* [region.bottom - region.top, stride]: after the horizontal pass */
     size_t stride, rows_capacity;
     uint8_t *row; /* [IMAGE_SINK_ROWS, row_stride]: where rows go in */
     size_t row_stride, row_capacity;
@@ -75,10 +69,11 @@ typedef struct {
 DEIT_INTERNAL const image_kernels *image_kernels_at(int i);
 DEIT_INTERNAL const image_kernels *image_kernels_best(void);
 
-/* Prepares resizing in_width x in_height to width x height, of which the box (left, top, box_width, box_height) is
- * wanted. */
-DEIT_INTERNAL base_status image_resampler_begin(image_resampler *r, int in_width, int in_height, int width, int height,
-                                                int left, int top, int box_width, int box_height, image_filter filter);
+/* Prepares resizing the part `from` of a picture of rows of in_width pixels to width x height, of which the box
+ * (left, top, box_width, box_height) is wanted. */
+DEIT_INTERNAL base_status image_resampler_begin(image_resampler *r, int in_width, const image_region *from, int width,
+                                                int height, int left, int top, int box_width, int box_height,
+                                                image_filter filter);
 /* Where the i-th of the next rows is to be written, i < IMAGE_SINK_ROWS. */
 DEIT_INTERNAL uint8_t *image_resampler_row(image_resampler *r, int i);
 /* Takes n rows written there. */
@@ -86,6 +81,33 @@ DEIT_INTERNAL void image_resampler_take(image_resampler *r, const image_kernels 
 /* Once all rows of the region were taken: out: [height, width, 3], with IMAGE_SLACK bytes behind. */
 DEIT_INTERNAL void image_resampler_finish(image_resampler *r, const image_kernels *kernels, uint8_t *out);
 DEIT_INTERNAL void image_resampler_free(image_resampler *r);
+
+/* ---- The worker -------------------------------------------------------------------------------------------------- */
+
+struct image_worker {
+    image_sink sink; /* first: the decoder is given this */
+    const image_kernels *kernels;
+    image_resampler resampler;
+    image_u8 whole;  /* as decoded, where that is needed */
+    image_u8 result; /* what the caller sees */
+    image_u8 spare;  /* an operator's other picture */
+    /* What the sink is to do with the picture now being decoded: one of the two. */
+    const image_transform *transform;
+    image_choose choose;
+    void *user;
+};
+
+/* affine.c: output (x, y) shows the input at (m[0] x + m[1] y + m[2], m[3] x + m[4] y + m[5]), pixel centres at .5, or
+ * `fill` where that lies outside. padded: the input with two more pixels on every side, which repeat its edge. */
+DEIT_INTERNAL void image_affine(image_u8 *out, const image_u8 *padded, const double m[6], image_filter filter,
+                                const uint8_t fill[3]);
+/* The same by plain C, for tests. */
+DEIT_INTERNAL void image_affine_plain(image_u8 *out, const image_u8 *padded, const double m[6], image_filter filter,
+                                      const uint8_t fill[3]);
+DEIT_INTERNAL void image_rotation(double m[6], double degrees, int width, int height);
+/* blur.c: Pillow's GaussianBlur, in place; ImageFilter.SMOOTH. */
+DEIT_INTERNAL base_status image_blur(image_u8 *image, double radius);
+DEIT_INTERNAL void image_smooth(image_u8 *out, const image_u8 *in);
 
 /* The buffer (base_malloc'd), or a larger one in its place, of at least `bytes`; what it held is lost. NULL: memory
  * ended, and the buffer is gone. */

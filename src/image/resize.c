@@ -7,16 +7,14 @@
 
 #define RESIZE_BITS 22 /* of the coefficients: 8 bits of pixel, 2 of overshoot, 32 in all */
 
-IMAGE_EXACT static double resize_bilinear(double x) {
+BASE_EXACT static double resize_bilinear(double x) {
     x = fabs(x);
     return x < 1.0 ? 1.0 - x : 0.0;
 }
 
 /* Pillow's a is -0.5. The order of operations is Pillow's: another would round differently. */
-IMAGE_EXACT static double resize_bicubic(double x) {
-#ifdef __clang__
-#pragma STDC FP_CONTRACT OFF
-#endif
+BASE_EXACT static double resize_bicubic(double x) {
+    BASE_EXACT_BODY
     const double a = -0.5;
     x = fabs(x);
     if (x < 1.0) return ((a + 2.0) * x - (a + 3.0)) * x * x + 1;
@@ -33,10 +31,8 @@ DEIT_INTERNAL void *image_grown(void *buffer, size_t *capacity, size_t bytes) {
 }
 
 /* The coefficients of one output pixel: w: [size of the support]; returns how many, *first where they begin. */
-IMAGE_EXACT static int resize_weights(double *w, int *first, int in, int out, int i, image_filter filter) {
-#ifdef __clang__
-#pragma STDC FP_CONTRACT OFF
-#endif
+BASE_EXACT static int resize_weights(double *w, int *first, int in, int out, int i, image_filter filter) {
+    BASE_EXACT_BODY
     double scale = (double)in / out, filterscale = scale < 1.0 ? 1.0 : scale;
     double support = (filter == IMAGE_BICUBIC ? 2.0 : 1.0) * filterscale, inverse = 1.0 / filterscale;
     double centre = (i + 0.5) * scale, sum = 0.0;
@@ -54,10 +50,8 @@ IMAGE_EXACT static int resize_weights(double *w, int *first, int in, int out, in
     return high - low;
 }
 
-IMAGE_EXACT static int32_t resize_fixed(double w) {
-#ifdef __clang__
-#pragma STDC FP_CONTRACT OFF
-#endif
+BASE_EXACT static int32_t resize_fixed(double w) {
+    BASE_EXACT_BODY
     return w < 0 ? (int32_t)(-0.5 + w * (1 << RESIZE_BITS)) : (int32_t)(0.5 + w * (1 << RESIZE_BITS));
 }
 
@@ -107,16 +101,18 @@ static base_status resize_axis(image_axis *a, int in, int out, int begin, int co
     return status;
 }
 
-DEIT_INTERNAL base_status image_resampler_begin(image_resampler *r, int in_width, int in_height, int width, int height,
-                                                int left, int top, int box_width, int box_height, image_filter filter) {
-    BASE_TRY(resize_axis(&r->across, in_width, width, left, box_width, filter, true));
-    BASE_TRY(resize_axis(&r->down, in_height, height, top, box_height, filter, false));
+DEIT_INTERNAL base_status image_resampler_begin(image_resampler *r, int in_width, const image_region *from, int width,
+                                                int height, int left, int top, int box_width, int box_height,
+                                                image_filter filter) {
+    int part_width = from->right - from->left, part_height = from->bottom - from->top;
+    BASE_TRY(resize_axis(&r->across, part_width, width, left, box_width, filter, true));
+    BASE_TRY(resize_axis(&r->down, part_height, height, top, box_height, filter, false));
     const image_axis *x = &r->across, *y = &r->down;
-    r->width = box_width, r->height = box_height, r->source_width = in_width, r->done = 0;
-    r->region.left = x->first[0], r->region.top = y->first[0];
-    r->region.right = x->first[box_width - 1] + x->taps, r->region.bottom = y->first[box_height - 1] + y->taps;
-    if (r->region.right > in_width) r->region.right = in_width;
-    if (r->region.bottom > in_height) r->region.bottom = in_height;
+    int right = x->first[box_width - 1] + x->taps, bottom = y->first[box_height - 1] + y->taps;
+    r->width = box_width, r->height = box_height, r->left = from->left, r->done = 0;
+    r->region.left = from->left + x->first[0], r->region.top = from->top + y->first[0];
+    r->region.right = from->left + (right < part_width ? right : part_width);
+    r->region.bottom = from->top + (bottom < part_height ? bottom : part_height);
     /* Wide loads and stores run over: a group of taps past the last pixel, 32 bytes of a column kernel. */
     r->stride = ((size_t)box_width * 3 + 16 + 63) / 64 * 64;
     r->row_stride = ((size_t)in_width * 3 + 3 * (size_t)x->stride + IMAGE_SLACK + 63) / 64 * 64;
@@ -135,13 +131,14 @@ DEIT_INTERNAL uint8_t *image_resampler_row(image_resampler *r, int i) {
 DEIT_INTERNAL void image_resampler_take(image_resampler *r, const image_kernels *kernels, int n) {
     int rows = r->region.bottom - r->region.top;
     for (int i = 0; i < n && r->done < rows; i++, r->done++)
-        kernels->across(r->rows + (size_t)r->done * r->stride, r->row + (size_t)i * r->row_stride, &r->across);
+        kernels->across(r->rows + (size_t)r->done * r->stride, r->row + (size_t)i * r->row_stride + 3 * (size_t)r->left,
+                        &r->across);
 }
 
 DEIT_INTERNAL void image_resampler_finish(image_resampler *r, const image_kernels *kernels, uint8_t *out) {
     size_t bytes = 3 * (size_t)r->width;
     for (int y = 0; y < r->height; y++) {
-        const uint8_t *rows = r->rows + (size_t)(r->down.first[y] - r->region.top) * r->stride;
+        const uint8_t *rows = r->rows + (size_t)(r->down.first[y] - r->down.first[0]) * r->stride;
         kernels->down(out + (size_t)y * bytes, rows, r->stride, bytes, &r->down, y);
     }
 }
@@ -158,7 +155,8 @@ DEIT_INTERNAL base_status image_resize(image_u8 *out, const image_u8 *in, int wi
     image_resampler r = {0};
     const image_kernels *kernels = image_kernels_best();
     base_status status = image_reserve(out, width, height);
-    if (!status) status = image_resampler_begin(&r, in->width, in->height, width, height, 0, 0, width, height, filter);
+    image_region all = {0, 0, in->width, in->height};
+    if (!status) status = image_resampler_begin(&r, in->width, &all, width, height, 0, 0, width, height, filter);
     size_t bytes = 3 * (size_t)in->width;
     for (int y = r.region.top; !status && y < r.region.bottom; y++) {
         memcpy(image_resampler_row(&r, 0), in->data + (size_t)y * bytes, bytes);

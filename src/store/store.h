@@ -185,4 +185,11 @@ DEIT_INTERNAL base_status store_stream_data(store_stream *stream, const uint8_t 
 DEIT_INTERNAL void store_stream_position(const store_stream *stream, uint64_t *done, uint64_t *total);
 DEIT_INTERNAL void store_stream_close(store_stream *stream); /* NULL allowed */
 
+/* A single file, compressed by gzip or not, read whole; *data is base_malloc'd (NULL: empty). More than limit bytes are
+ * an error. */
+DEIT_INTERNAL base_status store_read_gzip(const char *path, size_t limit, uint8_t **data, size_t *size);
+
+/* Writes the files of a compressed tar into one that is not compressed, whole or not at all. */
+DEIT_INTERNAL base_status store_repack(const char *from, const char *to, const base_context *context);
+
 #endif

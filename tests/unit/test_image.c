@@ -45,14 +45,15 @@ TEST(golden_image_eval) {
             for (int k = 0; image_kernels_at(k); k++) {
                 char *data, *want, file[256];
                 size_t bytes, want_bytes;
-                const image_u8 *crop;
+                image_u8 *crop;
                 image_transform transform = image_test_transform(size);
                 snprintf(file, sizeof file, "%s.%d.rgb", image_test_inputs[i], size);
                 image_test_input(image_test_inputs[i], &data, &bytes);
                 want = NULL;
                 CHECK_OK(image_test_read(file, &want, &want_bytes));
                 worker->kernels = image_kernels_at(k);
-                base_status status = image_eval_crop(worker, &transform, data, bytes, file, &crop);
+                base_status status = image_eval_source(
+                    worker, &transform, &(image_source){.bytes = data, .size = bytes, .name = file}, &crop);
                 CHECK_OK(status);
                 if (want && (status || want_bytes != 3ul * size * size || memcmp(want, crop->data, want_bytes)))
                     TEST_FAIL("%s differs from Pillow's with %s kernels", file, worker->kernels->name);
@@ -123,15 +124,16 @@ TEST(image_eval_is_resize_then_crop) {
             for (int c = 0; c < 2; c++) {
                 char *data;
                 size_t bytes;
-                const image_u8 *crop;
+                image_u8 *crop;
                 int to[2], at[2];
                 image_transform t = image_test_transform(size);
                 t.crop = c ? 0.942 : 0.3, t.filter = c ? IMAGE_BILINEAR : IMAGE_BICUBIC;
                 image_test_input(image_test_inputs[i], &data, &bytes);
                 CHECK_OK(image_decode(&whole, data, bytes, "test"));
-                image_eval_size(&t, whole.width, whole.height, to, at);
+                crop_eval_size(&t, whole.width, whole.height, to, at);
                 CHECK_OK(image_resize(&resized, &whole, to[0], to[1], t.filter));
-                CHECK_OK(image_eval_crop(worker, &t, data, bytes, "test", &crop));
+                CHECK_OK(image_eval_source(worker, &t, &(image_source){.bytes = data, .size = bytes, .name = "test"},
+                                           &crop));
                 for (int y = 0; y < size; y++)
                     if (memcmp(crop->data + 3ul * y * size, resized.data + 3 * ((size_t)(at[1] + y) * to[0] + at[0]),
                                3ul * size)) {
@@ -147,14 +149,14 @@ TEST(image_eval_is_resize_then_crop) {
 TEST(image_normalise_rounds_as_torchvision) {
     char *data;
     size_t bytes;
-    const image_u8 *crop;
+    image_u8 *crop;
     image_worker *worker;
     image_transform t = image_test_transform(160);
     static float out[3 * 160 * 160], same[3 * 160 * 160];
     image_test_input("rgb.png", &data, &bytes);
     CHECK_OK(image_worker_new(&worker));
     CHECK_OK(image_eval(worker, &t, data, bytes, "rgb.png", out));
-    CHECK_OK(image_eval_crop(worker, &t, data, bytes, "rgb.png", &crop));
+    CHECK_OK(image_eval_source(worker, &t, &(image_source){.bytes = data, .size = bytes, .name = "rgb.png"}, &crop));
     for (int c = 0; c < 3; c++)
         for (int i = 0; i < 160 * 160; i++) {
             volatile float v = (float)crop->data[3 * i + c] / 255.0f;
