@@ -91,7 +91,8 @@ static void train_print_text(const train_options *options, const train_result *r
     if (options->eval > 0) return;
     printf("best      %.3f %% after epoch %lld\n", r->best_acc1, (long long)r->best_epoch + 1);
     if (r->ema_acc1 >= 0) printf("average   %.3f %%\n", r->ema_acc1);
-    printf("epochs    %lld, %lld steps, %.1f images/s\n", (long long)r->epochs, (long long)r->steps, r->images_per_s);
+    printf("epochs    %lld, %lld steps", (long long)r->epochs, (long long)r->steps);
+    printf(r->images_per_s > 0 ? ", %.1f images/s\n" : "\n", r->images_per_s);
     if (*options->output_dir)
         printf("weights   %s/last.safetensors, best.safetensors%s\ncurves    %s/curves.html\n", options->output_dir,
                options->model_ema > 0 ? ", last_ema.safetensors" : "", options->output_dir);

@@ -97,6 +97,19 @@ DEIT_INTERNAL void train_log_differences(const train_log *logs, int n, int i, ba
     }
 }
 
+/* Of a single run, its epochs. */
+static void journal_epochs(const train_log *log, base_text *text) {
+    const json_t *line;
+    size_t i;
+    base_text_printf(text, "\n epoch        lr  train loss  test loss  top-1  top-5\n");
+    json_array_foreach(log->epochs, i, line) {
+        base_text_printf(text, "%6.0f  %8.3g  %10.4f  %9.4f  %5.2f  %5.2f\n", train_log_number(line, "epoch") + 1,
+                         train_log_number(line, "train_lr"), train_log_number(line, "train_loss"),
+                         train_log_number(line, "test_loss"), train_log_number(line, "test_acc1"),
+                         train_log_number(line, "test_acc5"));
+    }
+}
+
 DEIT_INTERNAL void train_log_text(const train_log *logs, int n, base_text *text) {
     char time[32];
     int width = 3;
@@ -118,4 +131,5 @@ DEIT_INTERNAL void train_log_text(const train_log *logs, int n, base_text *text)
         if (differences.size) base_text_printf(text, "%-*s  %s\n", width, "", differences.data);
         base_text_free(&differences);
     }
+    if (n == 1) journal_epochs(logs, text);
 }

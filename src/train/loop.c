@@ -241,14 +241,25 @@ static base_status loop_epoch(loop_run *r) {
 static base_status loop_only_evaluate(train_session *s, train_result *result) {
     eval_result test;
     BASE_TRY(loop_evaluate(s, false, &test));
-    result->test_acc1 = test.top1, result->test_acc5 = test.top5, result->test_loss = test.loss;
+    *result = (train_result){.epochs = s->state.epoch,
+                             .steps = s->state.step,
+                             .test_acc1 = test.top1,
+                             .test_acc5 = test.top5,
+                             .test_loss = test.loss,
+                             .best_acc1 = s->state.best_acc1,
+                             .best_epoch = s->state.best_epoch,
+                             .ema_acc1 = -1};
     return BASE_OK;
 }
 
 static base_status loop_all(train_session *s, bool resume, train_result *result) {
     const train_options *o = s->options;
     BASE_TRY(train_session_open(s, resume));
-    if (o->eval > 0) return loop_only_evaluate(s, result);
+    bool finished = resume && s->state.epoch >= o->epochs + o->cooldown_epochs;
+    if (finished)
+        base_log(s->context, BASE_LOG_INFO, "%s: the run is finished; --epochs %lld would go on", s->folder.path,
+                 (long long)o->epochs * 2);
+    if (finished || o->eval > 0) return loop_only_evaluate(s, result);
     loop_run run = {.s = s, .result = result, .saved = base_now()};
     BASE_TRY(train_session_say(s));
     if (s->folder.path) {

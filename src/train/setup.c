@@ -222,16 +222,19 @@ static void setup_say_memory(const train_session *s) {
     double arrays = 2 + (s->optimizer->second ? 2 : 1) + (s->ema ? 1 : 0), size = 4.0 * (double)s->net->params->size;
     nn_plan_memory(s->net->plan, &packed, &arena);
     nn_plan_memory(s->eval->plan, &eval_packed, &eval_arena);
-    double state = arrays * size, training = (double)(packed + arena), evaluation = (double)(eval_packed + eval_arena);
+    double state = arrays * size, training = (double)(packed + arena), evaluation = (double)(eval_packed + eval_arena),
+           teacher = s->teacher ? (double)train_teacher_memory(s->teacher) : 0;
+    char last[32] = "";
+    if (s->teacher) snprintf(last, sizeof last, ", teacher %.2f", teacher * 1e-9);
     base_log(s->context, BASE_LOG_INFO,
              "memory: %.2f GB (weights, gradients and optimizer %.2f, training %.2f, evaluation %.2f%s)",
-             (state + training + evaluation) * 1e-9, state * 1e-9, training * 1e-9, evaluation * 1e-9,
-             s->teacher ? "), and the teacher's" : "");
+             (state + training + evaluation + teacher) * 1e-9, state * 1e-9, training * 1e-9, evaluation * 1e-9, last);
 }
 
 /* RECIPE: what people trip over. */
 static void setup_warn(const train_session *s) {
     const train_options *o = s->options;
+    if (!s->folder.path) base_log(s->context, BASE_LOG_WARNING, "without --output-dir nothing is kept");
     int64_t images = o->batch_size * o->accumulate;
     if (s->config.dim >= 768 && !*o->finetune && images <= 512)
         base_log(s->context, BASE_LOG_WARNING,

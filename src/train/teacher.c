@@ -61,6 +61,12 @@ DEIT_INTERNAL void train_teacher_free(train_teacher_net *teacher) {
     base_free(teacher);
 }
 
+DEIT_INTERNAL size_t train_teacher_memory(const train_teacher_net *teacher) {
+    size_t weights, activations;
+    nn_plan_memory(teacher->net->plan, &weights, &activations);
+    return weights + activations;
+}
+
 /* Planes [side, side] of another size: torch's bicubic interpolation, as for positions. */
 DEIT_INTERNAL base_status train_teacher_run(train_teacher_net *teacher, int64_t n, const float *images, float *logits) {
     if (teacher->same) return model_net_run(teacher->net, n, images, logits);

@@ -179,7 +179,8 @@ typedef struct train_teacher_net train_teacher_net;
 DEIT_INTERNAL base_status train_teacher_new(train_teacher_net **teacher, const model_config *config, const char *path,
                                             const model_config *student, const model_options *options,
                                             const base_context *context);
-DEIT_INTERNAL void train_teacher_free(train_teacher_net *teacher); /* NULL allowed */
+DEIT_INTERNAL void train_teacher_free(train_teacher_net *teacher);           /* NULL allowed */
+DEIT_INTERNAL size_t train_teacher_memory(const train_teacher_net *teacher); /* bytes of weights and activations */
 /* images: [n, 3, S, S] normalised for the student, n at most options->batch -> logits [n, classes]. */
 DEIT_INTERNAL base_status train_teacher_run(train_teacher_net *teacher, int64_t n, const float *images, float *logits);
 
