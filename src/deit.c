@@ -119,6 +119,7 @@
 #include "cli/args.c"
 #include "cli/bench.c"
 #include "cli/completion.c"
+#include "cli/dataset.c"
 #include "cli/doctor.c"
 #include "cli/evaluate.c"
 #include "cli/fetch.c"

@@ -75,6 +75,7 @@ typedef struct {
 /* The commands in the order of the help; ended by NULL. */
 DEIT_INTERNAL const cli_command *const *cli_commands(void);
 DEIT_INTERNAL const cli_command *cli_predict(void);
+DEIT_INTERNAL const cli_command *cli_data(void);
 DEIT_INTERNAL const cli_command *cli_eval(void);
 DEIT_INTERNAL const cli_command *cli_train(void);
 DEIT_INTERNAL const cli_command *cli_log(void);

@@ -8,8 +8,10 @@
 static struct {
     const char *data, *split, *labels, *real;
     int64_t max_bad;
+    int fit;
     bool json;
 } evaluate_given;
+static const char *const evaluate_fits[] = {"none", "pad", "resize", NULL}; // in image_fit's order
 
 /* What was measured, beside the result itself. */
 typedef struct {
@@ -66,7 +68,10 @@ static base_status evaluate_run(int count, char **arguments) {
     base_status status = data_check_classes(set, config.classes, config.name);
     if (!status) status = cli_net(&net, &weights, report.batch);
     if (!status) status = base_sha256_file(weights, report.sha256);
-    eval_options options = {.batch = report.batch, .max_bad = evaluate_given.max_bad, .real = evaluate_given.real};
+    eval_options options = {.batch = report.batch,
+                            .max_bad = evaluate_given.max_bad,
+                            .fit = (image_fit)evaluate_given.fit,
+                            .real = evaluate_given.real};
     if (!status) status = eval_accuracy(&report.result, net, set, &options, cli_context());
     cli_progress_end();
     report.net = net, report.weights = weights;
@@ -83,7 +88,8 @@ static base_status evaluate_run(int count, char **arguments) {
 DEIT_INTERNAL const cli_command *cli_eval(void) {
     static const cli_flag flags[] = {
         {"data", CLI_FILE, &evaluate_given.data,
-         .help = "a folder of class folders, the same as .tar, .zip or .tar.gz, or a flat tar with --labels",
+         .help = "a folder of class folders, the same as .tar, .zip or .tar.gz, a flat tar with --labels, CIFAR's or "
+                 "MNIST's files, fashion-mnist",
          .word = "PATH"},
         {"split", CLI_TEXT, &evaluate_given.split, .help = "the subfolder to take; without it val, where there is one",
          .word = "NAME"},
@@ -92,6 +98,8 @@ DEIT_INTERNAL const cli_command *cli_eval(void) {
         {"real", CLI_FILE, &evaluate_given.real, .help = "real.json: ReaL accuracy too"},
         {"max-bad", CLI_INT, &evaluate_given.max_bad, .help = "files that may be unreadable (default 0)", .min = 0,
          .max = 1e9},
+        {"fit", CLI_CHOICE, &evaluate_given.fit,
+         .help = "to 32 pixels and less, where pictures are not resized otherwise", .choices = evaluate_fits},
         {"json", CLI_YES, &evaluate_given.json, .help = "print JSON"},
         {0},
     };

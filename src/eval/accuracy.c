@@ -127,6 +127,7 @@ DEIT_INTERNAL base_status eval_accuracy(eval_result *result, model_net *net, dat
                                    .threads = options->loader_threads,
                                    .transform = eval_transform(config),
                                    .max_bad = options->max_bad};
+    loading.transform.fit = options->fit;
     data_real *real = NULL;
     data_loader *loader = NULL;
     float *logits = NULL;

@@ -22,6 +22,7 @@ typedef struct {
     int64_t batch; /* images a batch of the loader; the reported loss depends on it. 0: 96, the authors' 1.5 x 64 */
     int loader_threads; /* 0: chosen */
     int64_t max_bad;
+    image_fit fit;    /* of pictures that are not resized: networks of 32 pixels and less */
     const char *real; /* path of real.json, or NULL */
 } eval_options;
 

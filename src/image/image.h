@@ -31,8 +31,8 @@ DEIT_INTERNAL base_status image_decode(image_u8 *out, const void *bytes, size_t 
 
 typedef enum { IMAGE_BILINEAR, IMAGE_BICUBIC } image_filter;
 
-/* Pillow's Image.resize: antialiased, fixed-point coefficients, rounded to bytes after the horizontal and the vertical
- * pass; bicubic with a = -0.5. out must be another picture than in. */
+/* Pillow's Image.resize: antialiased, fixed-point coefficients, rounded to bytes after each of the two passes, in the
+ * order of version 13; bicubic with a = -0.5. out must be another picture than in. */
 DEIT_INTERNAL base_status image_resize(image_u8 *out, const image_u8 *in, int width, int height, image_filter filter);
 
 /* ---- What evaluation shows the network --------------------------------------------------------------------------- */
@@ -103,7 +103,7 @@ typedef enum {
     IMAGE_AUTO_CONTRAST,
     IMAGE_EQUALIZE,
     IMAGE_INVERT,
-    IMAGE_POSTERIZE,    /* bits to keep, 0 .. 8; 0 gives black, as Pillow before version 12 */
+    IMAGE_POSTERIZE,    /* bits to keep; none: black, as Pillow gave before it refused; 8 or more: all */
     IMAGE_SOLARIZE,     /* inverts from this value on, 0 .. 256 */
     IMAGE_SOLARIZE_ADD, /* what is added to values below 128 */
     IMAGE_COLOR,        /* 0 grey, 1 as it is, above: more */

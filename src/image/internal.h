@@ -51,8 +51,12 @@ typedef struct {
     image_region region; /* of the whole picture: what the box depends on */
     int left;            /* where the part begins in a row */
     int width, height;   /* of the box */
-    int done;            /* rows taken so far */
-    uint8_t *rows;       /* [region.bottom - region.top, stride]: after the horizontal pass */
+    int part_width;
+    bool down_first; /* the vertical pass comes before the horizontal one */
+    int done;        /* rows taken so far */
+    /* [region.bottom - region.top, stride]: after the horizontal pass; or, where it is not the first, the part's rows,
+     * and one row more, after the vertical pass */
+    uint8_t *rows;
     size_t stride, rows_capacity;
     uint8_t *row; /* [IMAGE_SINK_ROWS, row_stride]: where rows go in */
     size_t row_stride, row_capacity;

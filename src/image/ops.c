@@ -64,7 +64,7 @@ static void ops_equalize_table(uint8_t table[256], const uint32_t count[256]) {
 
 /* What becomes of a value, where that does not depend on the picture. */
 static uint8_t ops_value(image_op op, int argument, int v) {
-    if (op == IMAGE_POSTERIZE) return (uint8_t)(v & ~((1 << (8 - argument)) - 1));
+    if (op == IMAGE_POSTERIZE) return (uint8_t)(argument < 1 ? 0 : argument > 7 ? v : v & ~((1 << (8 - argument)) - 1));
     if (op == IMAGE_SOLARIZE) return (uint8_t)(v < argument ? v : 255 - v);
     if (op == IMAGE_SOLARIZE_ADD) return (uint8_t)(v >= 128 ? v : v + argument > 255 ? 255 : v + argument);
     return (uint8_t)(255 - v);

@@ -101,6 +101,12 @@ static base_status resize_axis(image_axis *a, int in, int out, int begin, int co
     return status;
 }
 
+/* Since version 13 (2026) Pillow takes the vertical pass first where it leaves out much more than the horizontal one.
+ */
+static bool resize_down_first(int in_width, int in_height, int width, int height) {
+    return in_height > height && in_height - height > 2 * ((int64_t)in_width - width);
+}
+
 DEIT_INTERNAL base_status image_resampler_begin(image_resampler *r, int in_width, const image_region *from, int width,
                                                 int height, int left, int top, int box_width, int box_height,
                                                 image_filter filter) {
@@ -113,10 +119,11 @@ DEIT_INTERNAL base_status image_resampler_begin(image_resampler *r, int in_width
     r->region.left = from->left + x->first[0], r->region.top = from->top + y->first[0];
     r->region.right = from->left + (right < part_width ? right : part_width);
     r->region.bottom = from->top + (bottom < part_height ? bottom : part_height);
+    r->part_width = part_width, r->down_first = resize_down_first(part_width, part_height, width, height);
     /* Wide loads and stores run over: a group of taps past the last pixel, 32 bytes of a column kernel. */
-    r->stride = ((size_t)box_width * 3 + 16 + 63) / 64 * 64;
+    r->stride = (3 * (size_t)(r->down_first ? part_width + x->stride : box_width) + 16 + 63) / 64 * 64;
     r->row_stride = ((size_t)in_width * 3 + 3 * (size_t)x->stride + IMAGE_SLACK + 63) / 64 * 64;
-    size_t rows = (size_t)(r->region.bottom - r->region.top);
+    size_t rows = (size_t)(r->region.bottom - r->region.top) + r->down_first;
     if (!(r->rows = image_grown(r->rows, &r->rows_capacity, rows * r->stride))) return BASE_ERROR;
     size_t held = r->row_capacity;
     if (!(r->row = image_grown(r->row, &r->row_capacity, IMAGE_SINK_ROWS * r->row_stride))) return BASE_ERROR;
@@ -130,16 +137,24 @@ DEIT_INTERNAL uint8_t *image_resampler_row(image_resampler *r, int i) {
 
 DEIT_INTERNAL void image_resampler_take(image_resampler *r, const image_kernels *kernels, int n) {
     int rows = r->region.bottom - r->region.top;
-    for (int i = 0; i < n && r->done < rows; i++, r->done++)
-        kernels->across(r->rows + (size_t)r->done * r->stride, r->row + (size_t)i * r->row_stride + 3 * (size_t)r->left,
-                        &r->across);
+    for (int i = 0; i < n && r->done < rows; i++, r->done++) {
+        uint8_t *to = r->rows + (size_t)r->done * r->stride;
+        const uint8_t *from = r->row + (size_t)i * r->row_stride + 3 * (size_t)r->left;
+        if (r->down_first)
+            memcpy(to, from, 3 * (size_t)r->part_width);
+        else
+            kernels->across(to, from, &r->across);
+    }
 }
 
 DEIT_INTERNAL void image_resampler_finish(image_resampler *r, const image_kernels *kernels, uint8_t *out) {
-    size_t bytes = 3 * (size_t)r->width;
+    size_t bytes = 3 * (size_t)r->width, part = 3 * (size_t)r->part_width;
+    uint8_t *between = r->rows + (size_t)(r->region.bottom - r->region.top) * r->stride;
     for (int y = 0; y < r->height; y++) {
         const uint8_t *rows = r->rows + (size_t)(r->down.first[y] - r->down.first[0]) * r->stride;
-        kernels->down(out + (size_t)y * bytes, rows, r->stride, bytes, &r->down, y);
+        kernels->down(r->down_first ? between : out + (size_t)y * bytes, rows, r->stride, r->down_first ? part : bytes,
+                      &r->down, y);
+        if (r->down_first) kernels->across(out + (size_t)y * bytes, between, &r->across);
     }
 }
 

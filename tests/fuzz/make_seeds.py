@@ -1,4 +1,4 @@
-"""Makes tests/fuzz/seeds/store: one small good file of every kind. Needs PyTorch and NumPy; run from the tree's top. The files are committed."""
+"""Makes tests/fuzz/seeds/store and tests/fuzz/seeds/data: one small good file of every kind. Needs PyTorch and NumPy; run from the tree's top. The files are committed."""
 import argparse, json, os, struct
 import numpy as np
 import torch
@@ -20,3 +20,13 @@ header = json.dumps({"__metadata__": {"format": "pt"}, "a": {"dtype": "F32", "sh
                      "b": {"dtype": "BF16", "shape": [3], "data_offsets": [16, 22]}}).encode()
 with open(f"{folder}/two.safetensors", "wb") as file:
     file.write(struct.pack("<Q", len(header)) + header + bytes(range(22)))
+
+folder = "tests/fuzz/seeds/data"
+os.makedirs(folder, exist_ok=True)
+planes = bytes(i % 251 for i in range(3072))
+with open(f"{folder}/cifar10.bin", "wb") as file:
+    for label in (3, 9): file.write(bytes([label]) + planes)
+with open(f"{folder}/cifar_100.bin", "wb") as file:
+    for label in (30, 99): file.write(bytes([label // 5, label]) + planes)
+with open(f"{folder}/idx", "wb") as file:  # five pictures of 3 x 2, then their labels
+    file.write(struct.pack(">IIII", 0x803, 5, 2, 3) + bytes(range(30)) + struct.pack(">II", 0x801, 5) + bytes([0, 9, 5, 1, 2]))

@@ -1,0 +1,66 @@
+# deit data, and deit eval on sets in formats of their own: CIFAR's binary version and MNIST's idx files, made here in
+# the originals' layout.
+
+vit='--model vit --image 32 --patch 8 --dim 32 --depth 1 --heads 2 --classes 10'
+images=$TREE/tests/golden/images/inputs
+$DEIT weights init w.safetensors $vit
+mkdir -p set/train/a set/train/b set/val/a set/val/b
+cp "$images"/plain_420.jpg "$images"/rgb.png set/train/a
+cp "$images"/grey.jpg set/train/b
+cp "$images"/tiny.jpg set/val/a
+cp "$images"/cmyk.jpg set/val/b
+# bytes N VALUE: so many bytes of one value
+bytes() { head -c "$1" /dev/zero | tr '\0' "\\$2"; }
+
+name 'check counts images and classes'
+check_exit 0 '$DEIT data check set --split train'
+check_out '^images    3, 0 of them unreadable'
+check_out '^classes   2, of 1 to 2 images$'
+check 'cp -r set bad && head -c 900 set/train/b/grey.jpg >bad/train/b/grey.jpg'
+check_exit 1 '$DEIT data check bad --split train'
+check_out '^images    3, 1 of them unreadable'
+check_err 'warning: .*grey\.jpg'
+check_err '^deit: bad: 1 of its files cannot be read'
+
+name 'pack writes a tar that is the same set'
+check 'tar czf set.tgz set'
+check_exit 0 '$DEIT data pack set.tgz set.tar'
+check '$DEIT data check set.tar --split train | sed 1d >tar.txt && $DEIT data check set --split train | sed 1d | cmp - tar.txt'
+check 'mkdir out && tar xf set.tar -C out && diff -r set out/set'
+check_exit 2 '$DEIT data pack set.tar again.tar'
+check_err 'set\.tar: not a compressed tar; it can be used as it is'
+check_exit 1 '$DEIT data pack absent.tgz again.tar'
+check_err '^deit: absent\.tgz: '
+check 'head -c 3000 set.tgz >cut.tgz'
+check_exit 1 '$DEIT data pack cut.tgz again.tar'
+check_err '^deit: cut\.tgz: .*cut short'
+check '[ ! -e again.tar ]'
+check_exit 2 '$DEIT data pack set.tgz'
+check_exit 2 '$DEIT data chek set'
+check_err "did you mean 'check'"
+
+name 'CIFAR-10, as the archive and as a folder'
+check 'mkdir cifar-10-batches-bin'
+for i in 1 2 3 4 5; do { printf "\\00$i"; bytes 3072 1; } >cifar-10-batches-bin/data_batch_$i.bin; done
+{ printf '\003' && bytes 3072 100 && printf '\011' && bytes 3072 200; } >cifar-10-batches-bin/test_batch.bin
+check 'tar czf cifar-10-binary.tar.gz cifar-10-batches-bin'
+for data in cifar-10-binary.tar.gz cifar-10-batches-bin; do
+    check_exit 0 "\$DEIT eval $vit --weights w.safetensors --data $data"
+    check_out '^images +2$'
+    check_exit 0 "\$DEIT data check $data --split train"
+    check_out '^images    5, '
+    check_out '^classes   10, of 1 to 1 images, 5 without any'
+done
+
+name 'idx files, made to fit'
+check 'mkdir mnist'
+{ printf '\0\0\010\003\0\0\0\002\0\0\0\034\0\0\0\034' && bytes 1568 100; } | gzip >mnist/t10k-images-idx3-ubyte.gz
+printf '\0\0\010\001\0\0\0\002\003\004' | gzip >mnist/t10k-labels-idx1-ubyte.gz
+check_exit 1 "\$DEIT eval $vit --weights w.safetensors --data mnist"
+check_err '28 x 28 pixels; at this input size it is not resized and must be 32 x 32 \(--fit pad'
+for fit in pad resize; do
+    check_exit 0 "\$DEIT eval $vit --weights w.safetensors --data mnist --fit $fit"
+    check_out '^images +2$'
+done
+check_exit 2 "\$DEIT eval $vit --weights w.safetensors --data mnist --split dev"
+check_err "no split 'dev'; it has train and test"
