@@ -18,6 +18,7 @@ typedef struct {
     float real;               /* the operator's own: eps */
     nn_dtype dtype;           /* of the stored value */
     bool sum;                 /* fused: the last input is added, in place: the value takes its storage over */
+    bool adds;                /* fused into a batch norm in training: input 1 is added before the activation */
     bool gated;               /* fused: the rows of input 0 are multiplied by those of input 1 first */
     bool expands;             /* fused: a depthwise convolution makes its own input from input 0 by a 1x1 convolution */
     nn_activation inner;      /* of that convolution */
@@ -25,7 +26,7 @@ typedef struct {
     int64_t saved;            /* f32 numbers kept beside the value */
     /* Set by the arena pass. */
     int alias;                          /* the value whose storage this one takes over; -1: its own */
-    int last_use;                       /* index of the last node that reads it */
+    int last_use, last_saved;           /* index of the last node that reads it, or what is saved beside it */
     size_t bytes, offset, saved_offset; /* in a worker's arena */
     int block;                          /* number of nn_block calls before it */
 } nn_node;
@@ -64,24 +65,29 @@ typedef enum {
     NN_KIND_INPUT,
     NN_KIND_LINEAR,
     NN_KIND_CONV,
-    NN_KIND_NORM, /* batch norm */
+    NN_KIND_NORM,          /* batch norm */
+    NN_KIND_TRAINING_NORM, /* with the batch's statistics */
+    NN_KIND_NORM_GRADIENT, /* of that */
     NN_KIND_ACTIVATION,
+    NN_KIND_ACTIVATION_GRADIENT,
     NN_KIND_ADD,
     NN_KIND_SCALE,
     NN_KIND_POOL, /* global */
     NN_KIND_ATTENTION,
-    NN_KIND_SELECT,
-    NN_KIND_GRADIENT
+    NN_KIND_SELECT
 } nn_kind;
 typedef struct nn_worker nn_worker;
 /* An operator. flops may be NULL (none); backward may be NULL (inputs need no gradient); setup makes what run needs. */
 struct nn_op {
     const char *name;
-    nn_kind kind;     /* NN_KIND_GRADIENT: its result goes to the parameters' gradients, so it is never dead */
-    bool rowwise;     /* row i of the value depends on row i of the inputs alone: [.., D] -> [.., E] */
-    bool reads_16bit; /* takes bf16 inputs where the plan's precision is bf16 */
-    bool makes_16bit; /* its value may be stored as bf16 */
-    bool keeps_type;  /* its value is stored as that of input 0 */
+    nn_kind kind;
+    bool keeps_parameters; /* it adds to gradients of parameters, so it is never dead */
+    int saved_input;       /* of this input only what is saved beside the value is read; 0: of none */
+    bool sums;             /* it can add another value, in whose storage its own then lies (nn_node.sum) */
+    bool rowwise;          /* row i of the value depends on row i of the inputs alone: [.., D] -> [.., E] */
+    bool reads_16bit;      /* takes bf16 inputs where the plan's precision is bf16 */
+    bool makes_16bit;      /* its value may be stored as bf16 */
+    bool keeps_type;       /* its value is stored as that of input 0 */
     double (*flops)(const nn_graph *graph, const nn_node *node);
     /* Adds the nodes of the gradient; dy is the gradient of the node's value; gradient[i] is set to that of input i. */
     void (*backward)(nn_graph *graph, int node, nn_value dy, nn_value *gradient);
@@ -118,7 +124,24 @@ DEIT_INTERNAL void nn_add_column_sums(nn_worker *worker, int node, int param);
 /* op_maps.c: every stride-th pixel of x [B, H, W, C]. */
 DEIT_INTERNAL nn_value nn_subsample(nn_graph *graph, nn_value x, int64_t stride);
 
-/* op_conv.c: kernel 1, one group: a linear layer over pixels (whatever its stride was: nn_conv subsamples first). */
+/* A convolution's attr. */
+enum { NN_CONV_KERNEL, NN_CONV_STRIDE, NN_CONV_GROUPS, NN_CONV_SAME };
+/* op_conv.c: outputs along an axis of `size`, and the padding before and after. */
+DEIT_INTERNAL int64_t nn_conv_out(int64_t size, int64_t kernel, int64_t stride, bool same, int64_t *before,
+                                  int64_t *after);
+/* oneDNN's layouts: of a map; of weights [out, in / groups, k, k] with a dimension for the groups where there are any,
+ * plain or whichever the kernel likes (any). */
+DEIT_INTERNAL dnnl_status_t nn_conv_map(dnnl_memory_desc_t *md, const nn_node *node);
+DEIT_INTERNAL dnnl_status_t nn_conv_weights(dnnl_memory_desc_t *md, int64_t groups, int64_t out, int64_t in,
+                                            int64_t kernel, bool any, dnnl_data_type_t type);
+/* A filter a channel, in as many channels as loops of our own want. */
+DEIT_INTERNAL bool nn_conv_is_depthwise(const nn_graph *graph, const nn_node *node);
+/* op_conv_gradient.c, op_depthwise_gradient.c: the backward of any convolution, of a depthwise one; op_linear.c: of a
+ * product, linear layer or 1x1 convolution. */
+DEIT_INTERNAL void nn_conv_backward(nn_graph *graph, int i, nn_value dy, nn_value *gradient);
+DEIT_INTERNAL void nn_depthwise_backward(nn_graph *graph, int i, nn_value dy, nn_value *gradient);
+DEIT_INTERNAL void nn_product_backward(nn_graph *graph, int i, nn_value dy, nn_value *gradient);
+/* Kernel 1, one group: a linear layer over pixels (whatever its stride was: nn_conv subsamples first). */
 DEIT_INTERNAL bool nn_conv_is_pointwise(const nn_node *node);
 /* Lets a depthwise convolution take over the 1x1 convolution that makes its input, if that is what input 0 is. */
 DEIT_INTERNAL bool nn_conv_expand(const nn_graph *graph, nn_node *node);
@@ -166,6 +189,7 @@ typedef struct nn_kernel {
     nn_arg args[NN_MAX_ARGS];
     dnnl_exec_arg_t *exec; /* [contexts, n_args] */
     size_t scratch;
+    bool per_thread;        /* its scratch is a thread's own; otherwise the worker's */
     int node;               /* whose setup made it */
     struct nn_kernel *next; /* the plan's list, for freeing */
 } nn_kernel;
@@ -173,8 +197,8 @@ typedef struct nn_kernel {
 struct nn_worker {
     nn_plan *plan;
     int index;
-    uint8_t *arena;        /* values, then for each thread: scratch of the operators, scratch of oneDNN */
-    void **value;          /* [n_nodes]: where each value lies in this run */
+    uint8_t *arena; /* values; for each thread scratch of the operators and of oneDNN; both again for the worker */
+    void **value;   /* [n_nodes]: where each value lies in this run */
     dnnl_stream_t *stream; /* [threads] */
     double *seconds;       /* [n_nodes] of each step, while they are measured; otherwise NULL */
 };
@@ -190,8 +214,9 @@ struct nn_plan {
     float *small;          /* the parameters that are used as they are (biases, norms, tokens), [small_size] */
     int64_t *small_offset; /* [n_params], -1: not used as it is */
     int64_t small_size;
-    size_t value_bytes, arena_bytes;      /* of a worker: its values; and with every thread's scratch */
+    size_t value_bytes, arena_bytes;      /* of a worker: its values; and with all scratch */
     size_t scratch_bytes, kernel_scratch; /* of a thread: the operators' own, then oneDNN's */
+    size_t whole_bytes, whole_kernel;     /* of a worker, where threads work together: likewise */
     nn_worker *workers;
     struct nn_team *team;
     uint64_t seed, step; /* of nn_plan_step */
@@ -251,6 +276,8 @@ DEIT_INTERNAL void *nn_scratch_at(const nn_worker *worker, int thread);
 DEIT_INTERNAL void nn_add_shares(nn_worker *worker, int param, int64_t at);
 DEIT_INTERNAL void nn_want_small(nn_plan *plan, int param);      /* in setup: param will be read with nn_small_at */
 DEIT_INTERNAL void nn_want_scratch(nn_plan *plan, size_t bytes); /* in setup: bytes of scratch a thread */
+DEIT_INTERNAL void *nn_whole_at(const nn_worker *worker);
+DEIT_INTERNAL void nn_want_whole(nn_plan *plan, size_t bytes); /* in setup: bytes of scratch for all threads together */
 DEIT_INTERNAL void *nn_setup_alloc(nn_plan *plan, int node, size_t bytes); /* zeroed, freed with the plan */
 DEIT_INTERNAL int nn_threads(const nn_worker *worker);
 DEIT_INTERNAL size_t nn_type_size(nn_dtype type);
@@ -266,6 +293,14 @@ typedef struct {
     int64_t first; /* the map's row at which x begins, where it holds only some of them */
     nn_activation activation;
 } nn_depthwise;
+
+/* A batch norm over rows of cols: value = (x - mean) rstd weight + bias. */
+typedef struct {
+    const void *x;
+    nn_dtype type; /* of x, and of y, dy, dx */
+    int64_t cols;
+    const float *mean, *rstd, *weight, *bias; /* [cols] */
+} nn_norm;
 
 /* simd.c: loops of our own, picked at run time for the machine. Rows are contiguous unless a stride (in elements) is
  * given. */
@@ -283,7 +318,6 @@ typedef struct {
                        int64_t rows, int64_t cols);
     /* y = activation of x, count numbers; y f32 (it may be x) or bf16. */
     void (*activate)(nn_activation activation, const float *x, void *y, nn_dtype y_type, int64_t count);
-    void (*gelu_backward)(const float *x, const float *dy, float *dx, int64_t count);
     void (*to_bf16)(const float *x, uint16_t *y, int64_t count);
     /* y = x times factor [cols], over rows of cols; x and y of one type (y may be x). */
     void (*scale_columns)(const void *x, const float *factor, void *y, nn_dtype type, int64_t rows, int64_t cols);
@@ -297,6 +331,36 @@ typedef struct {
      * [2, cols] += those of weight and bias. part: [2, cols], room to work in. */
     void (*layer_norm_backward)(const float *x, const float *dy, const float *gamma, const float *add, float *dx,
                                 double *sums, float *part, int64_t rows, int64_t cols, float eps);
+    /* dx = dy times the activation's derivative at x (ReLU: x may be its value); dx may be dy. */
+    void (*activate_backward)(nn_activation activation, const float *x, const float *dy, float *dx, int64_t count);
+    /* mean and square [cols], zeros before: of the columns of x [rows, cols], and the sums of squares around them.
+     * part: [2, cols], room to work in. */
+    void (*moments)(const void *x, nn_dtype type, int64_t rows, int64_t cols, double *mean, double *square,
+                    float *part);
+    /* Batch norm, rows begin .. end - 1: y = activation of (n + add where it is not NULL). */
+    void (*norm_forward)(nn_activation activation, const nn_norm *n, const void *add, void *y, int64_t begin,
+                         int64_t end);
+    /* Through the activation: sums [2, cols] += sum g, sum g hat; part as above. */
+    void (*norm_sums)(nn_activation activation, const nn_norm *n, const void *dy, int64_t begin, int64_t end,
+                      double *sums, float *part);
+    /* dx = weight rstd (g - means[0] - hat means[1]), means: [2, cols] of g and g hat; dx may be dy. */
+    void (*norm_backward)(nn_activation activation, const nn_norm *n, const void *dy, const float *means, void *dx,
+                          int64_t begin, int64_t end);
+    /* sums [cols] = the columns of x y summed, x, y: [rows, cols]; part: [cols], room to work in. */
+    void (*dot_columns)(const float *x, const float *y, float *sums, int64_t rows, int64_t cols, float *part);
+    /* One output pixel (y, dy: [cols]) of a pooling with a window of high x wide pixels, rows of it `stride` numbers
+     * apart: dx += dy at the first of the largest (max), or a share of it at all. */
+    void (*pool_backward)(bool max, const float *x, const float *y, const float *dy, float *dx, int64_t high,
+                          int64_t wide, int64_t stride, int64_t cols);
+    /* part [kernel kernel, C] += the gradients of the taps from output rows begin .. end - 1, x as d has it, f32. */
+    void (*depthwise_weights)(const nn_depthwise *d, const float *dy, float *part, int64_t begin, int64_t end);
+    /* Rows begin .. end - 1 of dx from dy [out_height, out_width, C]; shapes as d has them, f32. */
+    void (*depthwise_inputs)(const nn_depthwise *d, const float *dy, float *dx, int64_t out_height, int64_t begin,
+                             int64_t end);
+    /* From scores s and dp [rows, ld], cols of it used, ld a multiple of 16, to p = e^(scale s - lse) and
+     * ds = scale p (dp - o . d_o), in place; o, d_o: [rows, size] with row stride o_ld. */
+    void (*softmax_backward)(float *s, float *dp, int64_t ld, const float *lse, const float *o, const float *d_o,
+                             int64_t o_ld, int64_t size, int64_t rows, int64_t cols, float scale);
 } nn_simd_table;
 DEIT_INTERNAL const nn_simd_table *nn_simd(void);
 DEIT_INTERNAL int64_t nn_first_not_finite(const float *x, int64_t count); /* index of the first infinity or NaN; -1 */

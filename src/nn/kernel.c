@@ -249,6 +249,7 @@ DEIT_INTERNAL base_status nn_matmul_new(nn_kernel **out, nn_plan *plan, const nn
                                         const nn_arg *b, const nn_arg *c, const nn_arg *d) {
     nn_kernel *kernel = nn_kernel_new(plan);
     if (!kernel) return BASE_ERROR;
+    kernel->per_thread = m->per_thread;
     int threads = omp_get_max_threads(); /* oneDNN captures the thread count here */
     if (m->per_thread) omp_set_num_threads(1);
     kernel_descs descs = {0};

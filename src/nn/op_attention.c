@@ -41,8 +41,8 @@ static double attention_flops(const nn_graph *graph, const nn_node *node) {
     return 4.0 * (double)nn_node_count(node) * (double)qkv->dim[1];
 }
 
-static void attention_shape(const nn_plan *plan, int forward, const nn_node *qkv, attention_setup *s) {
-    const nn_node *node = &plan->graph->nodes[forward];
+static void attention_shape(const nn_plan *plan, int i, const nn_node *qkv, attention_setup *s) {
+    const nn_node *node = &plan->graph->nodes[i];
     s->tokens = qkv->dim[1], s->queries = node->dim[1], s->heads = node->attr[0], s->dim = qkv->dim[2] / 3,
     s->size = s->dim / s->heads;
     s->scores_ld = (s->tokens + 15) / 16 * 16;
@@ -152,7 +152,7 @@ static base_status attention_gradient_setup(nn_plan *plan, int i) {
     const nn_node *node = &plan->graph->nodes[i];
     attention_setup *s = nn_setup_alloc(plan, i, sizeof *s);
     if (!s) return BASE_ERROR;
-    attention_shape(plan, node->input[1], &plan->graph->nodes[node->input[0]], s);
+    attention_shape(plan, i, &plan->graph->nodes[node->input[0]], s);
     int64_t T = s->tokens, d = s->size, wide = 3 * s->dim, ld = s->scores_ld;
     nn_want_scratch(plan, (size_t)(T * ld) * sizeof(float) * 2); /* P and dP of a head */
     nn_arg c[8];
@@ -170,20 +170,6 @@ static base_status attention_gradient_setup(nn_plan *plan, int i) {
     return nn_matmul_new(&s->g_q, plan, &m, &c[5], &c[1], &c[6], NULL);
 }
 
-/* P and dP become P and dS, in place. o, d_o: [T, d] with row stride D. */
-static void attention_gradient_scores(const attention_setup *s, float *p, float *dp, const float *lse, const float *o,
-                                      const float *d_o) {
-    float scale = 1 / sqrtf((float)s->size);
-    for (int64_t t = 0; t < s->tokens; t++, p += s->scores_ld, dp += s->scores_ld, o += s->dim, d_o += s->dim) {
-        float dot = 0;
-        for (int64_t j = 0; j < s->size; j++) dot += o[j] * d_o[j];
-        for (int64_t j = 0; j < s->tokens; j++) {
-            p[j] = expf(scale * p[j] - lse[t]);
-            dp[j] = scale * p[j] * (dp[j] - dot);
-        }
-    }
-}
-
 static void attention_gradient_head(nn_worker *worker, int i, int thread, int64_t job) {
     const nn_node *node = &worker->plan->graph->nodes[i];
     const attention_setup *s = worker->plan->setup[i];
@@ -198,7 +184,8 @@ static void attention_gradient_head(nn_worker *worker, int i, int thread, int64_
     void *pointers[7] = {q, k, v, d_o, p, dp, dq};
     nn_kernel_run(s->g_scores, worker, thread, pointers);
     nn_kernel_run(s->g_probabilities, worker, thread, pointers);
-    attention_gradient_scores(s, p, dp, lse, o, d_o);
+    nn_simd()->softmax_backward(p, dp, s->scores_ld, lse, o, d_o, s->dim, s->size, s->tokens, s->tokens,
+                                1 / sqrtf((float)s->size));
     nn_kernel_run(s->g_q, worker, thread, pointers);
     pointers[6] = dk;
     nn_kernel_run(s->g_k, worker, thread, pointers);
@@ -222,7 +209,7 @@ static void attention_backward(nn_graph *graph, int i, nn_value dy, nn_value *gr
     nn_node forward = graph->nodes[i], qkv = graph->nodes[forward.input[0]];
     graph->nodes[i].saved = forward.dim[0] * forward.attr[0] * forward.dim[1]; /* log-sum-exp [B, heads, T] */
     nn_value inputs[3] = {forward.input[0], i, dy};
-    gradient[0] = nn_add_node(graph, &attention_gradient_op, 3, inputs, qkv.ndim, qkv.dim);
+    gradient[0] = nn_add_like(graph, &attention_gradient_op, i, 3, inputs, qkv.ndim, qkv.dim);
 }
 
 static const nn_op attention_op = {.name = "attention",

@@ -12,8 +12,7 @@ enum {
     CONV_BIAS,
     CONV_INNER_WEIGHT,
     CONV_INNER_BIAS
-};                                                         /* inner: of the expansion before a depthwise one */
-enum { CONV_KERNEL, CONV_STRIDE, CONV_GROUPS, CONV_SAME }; /* attr */
+}; /* inner: of the expansion before a depthwise one */
 /* A tile of pixels, input and output together, in bytes: it is scaled before its product and activated behind it while
  * it lies in the second-level cache; half of 512 KB leaves room for the weights. */
 enum { CONV_TILE = 256 << 10 };
@@ -25,8 +24,8 @@ static int conv_bias(const nn_node *node) {
 
 /* ---- The graph --------------------------------------------------------------------------------------------------- */
 
-/* Outputs along an axis of `size`, and the padding before and after. */
-static int64_t conv_out(int64_t size, int64_t kernel, int64_t stride, bool same, int64_t *before, int64_t *after) {
+DEIT_INTERNAL int64_t nn_conv_out(int64_t size, int64_t kernel, int64_t stride, bool same, int64_t *before,
+                                  int64_t *after) {
     if (!same) {
         *before = *after = kernel / 2;
         return (size + 2 * (kernel / 2) - kernel) / stride + 1;
@@ -54,8 +53,8 @@ DEIT_INTERNAL nn_value nn_conv(nn_graph *graph, nn_value x, int64_t out, nn_wind
     if (x < 0) return -1;
     from = graph->nodes[x];
     if (from.ndim == 4) {
-        dim[1] = conv_out(from.dim[1], w.kernel, w.stride, w.same, &before, &after);
-        dim[2] = conv_out(from.dim[2], w.kernel, w.stride, w.same, &before, &after);
+        dim[1] = nn_conv_out(from.dim[1], w.kernel, w.stride, w.same, &before, &after);
+        dim[2] = nn_conv_out(from.dim[2], w.kernel, w.stride, w.same, &before, &after);
         dim[3] = out;
     }
     nn_value y = nn_add_node(graph, &conv_op, 1, &x, from.ndim, dim);
@@ -66,36 +65,36 @@ DEIT_INTERNAL nn_value nn_conv(nn_graph *graph, nn_value x, int64_t out, nn_wind
     int bias = w.bias ? nn_add_param(graph, NN_INIT_ZERO, 0, 1, &out, "%s.bias", prefix) : -1;
     nn_node *node = &graph->nodes[y];
     node->n_params = w.bias ? 2 : 1, node->param[CONV_WEIGHT] = weight, node->param[CONV_BIAS] = bias;
-    node->attr[CONV_KERNEL] = w.kernel, node->attr[CONV_STRIDE] = w.stride, node->attr[CONV_GROUPS] = w.groups;
-    node->attr[CONV_SAME] = w.same;
+    node->attr[NN_CONV_KERNEL] = w.kernel, node->attr[NN_CONV_STRIDE] = w.stride, node->attr[NN_CONV_GROUPS] = w.groups;
+    node->attr[NN_CONV_SAME] = w.same;
     return y;
 }
 
 DEIT_INTERNAL bool nn_conv_is_pointwise(const nn_node *node) {
-    return node->attr[CONV_KERNEL] == 1 && node->attr[CONV_GROUPS] == 1;
+    return node->attr[NN_CONV_KERNEL] == 1 && node->attr[NN_CONV_GROUPS] == 1;
 }
 /* A filter a channel, in at least a vector of channels: what simd_maps.inc can do. */
-static bool conv_is_depthwise(const nn_graph *graph, const nn_node *node) {
-    int64_t groups = node->attr[CONV_GROUPS];
+DEIT_INTERNAL bool nn_conv_is_depthwise(const nn_graph *graph, const nn_node *node) {
+    int64_t groups = node->attr[NN_CONV_GROUPS];
     bool wide = node->expands || groups == nn_node_cols(&graph->nodes[node->input[0]]);
     return groups >= 16 && groups == nn_node_cols(node) && wide && !node->sum;
 }
 DEIT_INTERNAL bool nn_conv_expand(const nn_graph *graph, nn_node *node) {
     const nn_node *inner = &graph->nodes[node->input[0]];
-    if (!conv_is_depthwise(graph, node) || !nn_conv_is_pointwise(inner) || inner->gated || inner->sum) return false;
+    if (!nn_conv_is_depthwise(graph, node) || !nn_conv_is_pointwise(inner) || inner->gated || inner->sum) return false;
     node->param[CONV_INNER_WEIGHT] = inner->param[CONV_WEIGHT], node->param[CONV_INNER_BIAS] = conv_bias(inner);
     node->expands = true, node->inner = inner->activation, node->input[0] = inner->input[0];
     return true;
 }
 DEIT_INTERNAL bool nn_conv_keeps_sums(const nn_graph *graph, const nn_node *node) {
-    return conv_is_depthwise(graph, node);
+    return nn_conv_is_depthwise(graph, node);
 }
 
 static double conv_flops(const nn_graph *graph, const nn_node *node) {
     const nn_node *x = &graph->nodes[node->input[0]];
-    int64_t channels = node->expands ? 1 : nn_node_cols(x) / node->attr[CONV_GROUPS];
-    double flops =
-        2.0 * (double)nn_node_count(node) * (double)(channels * node->attr[CONV_KERNEL] * node->attr[CONV_KERNEL]);
+    int64_t channels = node->expands ? 1 : nn_node_cols(x) / node->attr[NN_CONV_GROUPS];
+    double flops = 2.0 * (double)nn_node_count(node) *
+                   (double)(channels * node->attr[NN_CONV_KERNEL] * node->attr[NN_CONV_KERNEL]);
     return flops + (node->expands ? 2.0 * (double)nn_node_count(x) * (double)nn_node_cols(node) : 0);
 }
 
@@ -196,7 +195,7 @@ static void conv_run_tiled(nn_worker *worker, int i) {
 
 static base_status conv_setup_taps(nn_plan *plan, int i, conv_setup *setup) {
     const nn_node *node = &plan->graph->nodes[i];
-    int64_t channels = nn_node_cols(node), taps = node->attr[CONV_KERNEL] * node->attr[CONV_KERNEL];
+    int64_t channels = nn_node_cols(node), taps = node->attr[NN_CONV_KERNEL] * node->attr[NN_CONV_KERNEL];
     dnnl_dims_t dims = {taps, channels}, plain_strides = {1, taps}, strides = {channels, 1};
     dnnl_memory_desc_t plain = NULL, packed = NULL;
     dnnl_status_t status = dnnl_memory_desc_create_with_strides(&plain, 2, dims, dnnl_f32, plain_strides);
@@ -218,7 +217,7 @@ static base_status conv_setup_expand(nn_plan *plan, int i, conv_setup *setup) {
     const nn_node *node = &plan->graph->nodes[i], *x = &plan->graph->nodes[node->input[0]];
     int64_t channels = nn_node_cols(node), height = x->dim[1], width = x->dim[2],
             row = width * channels * (int64_t)sizeof(float);
-    int64_t stride = node->attr[CONV_STRIDE], kernel = node->attr[CONV_KERNEL];
+    int64_t stride = node->attr[NN_CONV_STRIDE], kernel = node->attr[NN_CONV_KERNEL];
     setup->block = BLOCK / row / stride * stride;
     if (setup->block < stride) setup->block = stride;
     if (setup->block > height) setup->block = height;
@@ -270,8 +269,8 @@ static nn_depthwise conv_depthwise(const nn_worker *worker, int i, int64_t b, fl
                           .width = x->dim[2],
                           .channels = node->dim[3],
                           .out_width = node->dim[2],
-                          .kernel = node->attr[CONV_KERNEL],
-                          .stride = node->attr[CONV_STRIDE],
+                          .kernel = node->attr[NN_CONV_KERNEL],
+                          .stride = node->attr[NN_CONV_STRIDE],
                           .top = setup->top,
                           .left = setup->left,
                           .activation = node->activation};
@@ -352,31 +351,31 @@ typedef struct {
     dnnl_primitive_desc_t primitive;
 } conv_descs;
 
-/* Plain weights [out, in / groups, k, k], with a dimension for the groups where there are any; NULL strides: any
- * layout. */
-static dnnl_status_t conv_weights(dnnl_memory_desc_t *md, int64_t groups, int64_t out, int64_t in, int64_t kernel,
-                                  bool any, dnnl_data_type_t type) {
+DEIT_INTERNAL dnnl_status_t nn_conv_weights(dnnl_memory_desc_t *md, int64_t groups, int64_t out, int64_t in,
+                                            int64_t kernel, bool any, dnnl_data_type_t type) {
     dnnl_dims_t dims = {groups, out / groups, in / groups, kernel, kernel};
     bool flat = groups == 1;
     dnnl_format_tag_t tag = any ? dnnl_format_tag_any : flat ? dnnl_oihw : dnnl_goihw;
     return dnnl_memory_desc_create_with_tag(md, flat ? 4 : 5, dims + flat, type, tag);
 }
 
-static dnnl_status_t conv_map(dnnl_memory_desc_t *md, const nn_node *node) {
+DEIT_INTERNAL dnnl_status_t nn_conv_map(dnnl_memory_desc_t *md, const nn_node *node) {
     dnnl_dims_t dims = {node->dim[0], node->dim[3], node->dim[1], node->dim[2]};
     return dnnl_memory_desc_create_with_tag(md, 4, dims, nn_dnnl_type(node->dtype), dnnl_nhwc);
 }
 
 static dnnl_status_t conv_describe(conv_descs *d, const nn_node *x, const nn_node *node) {
-    int64_t kernel = node->attr[CONV_KERNEL], stride = node->attr[CONV_STRIDE], out = node->dim[3];
+    int64_t kernel = node->attr[NN_CONV_KERNEL], stride = node->attr[NN_CONV_STRIDE], out = node->dim[3];
     dnnl_dims_t strides = {stride, stride}, dilation = {0, 0}, before, after, bias_dims = {out};
     for (int axis = 0; axis < 2; axis++)
-        conv_out(x->dim[1 + axis], kernel, stride, node->attr[CONV_SAME], &before[axis], &after[axis]);
-    dnnl_status_t status = conv_map(&d->x, x);
-    if (!status) status = conv_map(&d->y, node);
-    if (!status) status = conv_weights(&d->plain, node->attr[CONV_GROUPS], out, x->dim[3], kernel, false, dnnl_f32);
+        nn_conv_out(x->dim[1 + axis], kernel, stride, node->attr[NN_CONV_SAME], &before[axis], &after[axis]);
+    dnnl_status_t status = nn_conv_map(&d->x, x);
+    if (!status) status = nn_conv_map(&d->y, node);
     if (!status)
-        status = conv_weights(&d->any, node->attr[CONV_GROUPS], out, x->dim[3], kernel, true, nn_dnnl_type(x->dtype));
+        status = nn_conv_weights(&d->plain, node->attr[NN_CONV_GROUPS], out, x->dim[3], kernel, false, dnnl_f32);
+    if (!status)
+        status =
+            nn_conv_weights(&d->any, node->attr[NN_CONV_GROUPS], out, x->dim[3], kernel, true, nn_dnnl_type(x->dtype));
     if (!status && conv_bias(node) >= 0)
         status = dnnl_memory_desc_create_with_tag(&d->bias, 1, bias_dims, dnnl_f32, dnnl_a);
     if (!status) status = dnnl_primitive_attr_create(&d->attr);
@@ -443,9 +442,11 @@ static base_status conv_setup_new(nn_plan *plan, int i) {
     if (!setup) return BASE_ERROR;
     if (nn_conv_is_pointwise(node)) return conv_setup_pointwise(plan, i, setup);
     int64_t after;
-    conv_out(x->dim[1], node->attr[CONV_KERNEL], node->attr[CONV_STRIDE], node->attr[CONV_SAME], &setup->top, &after);
-    conv_out(x->dim[2], node->attr[CONV_KERNEL], node->attr[CONV_STRIDE], node->attr[CONV_SAME], &setup->left, &after);
-    if (conv_is_depthwise(plan->graph, node)) return conv_setup_depthwise(plan, i, setup);
+    nn_conv_out(x->dim[1], node->attr[NN_CONV_KERNEL], node->attr[NN_CONV_STRIDE], node->attr[NN_CONV_SAME],
+                &setup->top, &after);
+    nn_conv_out(x->dim[2], node->attr[NN_CONV_KERNEL], node->attr[NN_CONV_STRIDE], node->attr[NN_CONV_SAME],
+                &setup->left, &after);
+    if (nn_conv_is_depthwise(plan->graph, node)) return conv_setup_depthwise(plan, i, setup);
     return conv_setup_full(plan, i, setup);
 }
 
@@ -475,8 +476,10 @@ static void conv_run(nn_worker *worker, int i) {
 
 static const nn_op conv_op = {.name = "convolution",
                               .kind = NN_KIND_CONV,
+                              .sums = true,
                               .reads_16bit = true,
                               .makes_16bit = true,
                               .flops = conv_flops,
+                              .backward = nn_conv_backward,
                               .setup = conv_setup_new,
                               .run = conv_run};

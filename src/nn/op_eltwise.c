@@ -24,23 +24,23 @@ static void eltwise_activate_run(nn_worker *worker, int i) {
     eltwise_share(worker, i, eltwise_activate_loop);
 }
 
-static void eltwise_gelu_gradient_loop(nn_worker *worker, int i, int64_t begin, int64_t end) {
+/* inputs: x (of ReLU the value y, so that x need not be kept), dy. */
+static void eltwise_gradient_loop(nn_worker *worker, int i, int64_t begin, int64_t end) {
     const nn_node *node = &worker->plan->graph->nodes[i];
     const float *x = nn_value_at(worker, node->input[0]), *dy = nn_value_at(worker, node->input[1]);
-    nn_simd()->gelu_backward(x + begin, dy + begin, (float *)nn_value_at(worker, i) + begin, end - begin);
+    nn_simd()->activate_backward((nn_activation)node->attr[0], x + begin, dy + begin,
+                                 (float *)nn_value_at(worker, i) + begin, end - begin);
 }
-static void eltwise_gelu_gradient_run(nn_worker *worker, int i) {
-    eltwise_share(worker, i, eltwise_gelu_gradient_loop);
+static void eltwise_gradient_run(nn_worker *worker, int i) {
+    eltwise_share(worker, i, eltwise_gradient_loop);
 }
-static const nn_op eltwise_gelu_gradient_op = {.name = "gelu gradient", .run = eltwise_gelu_gradient_run};
+static const nn_op eltwise_gradient_op = {
+    .name = "activation gradient", .kind = NN_KIND_ACTIVATION_GRADIENT, .run = eltwise_gradient_run};
 
 static void eltwise_activate_backward(nn_graph *graph, int i, nn_value dy, nn_value *gradient) {
     nn_node forward = graph->nodes[i];
-    nn_value both[2] = {forward.input[0], dy};
-    if (forward.attr[0] != NN_GELU)
-        nn_graph_fail(graph, "no backward of this activation");
-    else
-        gradient[0] = nn_add_node(graph, &eltwise_gelu_gradient_op, 2, both, forward.ndim, forward.dim);
+    nn_value both[2] = {forward.attr[0] == NN_RELU ? i : forward.input[0], dy};
+    gradient[0] = nn_add_like(graph, &eltwise_gradient_op, i, 2, both, forward.ndim, forward.dim);
 }
 static const nn_op eltwise_activate_op = {.name = "activation",
                                           .kind = NN_KIND_ACTIVATION,

@@ -60,7 +60,8 @@ static void linear_run(nn_worker *worker, int i) {
     nn_kernel_run(*(nn_kernel **)worker->plan->setup[i], worker, 0, NULL);
 }
 
-/* ---- Gradients --------------------------------------------------------------------------------------------------- */
+/* ---- Gradients; of 1x1 convolutions too, which may have no bias
+ * --------------------------------------------------------- */
 
 /* dx = dy W. inputs: dy [M, N]; W: [N, K] -> dx: [M, K] */
 static base_status linear_input_gradient_setup(nn_plan *plan, int i) {
@@ -78,7 +79,8 @@ static base_status linear_input_gradient_setup(nn_plan *plan, int i) {
                    .b = dnnl_f32,
                    .c = dnnl_f32,
                    .bias_param = -1,
-                   .pack_param = node->param[LINEAR_WEIGHT]};
+                   .pack_param = node->param[LINEAR_WEIGHT],
+                   .sum = node->sum};
     nn_arg a = nn_arg_value(node->input[0], 0), c = nn_arg_value(i, 0);
     return nn_matmul_new(kernel, plan, &m, &a, NULL, &c, NULL);
 }
@@ -110,7 +112,7 @@ static base_status linear_weight_gradient_setup(nn_plan *plan, int i) {
                   *dy = &plan->graph->nodes[node->input[1]];
     nn_kernel **kernel = nn_setup_alloc(plan, i, sizeof *kernel);
     if (!kernel) return BASE_ERROR;
-    nn_want_column_sums(plan, node->param[LINEAR_BIAS]);
+    if (node->n_params > LINEAR_BIAS) nn_want_column_sums(plan, node->param[LINEAR_BIAS]);
     if (!nn_wants_gradient(plan->graph, node->param[LINEAR_WEIGHT])) return BASE_OK;
     int64_t k = nn_node_cols(x), n = nn_node_cols(dy);
     nn_matmul m = {.m = n,
@@ -135,31 +137,33 @@ static void linear_weight_gradient_run(nn_worker *worker, int i) {
     const nn_graph *graph = worker->plan->graph;
     const nn_node *node = &graph->nodes[i];
     if (nn_wants_gradient(graph, node->param[LINEAR_WEIGHT])) linear_run(worker, i);
-    if (nn_wants_gradient(graph, node->param[LINEAR_BIAS]))
+    if (node->n_params > LINEAR_BIAS && nn_wants_gradient(graph, node->param[LINEAR_BIAS]))
         nn_add_column_sums(worker, node->input[1], node->param[LINEAR_BIAS]);
 }
 
 static const nn_op linear_input_gradient_op = {
-    .name = "linear gradient", .setup = linear_input_gradient_setup, .run = linear_run};
+    .name = "linear gradient", .sums = true, .setup = linear_input_gradient_setup, .run = linear_run};
 static const nn_op linear_weight_gradient_op = {.name = "linear weight gradient",
-                                                .kind = NN_KIND_GRADIENT,
+                                                .keeps_parameters = true,
                                                 .setup = linear_weight_gradient_setup,
                                                 .run = linear_weight_gradient_run};
 
-static void linear_backward(nn_graph *graph, int i, nn_value dy, nn_value *gradient) {
+DEIT_INTERNAL void nn_product_backward(nn_graph *graph, int i, nn_value dy, nn_value *gradient) {
     nn_node forward = graph->nodes[i], x = graph->nodes[forward.input[0]];
     nn_value both[2] = {forward.input[0], dy};
-    if (nn_wants_gradient(graph, forward.param[LINEAR_WEIGHT]) || nn_wants_gradient(graph, forward.param[LINEAR_BIAS]))
-        nn_add_like(graph, &linear_weight_gradient_op, i, 2, both, 1, (int64_t[]){1});
+    bool wanted = false;
+    for (int p = 0; p < forward.n_params; p++) wanted |= nn_wants_gradient(graph, forward.param[p]);
+    if (wanted) nn_add_like(graph, &linear_weight_gradient_op, i, 2, both, 1, (int64_t[]){1});
     gradient[0] = nn_add_like(graph, &linear_input_gradient_op, i, 1, &dy, x.ndim, x.dim);
 }
 
 static const nn_op linear_op = {.name = "linear",
                                 .kind = NN_KIND_LINEAR,
+                                .sums = true,
                                 .rowwise = true,
                                 .reads_16bit = true,
                                 .makes_16bit = true,
                                 .flops = linear_flops,
-                                .backward = linear_backward,
+                                .backward = nn_product_backward,
                                 .setup = linear_setup,
                                 .run = linear_run};

@@ -1,5 +1,5 @@
-/* Operators on feature maps [B, H, W, C] that multiply nothing by weights: layout, subsampling, pooling, scaling by
- * channel. */
+/* Operators on feature maps [B, H, W, C] that multiply nothing by weights, and their gradients: layout, subsampling,
+ * pooling, scaling by channel. */
 #include "nn/internal.h"
 #include <math.h>
 #include <string.h>
@@ -31,7 +31,27 @@ static void maps_last_run(nn_worker *worker, int i) {
     const nn_node *node = &worker->plan->graph->nodes[i];
     maps_share(worker, i, node->dim[0] * node->dim[1], maps_last_loop);
 }
-static const nn_op maps_last_op = {.name = "channels last", .run = maps_last_run};
+
+static void maps_first_loop(nn_worker *worker, int i, int64_t begin, int64_t end) {
+    const nn_node *node = &worker->plan->graph->nodes[i];
+    int64_t channels = node->dim[1], pixels = node->dim[2] * node->dim[3];
+    const float *dy = nn_value_at(worker, node->input[0]);
+    float *dx = nn_value_at(worker, i);
+    for (int64_t r = begin; r < end; r++) /* channel r % channels of image r / channels */
+        for (int64_t p = 0; p < pixels; p++)
+            dx[r * pixels + p] = dy[(r / channels * pixels + p) * channels + r % channels];
+}
+static void maps_first_run(nn_worker *worker, int i) {
+    const nn_node *node = &worker->plan->graph->nodes[i];
+    maps_share(worker, i, node->dim[0] * node->dim[1], maps_first_loop);
+}
+static const nn_op maps_first_op = {.name = "channels last gradient", .run = maps_first_run};
+
+static void maps_last_backward(nn_graph *graph, int i, nn_value dy, nn_value *gradient) {
+    nn_node x = graph->nodes[graph->nodes[i].input[0]];
+    gradient[0] = nn_add_like(graph, &maps_first_op, i, 1, &dy, x.ndim, x.dim);
+}
+static const nn_op maps_last_op = {.name = "channels last", .backward = maps_last_backward, .run = maps_last_run};
 
 DEIT_INTERNAL nn_value nn_channels_last(nn_graph *graph, nn_value x) {
     if (x < 0) return -1;
@@ -57,8 +77,37 @@ static void maps_subsample_run(nn_worker *worker, int i) {
     const nn_node *node = &worker->plan->graph->nodes[i];
     maps_share(worker, i, node->dim[0] * node->dim[1], maps_subsample_loop);
 }
-static const nn_op maps_subsample_op = {
-    .name = "subsample", .keeps_type = true, .reads_16bit = true, .makes_16bit = true, .run = maps_subsample_run};
+
+/* dx: dy at every attr[0]-th pixel, 0 elsewhere. */
+static void maps_spread_loop(nn_worker *worker, int i, int64_t begin, int64_t end) {
+    const nn_node *node = &worker->plan->graph->nodes[i], *y = &worker->plan->graph->nodes[node->input[0]];
+    int64_t stride = node->attr[0], height = node->dim[1], width = node->dim[2], channels = node->dim[3];
+    float *to = (float *)nn_value_at(worker, i) + begin * width * channels;
+    memset(to, 0, (size_t)((end - begin) * width * channels) * sizeof(float));
+    for (int64_t r = begin; r < end; r++, to += width * channels) {
+        if (r % height % stride) continue;
+        const float *from = (const float *)nn_value_at(worker, node->input[0]) +
+                            (r / height * y->dim[1] + r % height / stride) * y->dim[2] * channels;
+        for (int64_t j = 0; j < y->dim[2]; j++)
+            memcpy(to + j * stride * channels, from + j * channels, (size_t)channels * sizeof(float));
+    }
+}
+static void maps_spread_run(nn_worker *worker, int i) {
+    const nn_node *node = &worker->plan->graph->nodes[i];
+    maps_share(worker, i, node->dim[0] * node->dim[1], maps_spread_loop);
+}
+static const nn_op maps_spread_op = {.name = "subsample gradient", .run = maps_spread_run};
+
+static void maps_subsample_backward(nn_graph *graph, int i, nn_value dy, nn_value *gradient) {
+    nn_node x = graph->nodes[graph->nodes[i].input[0]];
+    gradient[0] = nn_add_like(graph, &maps_spread_op, i, 1, &dy, x.ndim, x.dim);
+}
+static const nn_op maps_subsample_op = {.name = "subsample",
+                                        .keeps_type = true,
+                                        .reads_16bit = true,
+                                        .makes_16bit = true,
+                                        .backward = maps_subsample_backward,
+                                        .run = maps_subsample_run};
 
 DEIT_INTERNAL nn_value nn_subsample(nn_graph *graph, nn_value x, int64_t stride) {
     nn_node from = graph->nodes[x];
@@ -127,7 +176,39 @@ static base_status maps_pool_setup(nn_plan *plan, int i) {
 static void maps_pool_run(nn_worker *worker, int i) {
     nn_kernel_run(*(nn_kernel **)worker->plan->setup[i], worker, 0, NULL);
 }
+
+/* inputs: x, y, dy -> dx, an image at a time. */
+static void maps_pool_gradient_loop(nn_worker *worker, int i, int64_t begin, int64_t end) {
+    const nn_node *node = &worker->plan->graph->nodes[i], *to = &worker->plan->graph->nodes[node->input[1]];
+    int64_t kernel = node->attr[1], stride = node->attr[2], height = node->dim[1], width = node->dim[2],
+            channels = node->dim[3], item = height * width * channels;
+    const float *x = nn_value_at(worker, node->input[0]), *y = nn_value_at(worker, node->input[1]),
+                *dy = nn_value_at(worker, node->input[2]);
+    float *dx = nn_value_at(worker, i);
+    memset(dx + begin * item, 0, (size_t)((end - begin) * item) * sizeof(float));
+    for (int64_t p = begin * to->dim[1] * to->dim[2]; p < end * to->dim[1] * to->dim[2]; p++) {
+        int64_t image = p / to->dim[1] / to->dim[2], row = p / to->dim[2] % to->dim[1] * stride - kernel / 2,
+                col = p % to->dim[2] * stride - kernel / 2;
+        int64_t top = row < 0 ? 0 : row, left = col < 0 ? 0 : col,
+                high = (row + kernel < height ? row + kernel : height) - top,
+                wide = (col + kernel < width ? col + kernel : width) - left;
+        int64_t at = image * item + (top * width + left) * channels;
+        nn_simd()->pool_backward(node->attr[0] == NN_POOL_MAX, x + at, y + p * channels, dy + p * channels, dx + at,
+                                 high, wide, width * channels, channels);
+    }
+}
+static void maps_pool_gradient_run(nn_worker *worker, int i) {
+    maps_share(worker, i, worker->plan->graph->nodes[i].dim[0], maps_pool_gradient_loop);
+}
+static const nn_op maps_pool_gradient_op = {.name = "pooling gradient", .run = maps_pool_gradient_run};
+
+static void maps_pool_backward(nn_graph *graph, int i, nn_value dy, nn_value *gradient) {
+    nn_node forward = graph->nodes[i], x = graph->nodes[forward.input[0]];
+    nn_value inputs[3] = {forward.input[0], i, dy};
+    gradient[0] = nn_add_like(graph, &maps_pool_gradient_op, i, 3, inputs, x.ndim, x.dim);
+}
 static const nn_op maps_pool_op = {.name = "pooling",
+                                   .backward = maps_pool_backward,
                                    .keeps_type = true,
                                    .reads_16bit = true,
                                    .makes_16bit = true,
@@ -155,7 +236,7 @@ static void maps_global_loop(nn_worker *worker, int i, int64_t begin, int64_t en
     int64_t pixels = x->dim[1] * x->dim[2], channels = x->dim[3];
     for (int64_t b = begin; b < end; b++) {
         float *y = (float *)nn_value_at(worker, i) + b * channels;
-        if (x->saved) {
+        if (x->saved && x->op->kind == NN_KIND_CONV) {
             memcpy(y, nn_saved_at(worker, node->input[0]) + b * channels, (size_t)channels * sizeof(float));
         } else {
             memset(y, 0, (size_t)channels * sizeof(float));
@@ -169,8 +250,30 @@ static void maps_global_loop(nn_worker *worker, int i, int64_t begin, int64_t en
 static void maps_global_run(nn_worker *worker, int i) {
     maps_share(worker, i, worker->plan->graph->nodes[i].dim[0], maps_global_loop);
 }
-static const nn_op maps_global_op = {
-    .name = "global pooling", .kind = NN_KIND_POOL, .reads_16bit = true, .run = maps_global_run};
+
+/* dx: an equal share of dy [B, C] at each pixel. */
+static void maps_global_gradient_loop(nn_worker *worker, int i, int64_t begin, int64_t end) {
+    const nn_node *node = &worker->plan->graph->nodes[i];
+    int64_t pixels = node->dim[1] * node->dim[2], channels = node->dim[3];
+    const float *dy = nn_value_at(worker, node->input[0]);
+    float *dx = nn_value_at(worker, i), share = 1 / (float)pixels;
+    for (int64_t p = begin * pixels; p < end * pixels; p++)
+        for (int64_t c = 0; c < channels; c++) dx[p * channels + c] = dy[p / pixels * channels + c] * share;
+}
+static void maps_global_gradient_run(nn_worker *worker, int i) {
+    maps_share(worker, i, worker->plan->graph->nodes[i].dim[0], maps_global_gradient_loop);
+}
+static const nn_op maps_global_gradient_op = {.name = "global pooling gradient", .run = maps_global_gradient_run};
+
+static void maps_global_backward(nn_graph *graph, int i, nn_value dy, nn_value *gradient) {
+    nn_node x = graph->nodes[graph->nodes[i].input[0]];
+    gradient[0] = nn_add_like(graph, &maps_global_gradient_op, i, 1, &dy, x.ndim, x.dim);
+}
+static const nn_op maps_global_op = {.name = "global pooling",
+                                     .kind = NN_KIND_POOL,
+                                     .reads_16bit = true,
+                                     .backward = maps_global_backward,
+                                     .run = maps_global_run};
 
 DEIT_INTERNAL nn_value nn_global_pool(nn_graph *graph, nn_value x) {
     if (x < 0) return -1;
@@ -194,7 +297,36 @@ static void maps_scale_run(nn_worker *worker, int i) {
     const nn_node *node = &worker->plan->graph->nodes[i];
     maps_share(worker, i, node->dim[0] * node->dim[1], maps_scale_loop);
 }
+
+/* Of the factor: x, dy [B, H, W, C] -> [B, C], the products summed over pixels. */
+static base_status maps_factor_setup(nn_plan *plan, int i) {
+    nn_want_scratch(plan, (size_t)plan->graph->nodes[i].dim[1] * sizeof(float));
+    return BASE_OK;
+}
+static void maps_factor_run(nn_worker *worker, int i) {
+    const nn_node *node = &worker->plan->graph->nodes[i], *x = &worker->plan->graph->nodes[node->input[0]];
+    int64_t images = node->dim[0], channels = node->dim[1], pixels = x->dim[1] * x->dim[2];
+    const float *map = nn_value_at(worker, node->input[0]), *dy = nn_value_at(worker, node->input[1]);
+    float *factor = nn_value_at(worker, i);
+    int threads = nn_threads(worker);
+#pragma omp parallel for num_threads(threads) if (threads > 1) schedule(static)
+    for (int t = 0; t < threads; t++)
+        for (int64_t b = images * t / threads; b < images * (t + 1) / threads; b++)
+            nn_simd()->dot_columns(map + b * pixels * channels, dy + b * pixels * channels, factor + b * channels,
+                                   pixels, channels, nn_scratch_at(worker, t));
+}
+static const nn_op maps_factor_op = {
+    .name = "scale's factor gradient", .setup = maps_factor_setup, .run = maps_factor_run};
+
+static const nn_op maps_scale_op;
+static void maps_scale_backward(nn_graph *graph, int i, nn_value dy, nn_value *gradient) {
+    nn_node forward = graph->nodes[i], factor = graph->nodes[forward.input[1]];
+    nn_value scaled[2] = {dy, forward.input[1]}, both[2] = {forward.input[0], dy};
+    gradient[0] = nn_add_like(graph, &maps_scale_op, i, 2, scaled, forward.ndim, forward.dim);
+    gradient[1] = nn_add_like(graph, &maps_factor_op, i, 2, both, factor.ndim, factor.dim);
+}
 static const nn_op maps_scale_op = {.name = "scale",
+                                    .backward = maps_scale_backward,
                                     .kind = NN_KIND_SCALE,
                                     .keeps_type = true,
                                     .reads_16bit = true,
@@ -207,59 +339,4 @@ DEIT_INTERNAL nn_value nn_scale(nn_graph *graph, nn_value x, nn_value factor) {
     if (from.ndim != 4 || by.ndim != 2 || from.dim[0] != by.dim[0] || from.dim[3] != by.dim[1])
         return nn_graph_fail(graph, "scale: a map and factors that do not fit");
     return nn_add_node(graph, &maps_scale_op, 2, (nn_value[]){x, factor}, 4, from.dim);
-}
-
-/* ---- Batch norm with running statistics, where no convolution takes it over -------------------------------------- */
-
-enum { MAPS_WEIGHT, MAPS_BIAS, MAPS_MEAN, MAPS_VAR }; /* params; real: eps */
-
-static base_status maps_norm_setup(nn_plan *plan, int i) {
-    for (int p = 0; p < 4; p++) nn_want_small(plan, plan->graph->nodes[i].param[p]);
-    return BASE_OK;
-}
-
-static void maps_norm_loop(nn_worker *worker, int i, int64_t begin, int64_t end) {
-    const nn_node *node = &worker->plan->graph->nodes[i];
-    int64_t channels = node->dim[3];
-    const float *weight = nn_small_at(worker, node->param[MAPS_WEIGHT]),
-                *bias = nn_small_at(worker, node->param[MAPS_BIAS]);
-    const float *mean = nn_small_at(worker, node->param[MAPS_MEAN]), *var = nn_small_at(worker, node->param[MAPS_VAR]);
-    const float *x = nn_value_at(worker, node->input[0]);
-    float *y = nn_value_at(worker, i);
-    for (int64_t p = begin * channels; p < end * channels; p += channels)
-        for (int64_t c = 0; c < channels; c++)
-            y[p + c] = (x[p + c] - mean[c]) / sqrtf(var[c] + node->real) * weight[c] + bias[c];
-}
-static void maps_norm_run(nn_worker *worker, int i) {
-    maps_share(worker, i, nn_node_rows(&worker->plan->graph->nodes[i]), maps_norm_loop);
-}
-static const nn_op maps_norm_op = {
-    .name = "batch norm", .kind = NN_KIND_NORM, .setup = maps_norm_setup, .run = maps_norm_run};
-
-DEIT_INTERNAL nn_value nn_batch_norm(nn_graph *graph, nn_value x, float eps, const char *name, ...) {
-    if (x < 0) return -1;
-    char prefix[200];
-    va_list arguments;
-    va_start(arguments, name);
-    vsnprintf(prefix, sizeof prefix, name, arguments);
-    va_end(arguments);
-    nn_node from = graph->nodes[x];
-    if (from.ndim != 4) return nn_graph_fail(graph, "%s: batch norm of a value of %d dimensions", prefix, from.ndim);
-    nn_value y = nn_add_node(graph, &maps_norm_op, 1, &x, 4, from.dim);
-    static const struct {
-        const char *name;
-        nn_init init;
-        bool buffer;
-    } made[] = {{"weight", NN_INIT_ONE, false},
-                {"bias", NN_INIT_ZERO, false},
-                {"running_mean", NN_INIT_ZERO, true},
-                {"running_var", NN_INIT_ONE, true}};
-    for (int p = 0; p < 4 && y >= 0; p++) {
-        int index = nn_add_param(graph, made[p].init, 0, 1, &from.dim[3], "%s.%s", prefix, made[p].name);
-        if (index < 0) return -1;
-        graph->params[index].buffer = made[p].buffer;
-        graph->nodes[y].param[p] = index;
-    }
-    if (y >= 0) graph->nodes[y].n_params = 4, graph->nodes[y].real = eps;
-    return y;
 }

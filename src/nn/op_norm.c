@@ -83,8 +83,11 @@ static void norm_gradient_run(nn_worker *worker, int i) {
         if (nn_wants_gradient(graph, node->param[p])) nn_add_shares(worker, node->param[p], p * cols);
 }
 
-static const nn_op norm_gradient_op = {
-    .name = "layer norm gradient", .kind = NN_KIND_GRADIENT, .setup = norm_gradient_setup, .run = norm_gradient_run};
+static const nn_op norm_gradient_op = {.name = "layer norm gradient",
+                                       .keeps_parameters = true,
+                                       .sums = true,
+                                       .setup = norm_gradient_setup,
+                                       .run = norm_gradient_run};
 
 static void norm_backward(nn_graph *graph, int i, nn_value dy, nn_value *gradient) {
     nn_node forward = graph->nodes[i];

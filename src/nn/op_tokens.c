@@ -84,7 +84,7 @@ static base_status tokens_setup_new(nn_plan *plan, int i) {
     nn_want_small(plan, node->param[TOKENS_CLASS]);
     nn_want_small(plan, node->param[TOKENS_POSITIONS]);
     if (extra > 1) nn_want_small(plan, node->param[TOKENS_DISTILLATION]);
-    nn_want_scratch(plan, setup->patch_bytes);
+    nn_want_whole(plan, setup->patch_bytes);
     nn_matmul m = {.m = patches,
                    .n = dim,
                    .k = size,
@@ -107,7 +107,7 @@ static void tokens_run(nn_worker *worker, int i) {
     const tokens_setup *setup = worker->plan->setup[i];
     int64_t extra = node->attr[1], dim = node->dim[2], pixels = nn_node_count(image) / node->dim[0];
     const float *positions = nn_small_at(worker, node->param[TOKENS_POSITIONS]);
-    uint8_t *patches = nn_scratch_at(worker, 0);
+    uint8_t *patches = nn_whole_at(worker);
     for (int64_t b = 0; b < node->dim[0]; b++) {
         float *y = (float *)nn_value_at(worker, i) + b * node->dim[1] * dim;
         tokens_patches((const float *)nn_value_at(worker, node->input[0]) + b * pixels, image, node->attr[0], patches,
@@ -132,8 +132,8 @@ static base_status tokens_gradient_setup(nn_plan *plan, int i) {
     int64_t patches = dy->dim[1] - node->attr[1], dim = dy->dim[2],
             size = image->dim[1] * node->attr[0] * node->attr[0];
     setup->patch_bytes = (size_t)(patches * size) * sizeof(float);
-    nn_want_scratch(plan, setup->patch_bytes);
-    nn_want_scratch(plan, (size_t)(dy->dim[1] * dim) * sizeof(float));
+    nn_want_whole(plan, setup->patch_bytes);
+    nn_want_whole(plan, (size_t)(dy->dim[1] * dim) * sizeof(float));
     /* dW [D, size] += dy^T [D, P] patches [P, size], an image at a time */
     nn_matmul m = {.m = dim,
                    .n = size,
@@ -185,7 +185,7 @@ static void tokens_gradient_run(nn_worker *worker, int i) {
     const nn_node *node = &graph->nodes[i], *image = &graph->nodes[node->input[0]], *dy = &graph->nodes[node->input[1]];
     const tokens_setup *setup = worker->plan->setup[i];
     int64_t extra = node->attr[1], tokens = dy->dim[1], dim = dy->dim[2], pixels = nn_node_count(image) / image->dim[0];
-    float *patches = nn_scratch_at(worker, 0), *sums = patches;
+    float *patches = nn_whole_at(worker), *sums = patches;
     tokens_sum_images(worker, node->input[1], sums);
     tokens_add(worker, node->param[TOKENS_POSITIONS], sums, 1);
     tokens_add(worker, node->param[TOKENS_CLASS], sums, 1);
@@ -201,7 +201,7 @@ static void tokens_gradient_run(nn_worker *worker, int i) {
 }
 
 static const nn_op tokens_gradient_op = {
-    .name = "tokens gradient", .kind = NN_KIND_GRADIENT, .setup = tokens_gradient_setup, .run = tokens_gradient_run};
+    .name = "tokens gradient", .keeps_parameters = true, .setup = tokens_gradient_setup, .run = tokens_gradient_run};
 
 static void tokens_backward(nn_graph *graph, int i, nn_value dy, nn_value *gradient) {
     nn_node forward = graph->nodes[i];

@@ -28,7 +28,7 @@ DEIT_INTERNAL void nn_pass_dead(nn_graph *graph) {
     for (int i = 0; i < graph->n_outputs; i++) live[graph->outputs[i]] = true;
     for (int i = graph->n_nodes - 1; i >= 0; i--) {
         nn_node *node = &graph->nodes[i];
-        live[i] |= node->op->kind == NN_KIND_GRADIENT || node->op->kind == NN_KIND_INPUT;
+        live[i] |= node->op->keeps_parameters || node->op->kind == NN_KIND_INPUT;
         for (int j = 0; live[i] && j < node->n_inputs; j++) live[node->input[j]] = true;
     }
     passes_keep(graph, live, renumbered);
@@ -88,12 +88,18 @@ DEIT_INTERNAL base_status nn_pass_narrow(nn_graph *graph) {
 
 /* ---- Fuse -------------------------------------------------------------------------------------------------------- */
 
+/* Whether a node reads of its input j only what is saved beside the value. */
+static bool passes_reads_saved(const nn_node *node, int j) {
+    return j > 0 && j == node->op->saved_input;
+}
+
 /* How often a value is read behind node `after`. */
 static int passes_uses(const nn_graph *graph, int value, int after) {
     int uses = 0;
     for (int i = 0; i < graph->n_outputs; i++) uses += graph->outputs[i] == value;
     for (int i = after + 1; i < graph->n_nodes; i++)
-        for (int j = 0; j < graph->nodes[i].n_inputs; j++) uses += graph->nodes[i].input[j] == value;
+        for (int j = 0; j < graph->nodes[i].n_inputs; j++)
+            uses += graph->nodes[i].input[j] == value && !passes_reads_saved(&graph->nodes[i], j);
     return uses;
 }
 
@@ -107,7 +113,7 @@ static void passes_replace(nn_graph *graph, int i, int v) {
     graph->nodes[i].n_inputs = 0;
 }
 
-/* All of it destroys what it fuses over: the value before the activation, the other operand of the sum. So a fusion is
+/* Most of it destroys what it fuses over: the value before the activation, the other operand of the sum. So a fusion is
  * legal only where this is the last use: in training the backward's use forbids by itself what it must. */
 static bool passes_only_use(const nn_graph *graph, int value) {
     return passes_uses(graph, value, value) == 1;
@@ -116,23 +122,54 @@ static bool passes_is_product(const nn_node *node) {
     return node->op->kind == NN_KIND_LINEAR || node->op->kind == NN_KIND_CONV;
 }
 
-/* product -> activation. */
+/* product -> activation; batch norm in training -> activation: its gradient goes through the activation again. */
 static bool passes_fuse_activation(nn_graph *graph, int i) {
-    nn_node *product = &graph->nodes[graph->nodes[i].input[0]];
-    if (!passes_is_product(product) || product->activation || !passes_only_use(graph, graph->nodes[i].input[0]))
-        return false;
-    product->activation = (nn_activation)graph->nodes[i].attr[0];
+    nn_node *from = &graph->nodes[graph->nodes[i].input[0]];
+    bool takes = passes_is_product(from) || from->op->kind == NN_KIND_TRAINING_NORM;
+    if (!takes || from->activation || !passes_only_use(graph, graph->nodes[i].input[0])) return false;
+    from->activation = (nn_activation)graph->nodes[i].attr[0];
     passes_replace(graph, i, graph->nodes[i].input[0]);
     return true;
 }
 
-/* product -> add, in place of the other operand. */
+/* batch norm in training -> add: the other operand is read before the activation. */
+static bool passes_fuse_norm_add(nn_graph *graph, int i) {
+    nn_node *node = &graph->nodes[i];
+    for (int side = 1; side >= 0; side--) {
+        int l = node->input[side], r = node->input[1 - side];
+        nn_node *norm = &graph->nodes[l];
+        if (r >= l || norm->op->kind != NN_KIND_TRAINING_NORM || norm->activation || norm->adds) continue;
+        if (!passes_only_use(graph, l)) continue;
+        norm->input[norm->n_inputs++] = r, norm->adds = true;
+        passes_replace(graph, i, l);
+        return true;
+    }
+    return false;
+}
+
+/* gradient of an activation -> gradient of the batch norm before it, which can find the activation's input again. */
+static void passes_fuse_gradient(nn_graph *graph, int i) {
+    nn_node *norm = &graph->nodes[i];
+    if (norm->op->kind != NN_KIND_NORM_GRADIENT) return;
+    const nn_node *slope = &graph->nodes[norm->input[1]];
+    if (slope->op->kind != NN_KIND_ACTIVATION_GRADIENT || !passes_only_use(graph, norm->input[1])) return;
+    int value = slope->input[0]; /* the norm's, or of ReLU the activation's */
+    if (value != norm->input[2] &&
+        (graph->nodes[value].op->kind != NN_KIND_ACTIVATION || graph->nodes[value].input[0] != norm->input[2]))
+        return;
+    int dead = norm->input[1];
+    norm->activation = (nn_activation)slope->attr[0], norm->input[1] = slope->input[1];
+    graph->nodes[dead].n_inputs = 0;
+}
+
+/* product, or a gradient that can -> add, in place of the other operand. */
 static bool passes_fuse_add(nn_graph *graph, int i) {
     nn_node *node = &graph->nodes[i];
     for (int side = 1; side >= 0; side--) {
         int l = node->input[side], r = node->input[1 - side];
         nn_node *product = &graph->nodes[l];
-        if (l == r || r > l || !passes_is_product(product) || product->activation || product->sum) continue;
+        if (l == r || r > l || !product->op->sums || product->activation || product->sum) continue;
+        if (graph->has_backward && passes_is_product(product)) continue; /* a block computed again may need r again */
         if (!passes_only_use(graph, l) || passes_uses(graph, r, l) > 1) continue;
         if (graph->nodes[r].op->kind == NN_KIND_INPUT || product->input[0] == r) continue; /* it still reads r */
         product->input[product->n_inputs++] = r;
@@ -165,7 +202,8 @@ static bool passes_fuse_norm(nn_graph *graph, int i) {
 static bool passes_fuse_scale(nn_graph *graph, int i) {
     nn_node *conv = &graph->nodes[i];
     const nn_node *scale = &graph->nodes[conv->input[0]];
-    if (graph->has_backward || scale->op->kind != NN_KIND_SCALE || conv->gated || conv->sum || !nn_conv_is_pointwise(conv))
+    if (graph->has_backward || scale->op->kind != NN_KIND_SCALE || conv->gated || conv->sum ||
+        !nn_conv_is_pointwise(conv))
         return false;
     if (!passes_only_use(graph, conv->input[0])) return false;
     int dead = conv->input[0];
@@ -177,7 +215,7 @@ static bool passes_fuse_scale(nn_graph *graph, int i) {
 static bool passes_fuse_one(nn_graph *graph, int i) {
     switch (graph->nodes[i].op->kind) {
     case NN_KIND_ACTIVATION: return passes_fuse_activation(graph, i);
-    case NN_KIND_ADD: return passes_fuse_add(graph, i);
+    case NN_KIND_ADD: return passes_fuse_norm_add(graph, i) || passes_fuse_add(graph, i);
     case NN_KIND_NORM: return passes_fuse_norm(graph, i);
     case NN_KIND_CONV: return passes_fuse_scale(graph, i);
     default: return false;
@@ -201,9 +239,11 @@ static void passes_fuse_pool(nn_graph *graph, int i) {
 }
 
 DEIT_INTERNAL void nn_pass_fuse(nn_graph *graph) {
+    for (int i = 0; i < graph->n_nodes && graph->has_backward; i++) passes_fuse_gradient(graph, i);
     for (int i = 0; i < graph->n_nodes; i++)
         if (graph->nodes[i].n_inputs) passes_fuse_one(graph, i);
-    for (int i = 0; i < graph->n_nodes && !graph->has_backward; i++) passes_fuse_expand(graph, i), passes_fuse_pool(graph, i);
+    for (int i = 0; i < graph->n_nodes && !graph->has_backward; i++)
+        passes_fuse_expand(graph, i), passes_fuse_pool(graph, i);
     nn_pass_dead(graph);
     for (int i = 0; i < graph->n_nodes; i++) /* pass_dead renumbered the inputs, not the aliases */
         if (graph->nodes[i].sum) graph->nodes[i].alias = graph->nodes[i].input[graph->nodes[i].n_inputs - 1];
@@ -285,9 +325,11 @@ static size_t passes_place(const passes_block *placed, int n, const passes_block
 /* Fills `blocks` (room for two a node); inputs too, for a batch that must be padded. */
 static int passes_blocks(nn_graph *graph, passes_block *blocks) {
     int n = 0, steps = graph->n_nodes;
-    for (int i = 0; i < steps; i++) graph->nodes[i].last_use = i;
+    for (int i = 0; i < steps; i++) graph->nodes[i].last_use = graph->nodes[i].last_saved = i;
     for (int i = 0; i < steps; i++) {
         for (int j = 0; j < graph->nodes[i].n_inputs; j++) {
+            graph->nodes[graph->nodes[i].input[j]].last_saved = i;
+            if (passes_reads_saved(&graph->nodes[i], j)) continue;
             nn_node *root = &graph->nodes[passes_root(graph, graph->nodes[i].input[j])];
             if (root->last_use < i) root->last_use = i;
             graph->nodes[graph->nodes[i].input[j]].last_use = i;
@@ -304,7 +346,7 @@ static int passes_blocks(nn_graph *graph, passes_block *blocks) {
             blocks[n++] = (passes_block){.node = i, .first = first, .last = node->last_use, .bytes = node->bytes};
         if (node->saved)
             blocks[n++] =
-                (passes_block){i, i, node->last_use, ((size_t)node->saved * sizeof(float) + 63) / 64 * 64, 0, true};
+                (passes_block){i, i, node->last_saved, ((size_t)node->saved * sizeof(float) + 63) / 64 * 64, 0, true};
     }
     return n;
 }

@@ -24,6 +24,10 @@ DEIT_INTERNAL void nn_want_scratch(nn_plan *plan, size_t bytes) {
     bytes = (bytes + 63) / 64 * 64;
     if (plan->scratch_bytes < bytes) plan->scratch_bytes = bytes;
 }
+DEIT_INTERNAL void nn_want_whole(nn_plan *plan, size_t bytes) {
+    bytes = (bytes + 63) / 64 * 64;
+    if (plan->whole_bytes < bytes) plan->whole_bytes = bytes;
+}
 DEIT_INTERNAL void *nn_value_at(const nn_worker *worker, int node) {
     return worker->value[node];
 }
@@ -55,6 +59,10 @@ DEIT_INTERNAL void *nn_scratch_at(const nn_worker *worker, int thread) {
     return worker->arena + worker->plan->value_bytes + (size_t)thread * plan_thread_bytes(worker->plan);
 }
 
+DEIT_INTERNAL void *nn_whole_at(const nn_worker *worker) {
+    return nn_scratch_at(worker, nn_threads(worker)); /* behind the last thread's */
+}
+
 DEIT_INTERNAL void nn_kernel_run(const nn_kernel *kernel, nn_worker *worker, int thread, void *const *pointers) {
     int context = worker->index * worker->plan->options.threads + thread;
     dnnl_exec_arg_t *exec = kernel->exec + context * kernel->n_args;
@@ -66,7 +74,10 @@ DEIT_INTERNAL void nn_kernel_run(const nn_kernel *kernel, nn_worker *worker, int
         case NN_AT_SMALL: p = (uint8_t *)(uintptr_t)nn_small_at(worker, arg->index); break;
         case NN_AT_PACK: p = arg->pack->data; break;
         case NN_AT_GRADIENT: p = (uint8_t *)nn_gradient_at(worker, arg->index); break;
-        case NN_AT_SCRATCH: p = (uint8_t *)nn_scratch_at(worker, thread) + worker->plan->scratch_bytes; break;
+        case NN_AT_SCRATCH:
+            p = kernel->per_thread ? (uint8_t *)nn_scratch_at(worker, thread) + worker->plan->scratch_bytes
+                                   : (uint8_t *)nn_whole_at(worker) + worker->plan->whole_bytes;
+            break;
         case NN_AT_CALLER: p = pointers[arg->index]; break;
         }
         dnnl_memory_set_data_handle(exec[i].memory, p + arg->offset);
@@ -183,7 +194,7 @@ static void plan_stop_team(nn_team *team) {
 
 DEIT_INTERNAL base_status nn_run(nn_plan *plan, int64_t n, const float *const *inputs, float *const *outputs) {
     nn_team *team = plan->team;
-    if (plan->graph->has_backward && n != plan->graph->batch)
+    if ((plan->graph->has_backward || plan->graph->training) && n != plan->graph->batch)
         return base_fail("a training plan made for a batch of %lld was given %lld images",
                          (long long)plan->graph->batch, (long long)n);
     if (plan->graph->has_backward && !plan->accumulate)
@@ -218,9 +229,10 @@ static base_status plan_passes(nn_plan *plan) {
     BASE_TRY(nn_graph_status(graph));
     if (graph->has_backward && plan->options.precision != NN_F32)
         return base_fail("training in bf16 is not offered: use f32");
-    if (graph->has_backward && !plan->options.params)
+    if ((graph->has_backward || graph->training) && !plan->options.params)
         return base_fail("a training plan needs a parameter store with gradients");
-    if (graph->has_backward && plan->options.workers != 1) return base_fail("a training plan runs with one worker");
+    if ((graph->has_backward || graph->training) && plan->options.workers != 1)
+        return base_fail("a training plan runs with one worker");
     graph->flops = nn_graph_flops(graph);
     nn_pass_dead(graph);
     if (!graph->has_backward) BASE_TRY(nn_pass_narrow(graph));
@@ -251,9 +263,12 @@ static base_status plan_setup(nn_plan *plan) {
             plan->setting_up = i;
             BASE_TRY(base_fail_in(graph->nodes[i].op->setup(plan, i), "node %d, %s", i, graph->nodes[i].op->name));
         }
-    for (nn_kernel *kernel = plan->kernels; kernel; kernel = kernel->next)
-        if (plan->kernel_scratch < kernel->scratch) plan->kernel_scratch = (kernel->scratch + 63) / 64 * 64;
-    plan->arena_bytes = plan->value_bytes + plan_thread_bytes(plan) * (size_t)plan->options.threads;
+    for (nn_kernel *kernel = plan->kernels; kernel; kernel = kernel->next) {
+        size_t *most = kernel->per_thread ? &plan->kernel_scratch : &plan->whole_kernel;
+        if (*most < kernel->scratch) *most = (kernel->scratch + 63) / 64 * 64;
+    }
+    plan->arena_bytes = plan->value_bytes + plan_thread_bytes(plan) * (size_t)plan->options.threads +
+                        plan->whole_bytes + plan->whole_kernel;
     return BASE_OK;
 }
 

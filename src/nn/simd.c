@@ -43,9 +43,27 @@ static const int32_t simd_lane[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 
             SIMD(scale_rows_body)(x, x_ld, factor, y, NN_BF16, y_ld, rows, cols);                                      \
     }                                                                                                                  \
     static const nn_simd_table SIMD(table) = {                                                                         \
-        SIMD(layer_norm),    SIMD(softmax),     SIMD(scale_rows),         SIMD(activate),                              \
-        SIMD(gelu_backward), SIMD(to_bf16),     SIMD(scale_columns),      SIMD(add_columns),                           \
-        SIMD(depthwise),     SIMD(sum_columns), SIMD(layer_norm_backward)};
+        .layer_norm = SIMD(layer_norm),                                                                                \
+        .softmax = SIMD(softmax),                                                                                      \
+        .scale_rows = SIMD(scale_rows),                                                                                \
+        .activate = SIMD(activate),                                                                                    \
+        .to_bf16 = SIMD(to_bf16),                                                                                      \
+        .scale_columns = SIMD(scale_columns),                                                                          \
+        .add_columns = SIMD(add_columns),                                                                              \
+        .depthwise = SIMD(depthwise),                                                                                  \
+        .sum_columns = SIMD(sum_columns),                                                                              \
+        .layer_norm_backward = SIMD(layer_norm_backward),                                                              \
+        .activate_backward = SIMD(activate_backward),                                                                  \
+        .moments = SIMD(moments),                                                                                      \
+        .norm_forward = SIMD(norm_forward),                                                                            \
+        .norm_sums = SIMD(norm_sums),                                                                                  \
+        .norm_backward = SIMD(norm_backward),                                                                          \
+        .dot_columns = SIMD(dot_columns),                                                                              \
+        .pool_backward = SIMD(pool_backward),                                                                          \
+        .depthwise_weights = SIMD(depthwise_weights),                                                                  \
+        .depthwise_inputs = SIMD(depthwise_inputs),                                                                    \
+        .softmax_backward = SIMD(softmax_backward),                                                                    \
+    };
 
 #define SIMD(name) simd_base_##name
 #define SIMD_BITS 128

@@ -80,13 +80,15 @@ static base_status train_case_options(train_case *c, const train_golden *golden,
         nn_graph_free(g);
         return status;
     }
+    const uint16_t none = 0; /* statistics begin at 0 and 1, but their presence chooses the weights' rule */
+    probe_network network = {g, config->patch ? NULL : &none, 0};
     for (int i = 0; i < c->params->count; i++) {
         const nn_param *param = &c->params->params[i];
         float *value = c->params->values + param->offset;
         if (param->buffer)
             nn_param_init(param, i, 0, value);
         else
-            probe_read(NULL, i, param, value);
+            probe_read(&network, i, param, value);
     }
     c->images = probe_images(golden->batch, config->image);
     train_targets(c->targets, golden->batch);
@@ -252,6 +254,13 @@ TEST(golden_train_vit_gradients_one_thread) {
 TRAIN_GOLDEN(vit, "vit", 32, 4, NN_NO_ACTIVATION)
 TRAIN_GOLDEN(vit_dist_hard, "vit", 32, 4, NN_NO_ACTIVATION)
 TRAIN_GOLDEN(vit_dist_soft, "vit", 32, 4, NN_NO_ACTIVATION)
+TRAIN_GOLDEN(resnet18, "resnet18", 96, 16, NN_NO_ACTIVATION)
+TRAIN_GOLDEN(resnet50, "resnet50", 96, 16, NN_NO_ACTIVATION)
+TRAIN_GOLDEN(resnet50_silu, "resnet50", 96, 16, NN_SILU)
+TRAIN_GOLDEN(regnety_040, "regnety_040", 96, 16, NN_NO_ACTIVATION)
+TRAIN_GOLDEN(regnety_040_silu, "regnety_040", 96, 16, NN_SILU)
+TRAIN_GOLDEN(tf_efficientnet_b0, "tf_efficientnet_b0", 96, 16, NN_NO_ACTIVATION)
+#undef TRAIN_GOLDEN
 
 /* 200 steps on random images: the loss falls, and memory stands still, ours and the process's. */
 static long train_resident(void) {
