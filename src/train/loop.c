@@ -170,7 +170,8 @@ static base_status loop_evaluate(train_session *s, bool ema, eval_result *result
     nn_source average = {loop_read_ema, s}, raw = nn_params_source(s->net->params);
     eval_options options = {.batch = s->eval->options.batch,
                             .loader_threads = (int)s->options->num_workers,
-                            .max_bad = s->options->max_bad};
+                            .max_bad = s->options->max_bad,
+                            .fit = (image_fit)s->options->fit};
     double start = base_now();
     BASE_TRY(nn_plan_refresh(s->eval->plan, ema ? average : raw));
     BASE_TRY(eval_accuracy(result, s->eval, s->test, &options, s->context));

@@ -14,6 +14,7 @@ static const char *const options_mixing[] = {"batch", "pair", "elem", NULL};
 static const char *const options_distillations[] = {"none", "soft", "hard", NULL}; // in train_distillation's order
 static const char *const options_precisions[] = {"f32", "bf16", NULL};
 static const char *const options_heads[] = {"mean", "class", "dist", NULL}; // in model_head's order
+static const char *const options_fits[] = {"none", "pad", "resize", NULL};  // in image_fit's order
 
 #define OPTION(text, type, member, value, ...)                                                                         \
     { .name = (text), .kind = (type), .offset = offsetof(train_options, member), .preset = (value), __VA_ARGS__ }
@@ -42,6 +43,8 @@ static const train_option options_table[] = {
     OPTION("train-split", TRAIN_TEXT, train_split, "train", .help = "the split to train on"),
     OPTION("test-split", TRAIN_TEXT, test_split, "",
            .help = "the split to evaluate on; empty: val, validation or test, whichever there is"),
+    OPTION("fit", TRAIN_CHOICE, fit, "none", .choices = options_fits,
+           .help = "to networks of 32 pixels and less, where pictures are not resized otherwise"),
     OPTION("num-workers", TRAIN_INT, num_workers, "0", .most = 256,
            .help = "threads that decode and augment; 0: one a core"),
     OPTION("max-bad", TRAIN_INT, max_bad, "0", .most = 1e9, .help = "files that may be unreadable"),

@@ -83,6 +83,7 @@ DEIT_INTERNAL base_status train_session_load(train_session *s) {
                                    .transform = eval_transform(&s->config),
                                    .max_bad = s->options->max_bad,
                                    .training = &training};
+    loading.transform.fit = (image_fit)s->options->fit;
     return data_loader_open(&s->loader, s->train, &loading, &s->steady);
 }
 

@@ -22,23 +22,23 @@ rate='--lr 0.003 --unscale-lr --warmup-epochs 2 --warmup-lr 1e-3'
 train="\$DEIT train --threads 1 --data set $net --batch-size 16 $rate"
 
 name 'it learns'
-check_exit 0 "$train $plain --epochs 10 --output-dir run"
+check_exit 0 "$train $plain --epochs 40 --output-dir run"
 check_out '^top-1 +(9[0-9]|100)\.'
 check_out '^best +(9[0-9]|100)\.[0-9]+ % after epoch [0-9]+$'
 check_out '^weights +run/last.safetensors, best.safetensors, last_ema.safetensors$'
 check_err 'flags: --model vit --input-size 8 .*--no-augment'
 check_err 'memory: [0-9.]+ GB .*optimizer'
-check_err 'time: about [0-9:]+: 10 epochs of 20 steps, .* 16 images each'
-check_err 'epoch 10/10: loss [0-9.]+, lr [0-9.e-]+, [0-9]+ images/s; test: top-1 [0-9.]+'
+check_err 'time: about [0-9:]+: 40 epochs of 20 steps, .* 16 images each'
+check_err 'epoch 40/40: loss [0-9.]+, lr [0-9.e-]+, [0-9]+ images/s; test: top-1 [0-9.]+'
 
 name 'the folder of a run'
-check '[ $(wc -l <run/log.jsonl) = 10 ]'
-for key in epoch train_lr train_loss test_loss test_acc1 test_acc5 n_parameters; do check "[ \$(grep -c '\"$key\": ' run/log.jsonl) = 10 ]"; done
+check '[ $(wc -l <run/log.jsonl) = 40 ]'
+for key in epoch train_lr train_loss test_loss test_acc1 test_acc5 n_parameters; do check "[ \$(grep -c '\"$key\": ' run/log.jsonl) = 40 ]"; done
 check "grep -q test_ema_acc1 run/log.jsonl && [ \$(grep -c test_ema_acc1 run/log.jsonl) = 1 ]"
 check "grep -q '\"batch_size\": 16' run/args.json && grep -q '\"opt_betas\": \[' run/args.json"
 check "grep -q '<svg' run/curves.html && ! grep -Eq 'src=|href=|url\\(' run/curves.html"
 check '[ $(ls run/checkpoints | wc -l) = 8 ] && ! ls run run/checkpoints | grep part'
-check 'cmp run/last.safetensors run/checkpoints/00000200.safetensors'
+check 'cmp run/last.safetensors run/checkpoints/00000800.safetensors'
 
 name 'eval agrees with the log'
 check "\$DEIT eval $(echo "$net" | sed s/input-size/image/) --classes 10 --weights run/last.safetensors --data set --split test --threads 1 --batch 24 --json >eval.json"
@@ -58,18 +58,18 @@ check_err 'nowhere: no run to go on with'
 name 'log compares runs'
 check_exit 0 "$train $plain --epochs 3 --lr 0.002 --output-dir slow"
 check_exit 0 '$DEIT log run slow'
-check_out '^run +10 '
+check_out '^run +40 '
 check_out '^slow +3 '
 check_out 'epochs=3.* lr=0.002'
 check_exit 0 '$DEIT log run slow --html both.html'
 check "[ \$(grep -c '<polyline' both.html) -ge 8 ] && grep -q 'lr=0.002' both.html && grep -q 'slow, epoch 3: test_acc1' both.html"
 check_exit 0 '$DEIT log run'
-check_out '^ +10 '
+check_out '^ +40 '
 check_exit 1 '$DEIT log set'
 check_err 'set: no log.jsonl'
 
 # Everything random on; a checkpoint every 7 steps.
-full="$train --epochs 120 --accumulate 2 --drop 0.1 --clip-grad 1 --save-steps 7"
+full="$train --epochs 60 --accumulate 2 --drop 0.1 --clip-grad 1 --save-steps 7"
 name 'the same bits whatever the threads of the loader'
 check_exit 0 "$full --output-dir whole --num-workers 1"
 check_exit 0 "$full --output-dir other --num-workers 3"
@@ -78,7 +78,8 @@ check_exit 0 "$full --output-dir seed --num-workers 3 --seed 1"
 check '! cmp -s whole/last.safetensors seed/last.safetensors'
 
 name 'killed at ten random moments and resumed: the same bits'
-eval "$full --output-dir killed" >/dev/null 2>&1 &
+check_exit 0 "$full --epochs 300 --output-dir long"
+eval "exec $full --epochs 300 --output-dir killed" >/dev/null 2>&1 &
 pid=$!
 hits=0
 for n in 1 2 3 4 5 6 7 8 9 10; do
@@ -88,7 +89,7 @@ for n in 1 2 3 4 5 6 7 8 9 10; do
     if [ -f killed/args.json ]; then
         $DEIT train --resume killed --num-workers $((1 + n % 3)) >/dev/null 2>&1 &
     else
-        eval "$full --output-dir killed" >/dev/null 2>&1 &
+        eval "exec $full --epochs 300 --output-dir killed" >/dev/null 2>&1 &
     fi
     pid=$!
 done
@@ -96,9 +97,9 @@ wait $pid
 check '[ $hits = 10 ]'
 check_exit 0 '$DEIT train --resume killed'
 check_err 'is finished'
-check 'cmp whole/last.safetensors killed/last.safetensors && cmp whole/best.safetensors killed/best.safetensors'
-check 'cmp whole/last_ema.safetensors killed/last_ema.safetensors'
-check 'for run in whole killed; do sed "s/\"images_per_s\": [^,]*, \"seconds\": [^,}]*//" $run/log.jsonl >$run.log; done; cmp whole.log killed.log'
+check 'cmp long/last.safetensors killed/last.safetensors && cmp long/best.safetensors killed/best.safetensors'
+check 'cmp long/last_ema.safetensors killed/last_ema.safetensors'
+check 'for run in long killed; do sed "s/\"images_per_s\": [^,]*, \"seconds\": [^,}]*//" $run/log.jsonl >$run.log; done; cmp long.log killed.log'
 
 name 'Ctrl-C finishes the step, saves and says how to go on'
 check "$train --epochs 1000 --output-dir stopped >out 2>err & pid=\$!; sleep 1; kill -INT \$pid; wait \$pid; [ \$? = 130 ]"
@@ -110,14 +111,14 @@ check "$train --epochs 1000 --output-dir used >/dev/null 2>&1 & pid=\$!; sleep 0
 name 'a full disk in the middle of a checkpoint'
 check_exit 0 "$full --epochs 1 --output-dir full"
 check 'ln -s /dev/full full/checkpoints/00000014.optimizer.safetensors'
-check_exit 1 '$DEIT train --resume full --epochs 120'
+check_exit 1 '$DEIT train --resume full --epochs 60'
 check_err 'checkpoint of step 14: .*No space left on device'
 check '[ -f full/checkpoints/00000008.json ] && [ ! -e full/checkpoints/00000014.json ] && [ ! -e full/checkpoints/00000014.safetensors ]'
 
 name 'a damaged checkpoint: the one before it'
-check "cp -r whole damaged && rm damaged/last.safetensors && printf x >>damaged/checkpoints/00000960.optimizer.safetensors"
+check "cp -r whole damaged && rm damaged/last.safetensors && printf x >>damaged/checkpoints/00000480.optimizer.safetensors"
 check_exit 0 '$DEIT train --resume damaged'
-check_err 'warning: the checkpoint of step 960 is not whole: .*sha256'
+check_err 'warning: the checkpoint of step 480 is not whole: .*sha256'
 check 'cmp whole/last.safetensors damaged/last.safetensors'
 
 name "a checkpoint of another network"
