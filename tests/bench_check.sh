@@ -119,6 +119,13 @@ else
     ours=$(awk -v a="$(value loader_cpu_seconds <"$work/eval.json")" -v b="$(value images <"$work/eval.json")" 'BEGIN { if (b > 0) printf "%.6f", a / b }')
     pillow=$("$venv/bin/python" bench/peers/preprocess.py "$sample")
     at_least 'preprocessing beside Pillow, one thread' "$(divide "$pillow" "${ours:-0}")" 1.5 times
+    if "$venv/bin/python" -c 'import torch, timm' 2>/dev/null; then
+        ours=$("$deit" data speed "$sample" --json 2>/dev/null | value cpu_ms_per_image)
+        timm=$("$venv/bin/python" bench/peers/augment.py "$sample" 640 | awk '{ print 1000 * $1 }')
+        at_least "training's pictures beside timm, CPU time" "$(divide "$timm" "${ours:-0}")" 2 times
+    else
+        skip "training's pictures beside timm" "PyTorch and timm are not in $venv; bench/peers/run installs them"
+    fi
 fi
 
 # ---- Table 5 ----

@@ -1,10 +1,15 @@
-/* deit data: sets of pictures checked, and packed so that training can read them in any order. */
+/* deit data: sets of pictures checked, packed so that training can read them in any order, and the loader timed. */
 #include "cli/internal.h"
 #include "data/data.h"
 
 #include <string.h>
 
-static struct { const char *split, *labels; } dataset_given;
+static struct {
+    const char *split, *labels;
+    int64_t image, batch;
+    double seconds;
+    bool json;
+} dataset_given = {.image = 224, .batch = 64, .seconds = 5};
 
 enum { DATASET_SIDE = 32, DATASET_BATCH = 64 };
 
@@ -63,31 +68,95 @@ static base_status dataset_check(const char *path) {
     return status;
 }
 
+/* ---- speed ------------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    int64_t images;
+    double seconds, cpu; /* cpu: of the loader's threads */
+} dataset_time;
+
+/* Batches of training for at least as long as asked, after a first one that fills the ring. */
+static base_status dataset_measure(const data_set *set, dataset_time *time) {
+    data_training training = {.augment = data_augment_official(), .classes = data_classes(set)};
+    data_loader_options options = {.batch = dataset_given.batch,
+                                   .transform = {.size = (int)dataset_given.image,
+                                                 .crop = dataset_given.image > 32 ? 0.875 : 0,
+                                                 .filter = IMAGE_BICUBIC,
+                                                 .mean = {0.485f, 0.456f, 0.406f},
+                                                 .std = {0.229f, 0.224f, 0.225f},
+                                                 .fit = IMAGE_FIT_RESIZE},
+                                   .training = &training};
+    data_loader *loader;
+    data_batch batch;
+    BASE_TRY(data_loader_open(&loader, set, &options, cli_context()));
+    base_status status = data_loader_next(loader, &batch);
+    double start = base_now(), spent = data_loader_seconds(loader);
+    while (!status && (time->seconds = base_now() - start) < dataset_given.seconds) {
+        status = data_loader_next(loader, &batch);
+        time->images += batch.n;
+        base_progress(cli_context(), "speed", time->seconds, dataset_given.seconds, "seconds", NULL);
+    }
+    time->cpu = data_loader_seconds(loader) - spent;
+    data_loader_close(loader);
+    return status;
+}
+
+static base_status dataset_speed(const char *path) {
+    data_options options = {.path = path, .split = dataset_given.split, .labels = dataset_given.labels};
+    data_set *set;
+    dataset_time time = {0};
+    BASE_TRY(data_open(&set, &options, cli_context()));
+    base_status status = data_hold(set, cli_context());
+    if (!status) status = dataset_measure(set, &time);
+    cli_progress_end();
+    data_close(set);
+    if (status) return status;
+    double rate = (double)time.images / time.seconds, cpu = 1e3 * time.cpu / (double)time.images;
+    if (dataset_given.json)
+        return cli_print_json(json_pack("{s:s, s:I, s:I, s:I, s:f, s:f}", "data", path, "image",
+                                        (json_int_t)dataset_given.image, "batch", (json_int_t)dataset_given.batch,
+                                        "images", (json_int_t)time.images, "images_per_s", rate, "cpu_ms_per_image",
+                                        cpu));
+    printf("images/s  %.1f\nCPU       %.2f ms an image\n", rate, cpu);
+    printf("          training's pictures at %lld, batch %lld, DeiT's augmentation; %lld images\n",
+           (long long)dataset_given.image, (long long)dataset_given.batch, (long long)time.images);
+    return BASE_OK;
+}
+
 static base_status dataset_run(int n, char **arguments) {
-    bool pack = !strcmp(arguments[0], "pack");
+    bool pack = !strcmp(arguments[0], "pack"), speed = !strcmp(arguments[0], "speed");
     if (n != (pack ? 3 : 2))
-        return base_fail_as(BASE_USAGE, "data: expected %s", pack ? "pack FROM.tar.gz TO.tar" : "check PATH");
-    if (!pack) return dataset_check(arguments[1]);
+        return base_fail_as(BASE_USAGE, "data: expected %s",
+                            pack    ? "pack FROM.tar.gz TO.tar"
+                            : speed ? "speed PATH"
+                                    : "check PATH");
+    if (!pack) return speed ? dataset_speed(arguments[1]) : dataset_check(arguments[1]);
     base_status status = store_repack(arguments[1], arguments[2], cli_context());
     cli_progress_end();
     return status;
 }
 
 DEIT_INTERNAL const cli_command *cli_data(void) {
-    static const char *const words[] = {"check", "pack", NULL};
+    static const char *const words[] = {"check", "pack", "speed", NULL};
     static const cli_flag flags[] = {
-        {"split", CLI_TEXT, &dataset_given.split, .help = "check: the part to take; without it val, where there is one",
+        {"split", CLI_TEXT, &dataset_given.split, .help = "the part to take; without it val, where there is one",
          .word = "NAME"},
-        {"labels", CLI_FILE, &dataset_given.labels, .help = "check: labels of files without class folders, as in eval"},
+        {"labels", CLI_FILE, &dataset_given.labels, .help = "of files without class folders, as in eval"},
+        {"image", CLI_INT, &dataset_given.image, .help = "speed: side of the image", .min = 1, .max = 8192},
+        {"batch", CLI_INT, &dataset_given.batch, .help = "speed: images a batch", .min = 2, .max = 65536},
+        {"seconds", CLI_REAL, &dataset_given.seconds, .help = "speed: how long, at least", .min = 0.01, .max = 1e6},
+        {"json", CLI_YES, &dataset_given.json, .help = "speed: print JSON"},
         {0},
     };
     static const cli_command command = {
         .name = "data",
-        .summary = "data sets: checked, packed for training",
-        .arguments = "check PATH | pack FROM TO",
-        .about = "  deit data check imagenet --split train          reads every picture, counts images and classes\n"
-                 "  deit data pack 102flowers.tgz 102flowers.tar    unpacks what is compressed: training reads in any "
-                 "order",
+        .summary = "data sets: checked, packed for training, the loader timed",
+        .arguments = "check PATH | pack FROM TO | speed PATH",
+        .about =
+            "  deit data check imagenet --split train          reads every picture, counts images and classes\n"
+            "  deit data pack 102flowers.tgz 102flowers.tar    unpacks what is compressed: training reads in any "
+            "order\n"
+            "  deit data speed imagenet --split train          how fast training's loader is, with DeiT's augmentation",
         .words = words,
         .least = 1,
         .most = 3,

@@ -20,7 +20,8 @@ DEIT_INTERNAL int data_imagenet_find(const char *synset);
 typedef struct {
     /* A folder, tar, zip, or tar compressed by gzip, bzip2, xz or zstd, holding
      *   class folders: <class>/..../<file>.JPEG, also under one of val, validation, test, train, or a single folder;
-     *   or pictures alone (ILSVRC2012_img_val.tar): they need `labels`.
+     *   or pictures alone (ILSVRC2012_img_val.tar): they need `labels`;
+     *   or a tar a class (ILSVRC2012_img_train.tar), of a tar that is not compressed.
      * Pictures are files named .jpg, .jpeg or .png, in any case. Or
      *   CIFAR-10's or -100's binary version: the .tar.gz, or a folder of its .bin files (splits train, test);
      *   MNIST's or Fashion-MNIST's four idx files in a folder, gzipped or not (splits train, test).

@@ -121,6 +121,43 @@ static base_status listing_stream(data_set *set, const base_context *context) {
     return status;
 }
 
+/* A tar of tars (ILSVRC2012_img_train.tar): the class folder of a picture is the name of the inner tar. Its entries are
+ * read through the outer one: they lie in the same file. */
+static base_status listing_inner(data_set *set, const store_entry *tar, const base_context *context) {
+    store_archive *inner;
+    const char *base = strrchr(tar->name, '/') ? strrchr(tar->name, '/') + 1 : tar->name;
+    BASE_TRY(store_archive_open_inside(&inner, set->archive, tar));
+    base_status status = BASE_OK;
+    for (size_t i = 0; i < store_archive_count(inner) && !status; i++) {
+        const store_entry *entry = store_archive_at(inner, i);
+        if (!data_is_image(entry->name)) continue;
+        store_entry *copy = base_arena_alloc(&set->arena, sizeof *copy);
+        char *name = base_arena_printf(&set->arena, "%.*s/%s", (int)(strlen(base) - 4), base, entry->name);
+        if (!copy || !name) {
+            status = BASE_ERROR;
+            break;
+        }
+        *copy = *entry, copy->name = name;
+        status = listing_add(set, name, copy, 0);
+    }
+    store_archive_close(inner);
+    if (!status && base_cancelled(context))
+        status = base_fail_as(BASE_CANCELLED, "stopped while listing %s", set->path);
+    return status;
+}
+
+static base_status listing_tar_of_tars(data_set *set, const base_context *context) {
+    size_t n = store_archive_count(set->archive);
+    for (size_t i = 0; i < n; i++) {
+        const store_entry *entry = store_archive_at(set->archive, i);
+        const char *dot = strrchr(entry->name, '.');
+        if (!dot || strcasecmp(dot, ".tar")) continue;
+        BASE_TRY(listing_inner(set, entry, context));
+        base_progress(context, "index", (double)i, (double)n, "archives", NULL);
+    }
+    return BASE_OK;
+}
+
 DEIT_INTERNAL base_status data_list(data_set *set, const base_context *context) {
     if (base_path_is_folder(set->path)) {
         set->kind = DATA_FOLDER;
@@ -139,5 +176,6 @@ DEIT_INTERNAL base_status data_list(data_set *set, const base_context *context) 
         const store_entry *entry = store_archive_at(set->archive, i);
         if (data_is_image(entry->name)) BASE_TRY(listing_add(set, entry->name, entry, (int64_t)i));
     }
+    if (!set->count) BASE_TRY(listing_tar_of_tars(set, context));
     return listing_archive_folders(set);
 }

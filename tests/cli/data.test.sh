@@ -64,3 +64,12 @@ for fit in pad resize; do
 done
 check_exit 2 "\$DEIT eval $vit --weights w.safetensors --data mnist --split dev"
 check_err "no split 'dev'; it has train and test"
+
+name 'speed runs the training loader'
+check_exit 0 '$DEIT data speed set --split train --image 64 --batch 2 --seconds 0.1'
+check_out '^images/s  [0-9.]+'
+check_out '^CPU       [0-9.]+ ms an image'
+check_exit 0 '$DEIT data speed mnist --image 28 --batch 2 --seconds 0.1 --json'
+check_out '"cpu_ms_per_image": [0-9.]+'
+check_exit 1 '$DEIT data speed set --split train'
+check_err 'its 3 images make no batch of 64 .*: use a smaller --batch-size'

@@ -256,6 +256,33 @@ TEST(data_compressed_tar_held_or_packed) {
     base_test_folder_end();
 }
 
+/* As ILSVRC2012_img_train.tar: a tar of a tar a synset, each of pictures alone. */
+TEST(data_tar_of_tars) {
+    data_set *set;
+    data_bytes bytes = {0};
+    char *want;
+    size_t size;
+    base_test_folder_begin();
+    data_test_put("p/n01443537_2.JPEG", "grey.jpg"), data_test_put("p/n01443537_10.JPEG", "tiny.jpg");
+    data_test_put("p/n15075141_1.JPEG", "plain_420.jpg");
+    CHECK_OK(base_make_folders(base_test_path("t")));
+    data_test_pack("t/n01443537.tar", "p", (const char *[]){"n01443537_2.JPEG", "n01443537_10.JPEG"}, 2);
+    data_test_pack("t/n15075141.tar", "p", (const char *[]){"n15075141_1.JPEG"}, 1);
+    data_test_pack("train.tar", "t", (const char *[]){"n15075141.tar", "n01443537.tar"}, 2);
+    data_test_holds("train.tar", NULL, NULL, 1000,
+                    "1 n01443537/n01443537_10.JPEG\n1 n01443537/n01443537_2.JPEG\n999 n15075141/n15075141_1.JPEG\n");
+    CHECK_OK(data_test_open(&set, "train.tar", NULL, NULL));
+    CHECK_OK(set ? data_read(set, 2, &bytes) : BASE_ERROR);
+    CHECK_OK(base_read_file(base_test_path("p/n15075141_1.JPEG"), 0, &want, &size));
+    CHECK(bytes.size == size && !memcmp(bytes.data, want, size));
+    data_close(set);
+    base_free(bytes.data), base_free(want);
+    data_test_make("t/n01443537.tar", "not a tar", 9);
+    data_test_pack("bad.tar", "t", (const char *[]){"n01443537.tar"}, 1);
+    CHECK_FAIL_HAS(data_test_try("bad.tar", NULL, NULL), "bad.tar/n01443537.tar");
+    base_test_folder_end();
+}
+
 TEST(data_sets_that_do_not_go_together) {
     data_set *train, *test;
     base_test_folder_begin();
