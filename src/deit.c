@@ -93,7 +93,18 @@
 #include "eval/top.c"
 #include "eval/tune.c"
 
-#include "train/adamw.c"
+#include "train/checkpoint.c"
+#include "train/curves.c"
+#include "train/folder.c"
+#include "train/journal.c"
+#include "train/learner.c"
+#include "train/loop.c"
+#include "train/optimizer.c"
+#include "train/options.c"
+#include "train/recipe.c"
+#include "train/schedule.c"
+#include "train/setup.c"
+#include "train/teacher.c"
 
 #include "api/model.c"
 #include "api/trainer.c"
@@ -129,6 +140,7 @@
 #include "cli/evaluate.c"
 #include "cli/fetch.c"
 #include "cli/forward.c"
+#include "cli/log.c"
 #include "cli/main.c"
 #include "cli/network.c"
 #include "cli/output.c"
@@ -136,4 +148,5 @@
 #include "cli/profile.c"
 #include "cli/repro.c"
 #include "cli/terminal.c"
+#include "cli/train.c"
 #endif

@@ -144,6 +144,8 @@ DEIT_INTERNAL bool base_path_exists(const char *path);
 DEIT_INTERNAL bool base_path_is_folder(const char *path);
 /* mkdir -p. */
 DEIT_INTERNAL base_status base_make_folders(const char *path);
+/* Puts the names in a folder on the disk: after it, what was renamed there stays so through a loss of power. */
+DEIT_INTERNAL base_status base_sync_folder(const char *path);
 /* Folder for things worth keeping between runs: $XDG_CACHE_HOME/deit or ~/.cache/deit (not created); base_malloc'd,
  * NULL without a home. */
 DEIT_INTERNAL char *base_cache_folder(void);

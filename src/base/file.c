@@ -282,6 +282,16 @@ DEIT_INTERNAL base_status base_make_folders(const char *path) {
     return status;
 }
 
+DEIT_INTERNAL base_status base_sync_folder(const char *path) {
+    int folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (folder < 0) return base_fail("%s: cannot open: %s", path, strerror(errno));
+    // Some network file systems know no fsync of folders (EINVAL): they have no names in waiting either.
+    base_status status =
+        fsync(folder) && errno != EINVAL ? base_fail("%s: cannot write: %s", path, strerror(errno)) : BASE_OK;
+    close(folder);
+    return status;
+}
+
 DEIT_INTERNAL char *base_cache_folder(void) {
     const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
     if (cache && cache[0] == '/') return base_path_join(cache, "deit");

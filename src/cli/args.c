@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ARGS_MOST = 64 };
+enum { ARGS_MOST = 128 };
 static const void *args_given[ARGS_MOST]; // values that the command line has set
 static int args_given_count;
 
@@ -28,7 +28,7 @@ DEIT_INTERNAL const cli_flag *cli_flag_at(const cli_command *command, int i) {
 }
 
 DEIT_INTERNAL const char *cli_flag_word(const cli_flag *flag, char text[128]) {
-    static const char *const words[] = {"", "TEXT", "FILE", "DIR", "NAME", "N", "X", ""};
+    static const char *const words[] = {"", "TEXT", "FILE", "DIR", "NAME", "N", "X", "", ""};
     if (flag->word) return flag->word;
     if (flag->kind != CLI_CHOICE) return words[flag->kind];
     text[0] = 0;
@@ -37,6 +37,10 @@ DEIT_INTERNAL const char *cli_flag_word(const cli_flag *flag, char text[128]) {
         snprintf(text + at, 128 - at, i ? "|%s" : "%s", flag->choices[i]);
     }
     return text;
+}
+
+DEIT_INTERNAL bool cli_flag_takes_value(const cli_flag *flag) {
+    return flag->kind != CLI_YES && flag->kind != CLI_SWITCH;
 }
 
 /* ---- Parsing ----------------------------------------------------------------------------------------------------- */
@@ -90,6 +94,7 @@ static base_status args_set(const cli_flag *flag, const char *text) {
     if (args_given_count < ARGS_MOST) args_given[args_given_count++] = flag->value;
     switch (flag->kind) {
     case CLI_YES: *(bool *)flag->value = true; return BASE_OK;
+    case CLI_SWITCH: *(int *)flag->value = *text != 'n'; return BASE_OK;
     case CLI_CHOICE: return args_choice(flag, text);
     case CLI_INT:
     case CLI_REAL: return args_number(flag, text);
@@ -102,21 +107,29 @@ static base_status args_set(const cli_flag *flag, const char *text) {
     }
 }
 
+/* The flag that a word of the command line names; '-' and '_' are the same. *no: the word is --no-name. */
+static const cli_flag *args_find(const cli_command *command, const char *word, bool *no) {
+    const cli_flag *flag;
+    for (int k = 0; (flag = cli_flag_at(command, k)); k++) {
+        *no = flag->kind == CLI_SWITCH && !strncmp(word, "no-", 3) && strncmp(flag->name, "no-", 3);
+        const char *a = flag->name, *b = word + (*no ? 3 : 0);
+        while (*a && (*a == *b || (*a == '-' && *b == '_'))) a++, b++;
+        if (!*a && !*b) return flag;
+    }
+    return NULL;
+}
+
 /* argv[*i] is a flag: sets it, and moves *i onto its value if that is a word of its own. */
 static base_status args_flag(const cli_command *command, int argc, char **argv, int *i) {
     const char *name = argv[*i] + 2, *equals = strchr(name, '=');
-    size_t size = equals ? (size_t)(equals - name) : strlen(name);
-    const cli_flag *flag = NULL;
-    for (int k = 0; (flag = cli_flag_at(command, k)); k++)
-        if (strlen(flag->name) == size && !strncmp(flag->name, name, size)) break;
-    if (!flag) {
-        char word[128];
-        snprintf(word, sizeof word, "%.*s", (int)(size < 127 ? size : 127), name);
-        return args_unknown(command, word);
-    }
-    if (flag->kind == CLI_YES) {
-        if (equals) return base_fail_as(BASE_USAGE, "--%s takes no value", flag->name);
-        return args_set(flag, "");
+    char word[128];
+    bool no;
+    snprintf(word, sizeof word, "%.*s", equals && equals - name < 127 ? (int)(equals - name) : 127, name);
+    const cli_flag *flag = args_find(command, word, &no);
+    if (!flag) return args_unknown(command, word);
+    if (!cli_flag_takes_value(flag)) {
+        if (equals) return base_fail_as(BASE_USAGE, "--%s takes no value", word);
+        return args_set(flag, no ? "no" : "");
     }
     if (equals) return args_set(flag, equals + 1);
     if (*i + 1 >= argc)
@@ -173,7 +186,8 @@ DEIT_INTERNAL base_status cli_parse(const cli_command *command, int argc, char *
 static const char *args_default(const cli_flag *flag, char text[64]) {
     text[0] = 0;
     switch (flag->kind) {
-    case CLI_YES: break;
+    case CLI_YES:
+    case CLI_SWITCH: break;
     case CLI_CHOICE: snprintf(text, 64, "%s", flag->choices[*(const int *)flag->value]); break;
     case CLI_INT:
         if (*(const int64_t *)flag->value) snprintf(text, 64, "%lld", (long long)*(const int64_t *)flag->value);
@@ -191,7 +205,9 @@ static void args_print_flags(const cli_flag *flags) {
     for (const cli_flag *flag = flags; flag->name; flag++) {
         char words[128], preset[64], left[192];
         const char *word = cli_flag_word(flag, words);
-        snprintf(left, sizeof left, "--%s%s%s", flag->name, *word ? " " : "", word);
+        if (flag->section) printf("\n%s\n", flag->section);
+        snprintf(left, sizeof left, "--%s%s%s%s", flag->kind == CLI_SWITCH ? "[no-]" : "", flag->name, *word ? " " : "",
+                 word);
         printf("  %-28s%s%s", left, strlen(left) > 27 ? " " : "", flag->help);
         if (*args_default(flag, preset)) printf(" (default %s)", preset);
         printf("\n");

@@ -37,6 +37,7 @@ typedef enum {
     CLI_INT,    /* int64_t in min..max */
     CLI_REAL,   /* double in min..max */
     CLI_CHOICE, /* int: the index in choices */
+    CLI_SWITCH, /* int: 1 by --name, 0 by --no-name */
 } cli_kind;
 
 typedef struct {
@@ -47,6 +48,7 @@ typedef struct {
     const char *word;           /* stands for the value in the help ("FILE", "URL"); NULL: chosen by kind */
     double min, max;            /* both 0: any number that fits */
     const char *const *choices; /* ended by NULL; of a CLI_TEXT: what the shell offers among other words */
+    const char *section;        /* begins a group of this title in the help */
 } cli_flag;
 
 /* Groups of flags that commands share; what they gave is had by the functions below. */
@@ -76,6 +78,8 @@ DEIT_INTERNAL const cli_command *const *cli_commands(void);
 DEIT_INTERNAL const cli_command *cli_predict(void);
 DEIT_INTERNAL const cli_command *cli_data(void);
 DEIT_INTERNAL const cli_command *cli_eval(void);
+DEIT_INTERNAL const cli_command *cli_train(void);
+DEIT_INTERNAL const cli_command *cli_log(void);
 DEIT_INTERNAL const cli_command *cli_bench(void);
 DEIT_INTERNAL const cli_command *cli_profile(void);
 DEIT_INTERNAL const cli_command *cli_repro(void);
@@ -91,8 +95,9 @@ DEIT_INTERNAL base_status cli_parse(const cli_command *command, int argc, char *
 DEIT_INTERNAL void cli_print_help(const cli_command *command);
 /* The i-th flag of a command with those of its groups; NULL past the end. */
 DEIT_INTERNAL const cli_flag *cli_flag_at(const cli_command *command, int i);
-/* What stands for a flag's value in help and completion: "N", "FILE", "f32|bf16"; "" for CLI_YES. */
+/* What stands for a flag's value in help and completion: "N", "FILE", "f32|bf16"; "" where it takes none. */
 DEIT_INTERNAL const char *cli_flag_word(const cli_flag *flag, char text[128]);
+DEIT_INTERNAL bool cli_flag_takes_value(const cli_flag *flag);
 /* Whether the flag was on the command line; value: the same pointer as in the table. */
 DEIT_INTERNAL bool cli_given(const void *value);
 

@@ -28,7 +28,7 @@ static void completion_bash_command(const cli_command *command) {
     const cli_flag *flag;
     printf("    %s)\n        case $before in\n", command->name);
     for (int i = 0; (flag = cli_flag_at(command, i)); i++) {
-        if (flag->kind == CLI_YES) continue;
+        if (!cli_flag_takes_value(flag)) continue;
         printf("        --%s) ", flag->name);
         if (completion_is_file(flag)) {
             printf("COMPREPLY=($(compgen -%c -- \"$word\")); return ;;\n", flag->kind == CLI_FOLDER ? 'd' : 'f');
@@ -39,7 +39,10 @@ static void completion_bash_command(const cli_command *command) {
         printf("' -- \"$word\")); return ;;\n");
     }
     printf("        esac\n        words='--help");
-    for (int i = 0; (flag = cli_flag_at(command, i)); i++) printf(" --%s", flag->name);
+    for (int i = 0; (flag = cli_flag_at(command, i)); i++) {
+        printf(" --%s", flag->name);
+        if (flag->kind == CLI_SWITCH) printf(" --no-%s", flag->name);
+    }
     if (command->models) printf(" "), completion_models(" ");
     printf("'\n");
     if (command->words) {
@@ -94,9 +97,10 @@ static void completion_zsh_command(const cli_command *command) {
             printf(":value:(");
             completion_values(flag);
             printf(")");
-        } else if (flag->kind != CLI_YES)
+        } else if (cli_flag_takes_value(flag))
             printf(":value:");
         printf("'");
+        if (flag->kind == CLI_SWITCH) printf(" \\\n            '--no-%s[not so]'", flag->name);
     }
     if (command->words) {
         printf(" \\\n            '1:action:(");
@@ -151,9 +155,12 @@ static void completion_fish_command(const cli_command *command) {
             printf(" -x -a '");
             completion_values(flag);
             printf("'");
-        } else if (flag->kind != CLI_YES)
+        } else if (cli_flag_takes_value(flag))
             printf(" -x");
         printf("\n");
+        if (flag->kind == CLI_SWITCH)
+            printf("complete -c deit -n '__fish_seen_subcommand_from %s' -l no-%s -d 'not so'\n", command->name,
+                   flag->name);
     }
 }
 

@@ -38,7 +38,7 @@ DEIT_INTERNAL bool nn_winograd_suits(const nn_plan *plan, const nn_node *node, i
     int64_t in = x->dim[3] / groups, out = node->dim[3] / groups;
     int64_t tiles = node->dim[0] * ((node->dim[1] + 1) / 2) * ((node->dim[2] + 1) / 2);
     int isa = (int)dnnl_get_effective_cpu_isa();
-    return (isa & dnnl_cpu_isa_avx2) == dnnl_cpu_isa_avx2 && !plan->graph->trains && x->dtype == NN_F32 &&
+    return (isa & dnnl_cpu_isa_avx2) == dnnl_cpu_isa_avx2 && !plan->options.params && x->dtype == NN_F32 &&
            node->dtype == NN_F32 && in >= LEAST_CHANNELS && out >= LEAST_CHANNELS && in % 8 == 0 &&
            node->dim[3] % 16 == 0 && winograd_width(out) && tiles >= LEAST_TILES * plan->options.threads;
 #else

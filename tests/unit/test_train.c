@@ -213,11 +213,11 @@ static void train_steps(const train_golden *golden, bool sgd) {
                         loss + 4, f32, f32 + 1, f32 + 2, f32 + 3, f32 + 4),
                  10);
     train_case c;
-    train_adamw *adamw = NULL;
-    train_adamw_options o = train_adamw_defaults();
+    train_optimizer *adamw = NULL;
+    train_step_options o = train_adamw_defaults();
     o.lr = 1e-3;
     CHECK_OK(train_case_new(&c, golden, 2));
-    CHECK_OK(train_adamw_new(&adamw, c.params));
+    CHECK_OK(train_optimizer_new(&adamw, TRAIN_ADAMW, c.params, 2));
     float *momentum = calloc((size_t)c.params->size, sizeof *momentum);
     for (int step = 0; step < 5 && c.plan; step++) {
         float ours = 0;
@@ -228,12 +228,12 @@ static void train_steps(const train_golden *golden, bool sgd) {
         if (sgd)
             train_sgd(c.params, momentum);
         else
-            train_adamw_step(adamw, &o);
+            train_optimizer_step(adamw, &o, 1);
     }
     train_compare(golden->name, f, c.params, c.params->values, false);
     fclose(f);
     free(momentum);
-    train_adamw_free(adamw);
+    train_optimizer_free(adamw);
     train_case_free(&c);
 }
 
@@ -277,22 +277,22 @@ enum { TRAIN_SLACK = 64 };
 #endif
 TEST(train_steady_memory) {
     train_case c;
-    train_adamw *adamw = NULL;
-    train_adamw_options o = train_adamw_defaults();
+    train_optimizer *adamw = NULL;
+    train_step_options o = train_adamw_defaults();
     CHECK_OK(train_case_new(&c, &train_vit, 2));
-    CHECK_OK(train_adamw_new(&adamw, c.params));
+    CHECK_OK(train_optimizer_new(&adamw, TRAIN_ADAMW, c.params, 2));
     float first = 0, loss = 0;
     size_t held = 0;
     long resident = 0;
     for (int step = 0; step < 200; step++) {
         if (step == 20) held = base_memory_held(), resident = train_resident();
         CHECK_OK(train_case_loss(&c, &loss));
-        train_adamw_step(adamw, &o);
+        train_optimizer_step(adamw, &o, 1);
         if (!step) first = loss;
     }
     CHECK(loss < first / 2);
     CHECK_EQ_INT(base_memory_held(), held);
     CHECK(train_resident() <= resident + TRAIN_SLACK);
-    train_adamw_free(adamw);
+    train_optimizer_free(adamw);
     train_case_free(&c);
 }

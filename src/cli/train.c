@@ -1,0 +1,142 @@
+/* deit train: trains, distils, fine-tunes. */
+#include "cli/internal.h"
+#include "train/train.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static struct {
+    const char *recipe, *resume;
+    bool json;
+    const char *text[TRAIN_MOST_OPTIONS]; // what a flag gave; before parsing the default, for the help
+    int number[TRAIN_MOST_OPTIONS];       // of choices and switches
+} train_given;
+
+/* ---- Flags, from the table of options ---------------------------------------------------------------------------- */
+
+static const void *train_given_value(int i, const train_option *option) {
+    bool number = option->kind == TRAIN_SWITCH || option->kind == TRAIN_CHOICE;
+    return number ? (const void *)&train_given.number[i] : (const void *)&train_given.text[i];
+}
+
+static cli_flag train_flag_of(int i, const train_option *option) {
+    static const cli_kind kinds[] = {CLI_SWITCH, CLI_CHOICE, CLI_TEXT,   CLI_TEXT, CLI_TEXT,
+                                     CLI_TEXT,   CLI_FILE,   CLI_FOLDER, CLI_MODEL}; // in train_kind's order
+    static const char *const words[] = {NULL, NULL, "N", "X", "X,Y", NULL, NULL, NULL, NULL};
+    cli_flag flag = {.name = option->name,
+                     .kind = kinds[option->kind],
+                     .value = (void *)train_given_value(i, option),
+                     .help = option->help,
+                     .word = words[option->kind],
+                     .choices = option->choices,
+                     .section = option->section};
+    train_given.text[i] = *option->preset ? option->preset : NULL;
+    return flag;
+}
+
+static const cli_flag *train_flags(void) {
+    static cli_flag flags[TRAIN_MOST_OPTIONS + 4];
+    if (flags[0].name) return flags;
+    int n = 0;
+    flags[n++] = (cli_flag){"recipe", CLI_FILE, &train_given.recipe,
+                            .help = "deit, deit-finetune, transfer-sgd, transfer-inat, vit, or a file of flags",
+                            .word = "NAME|FILE"};
+    flags[n++] = (cli_flag){"resume", CLI_FOLDER, &train_given.resume,
+                            .help = "go on with the run in this folder, by its options and the flags given"};
+    flags[n++] = (cli_flag){"json", CLI_YES, &train_given.json, .help = "print the result as JSON"};
+    const train_option *option;
+    for (int i = 0; (option = train_option_at(i)); i++) flags[n++] = train_flag_of(i, option);
+    return flags;
+}
+
+/* Defaults, or those of the run to go on with; then the recipe, then the flags. */
+static base_status train_gather(train_options *options) {
+    BASE_TRY(train_options_init(options));
+    if (train_given.resume) {
+        char *path = base_path_join(train_given.resume, "args.json");
+        base_status status = !path ? BASE_ERROR
+                             : base_path_exists(path)
+                                 ? train_options_read(options, path)
+                                 : base_fail("%s: no run to go on with (no args.json)", train_given.resume);
+        base_free(path);
+        BASE_TRY(status);
+    }
+    if (train_given.recipe) BASE_TRY(train_recipe(options, train_given.recipe));
+    const train_option *option;
+    for (int i = 0; (option = train_option_at(i)); i++) {
+        if (!cli_given(train_given_value(i, option))) continue;
+        const char *text = option->kind == TRAIN_SWITCH   ? (train_given.number[i] ? "yes" : "no")
+                           : option->kind == TRAIN_CHOICE ? option->choices[train_given.number[i]]
+                                                          : train_given.text[i];
+        BASE_TRY(train_options_set(options, option, text));
+    }
+    return train_given.resume ? train_options_set(options, train_option_find("output-dir"), train_given.resume)
+                              : BASE_OK;
+}
+
+/* ---- The result -------------------------------------------------------------------------------------------------- */
+
+static base_status train_print_json(const train_options *options, const train_result *r) {
+    json_t *json = json_pack("{s:s, s:s, s:I, s:I, s:f, s:f, s:f, s:f, s:I, s:f, s:o}", "model", options->model,
+                             "output_dir", options->output_dir, "epochs", (json_int_t)r->epochs, "steps",
+                             (json_int_t)r->steps, "test_acc1", r->test_acc1, "test_acc5", r->test_acc5, "test_loss",
+                             r->test_loss, "best_acc1", r->best_acc1, "best_epoch", (json_int_t)r->best_epoch,
+                             "images_per_s", r->images_per_s, "args", train_options_json(options));
+    if (json && r->ema_acc1 >= 0) json_object_set_new(json, "test_ema_acc1", json_real(r->ema_acc1));
+    return cli_print_json(json);
+}
+
+static void train_print_text(const train_options *options, const train_result *r) {
+    printf("top-1     %.3f %%\ntop-5     %.3f %%\nloss      %.4f\n", r->test_acc1, r->test_acc5, r->test_loss);
+    if (options->eval > 0) return;
+    printf("best      %.3f %% after epoch %lld\n", r->best_acc1, (long long)r->best_epoch + 1);
+    if (r->ema_acc1 >= 0) printf("average   %.3f %%\n", r->ema_acc1);
+    printf("epochs    %lld, %lld steps", (long long)r->epochs, (long long)r->steps);
+    printf(r->images_per_s > 0 ? ", %.1f images/s\n" : "\n", r->images_per_s);
+    if (*options->output_dir)
+        printf("weights   %s/last.safetensors, best.safetensors%s\ncurves    %s/curves.html\n", options->output_dir,
+               options->model_ema > 0 ? ", last_ema.safetensors" : "", options->output_dir);
+}
+
+static base_status train_with(const train_options *options) {
+    train_result result;
+    base_text flags = {0};
+    train_options_print(options, &flags);
+    base_log(cli_context(), BASE_LOG_INFO, "flags: %s", flags.data ? flags.data : "none: all defaults");
+    base_text_free(&flags);
+    base_status status = train_run(options, train_given.resume != NULL, &result, cli_context());
+    cli_progress_end();
+    if (status) return status;
+    if (train_given.json) return train_print_json(options, &result);
+    train_print_text(options, &result);
+    return BASE_OK;
+}
+
+static base_status train_command(int n, char **arguments) {
+    (void)n, (void)arguments;
+    train_options options;
+    base_status status = train_gather(&options);
+    if (!status) status = train_with(&options);
+    train_options_free(&options);
+    return status;
+}
+
+DEIT_INTERNAL const cli_command *cli_train(void) {
+    static cli_command command = {
+        .name = "train",
+        .summary = "train, distil or fine-tune a network",
+        .arguments = "",
+        .about =
+            "  deit train --data-path fashion-mnist --model vit --input-size 28 --patch 4 --dim 96 --depth 6 --heads 3 "
+            "\\\n"
+            "      --epochs 10 --output-dir runs/vit\n"
+            "  deit train --recipe deit --model deit_small_distilled_patch16_224 --data-path imagenet \\\n"
+            "      --distillation-type hard --teacher-path regnety_160.pth --output-dir runs/small\n"
+            "  deit train --recipe deit-finetune --model deit_base_patch16_384 --finetune base.safetensors ...\n"
+            "  deit train --resume runs/small\n\n"
+            "Flags and defaults are the official script's, of its first release. A recipe sets some of them; flags\n"
+            "given beside it count more.",
+        .run = train_command};
+    command.flags = train_flags();
+    return &command;
+}

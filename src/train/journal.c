@@ -1,0 +1,135 @@
+/* Logs of runs: read, and compared as text. */
+#include "train/internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static json_t *journal_json(const char *folder, const char *name) {
+    char *path = base_path_join(folder, name), *data;
+    size_t size;
+    json_t *json = NULL;
+    if (path && base_path_exists(path) && !base_read_file(path, 1 << 20, &data, &size)) {
+        json = json_loadb(data, size, 0, NULL);
+        base_free(data);
+    }
+    base_free(path);
+    return json;
+}
+
+/* A line that is not whole (a process was killed while it wrote) is left out. */
+static base_status journal_lines(train_log *log, const char *path) {
+    char *data;
+    size_t size;
+    BASE_TRY(base_read_file(path, 0, &data, &size));
+    log->epochs = json_array();
+    for (char *line = data, *end; log->epochs && line < data + size; line = end + 1) {
+        if (!(end = strchr(line, '\n'))) end = data + size;
+        json_t *json = json_loadb(line, (size_t)(end - line), 0, NULL);
+        if (json_is_number(json_object_get(json, "epoch")))
+            json_array_append_new(log->epochs, json);
+        else
+            json_decref(json);
+    }
+    base_free(data);
+    if (!log->epochs) return base_fail("%s: out of memory", path);
+    if (!json_array_size(log->epochs)) return base_fail("%s: no epoch is finished yet", path);
+    return BASE_OK;
+}
+
+DEIT_INTERNAL base_status train_log_open(train_log *log, const char *folder) {
+    *log = (train_log){.name = folder};
+    bool inside = base_path_is_folder(folder);
+    char *path = inside ? base_path_join(folder, "log.jsonl") : base_strdup(folder);
+    if (!path) return BASE_ERROR;
+    base_status status = base_path_exists(path) || !inside
+                             ? journal_lines(log, path)
+                             : base_fail("%s: no log.jsonl: expected the folder of a run", folder);
+    if (!status && inside) log->args = journal_json(folder, "args.json");
+    if (status) train_log_close(log);
+    base_free(path);
+    return status;
+}
+
+DEIT_INTERNAL void train_log_close(train_log *log) {
+    json_decref(log->args);
+    json_decref(log->epochs);
+    *log = (train_log){0};
+}
+
+DEIT_INTERNAL double train_log_number(const json_t *line, const char *key) {
+    return json_number_value(json_object_get(line, key));
+}
+
+DEIT_INTERNAL const json_t *train_log_best(const train_log *log) {
+    const json_t *best = json_array_get(log->epochs, 0), *line;
+    size_t i;
+    json_array_foreach(log->epochs, i, line) {
+        if (train_log_number(line, "test_acc1") > train_log_number(best, "test_acc1")) best = line;
+    }
+    return best;
+}
+
+/* ---- Options that differ ----------------------------------------------------------------------------------------- */
+
+/* Where a run lies is no difference. */
+static bool journal_differs(const train_log *logs, int n, const char *key) {
+    if (!strcmp(key, "output_dir")) return false;
+    for (int i = 1; i < n; i++)
+        if (!json_equal(json_object_get(logs[i].args, key), json_object_get(logs[0].args, key))) return true;
+    return false;
+}
+
+static void journal_value(base_text *text, const char *key, const json_t *value) {
+    char *dump = value ? json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(6)) : NULL;
+    base_text_printf(text, "%s=%s", key, json_is_string(value) ? json_string_value(value) : dump ? dump : "?");
+    free(dump);
+}
+
+DEIT_INTERNAL void train_log_differences(const train_log *logs, int n, int i, base_text *text) {
+    const char *key;
+    json_t *value;
+    bool first = true;
+    json_object_foreach(logs[i].args, key, value) {
+        if (!journal_differs(logs, n, key)) continue;
+        if (!first) base_text_printf(text, " ");
+        journal_value(text, key, value);
+        first = false;
+    }
+}
+
+/* Of a single run, its epochs. */
+static void journal_epochs(const train_log *log, base_text *text) {
+    const json_t *line;
+    size_t i;
+    base_text_printf(text, "\n epoch        lr  train loss  test loss  top-1  top-5\n");
+    json_array_foreach(log->epochs, i, line) {
+        base_text_printf(text, "%6.0f  %8.3g  %10.4f  %9.4f  %5.2f  %5.2f\n", train_log_number(line, "epoch") + 1,
+                         train_log_number(line, "train_lr"), train_log_number(line, "train_loss"),
+                         train_log_number(line, "test_loss"), train_log_number(line, "test_acc1"),
+                         train_log_number(line, "test_acc5"));
+    }
+}
+
+DEIT_INTERNAL void train_log_text(const train_log *logs, int n, base_text *text) {
+    char time[32];
+    int width = 3;
+    for (int i = 0; i < n; i++) width = (int)strlen(logs[i].name) > width ? (int)strlen(logs[i].name) : width;
+    base_text_printf(text,
+                     "%-*s  epochs  best top-1 (epoch)  top-1  top-5  test loss  train loss  images/s      time\n",
+                     width, "run");
+    for (int i = 0; i < n; i++) {
+        const json_t *best = train_log_best(&logs[i]),
+                     *last = json_array_get(logs[i].epochs, json_array_size(logs[i].epochs) - 1);
+        base_text_printf(text, "%-*s  %6.0f  %10.2f %7.0f  %5.2f  %5.2f  %9.4f  %10.4f  %8.0f  %8s\n", width,
+                         logs[i].name, train_log_number(last, "epoch") + 1, train_log_number(best, "test_acc1"),
+                         train_log_number(best, "epoch") + 1, train_log_number(last, "test_acc1"),
+                         train_log_number(last, "test_acc5"), train_log_number(last, "test_loss"),
+                         train_log_number(last, "train_loss"), train_log_number(last, "images_per_s"),
+                         train_time_text(train_log_number(last, "seconds"), time));
+        base_text differences = {0};
+        if (n > 1) train_log_differences(logs, n, i, &differences);
+        if (differences.size) base_text_printf(text, "%-*s  %s\n", width, "", differences.data);
+        base_text_free(&differences);
+    }
+    if (n == 1) journal_epochs(logs, text);
+}

@@ -1,0 +1,190 @@
+# deit train and deit log on a generated data set: four classes of 8 x 8 pictures, a bright quarter each, in MNIST's format.
+
+# pictures SPLIT COUNT CLASSES: an idx pair; label i mod CLASSES
+pictures() {
+    head=$(printf '\\000\\000%s\\000\\000\\%03o\\%03o' '\010\003' $(($2 / 256)) $(($2 % 256)))
+    printf "$head\\000\\000\\000\\010\\000\\000\\000\\010" >"set/$1-images-idx3-ubyte"
+    awk -v n="$2" -v k="$3" 'BEGIN { srand(n)
+        for (i = 0; i < n; i++) for (y = 0; y < 8; y++) for (x = 0; x < 8; x++) {
+            c = i % k; lit = int(x / 4) == c % 2 && int(y / 4) == int(c / 2) % 2
+            printf "\\%03o", int(60 + 80 * lit + 90 * rand()) } }' >octal
+    printf "$(cat octal)" >>"set/$1-images-idx3-ubyte"
+    printf "$(printf '\\000\\000\\010\\001\\000\\000\\%03o\\%03o' $(($2 / 256)) $(($2 % 256)))" >"set/$1-labels-idx1-ubyte"
+    awk -v n="$2" -v k="$3" 'BEGIN { for (i = 0; i < n; i++) printf "\\%03o", i % k }' >octal
+    printf "$(cat octal)" >>"set/$1-labels-idx1-ubyte"
+}
+mkdir set
+pictures train 320 4
+pictures t10k 120 4
+net='--model vit --input-size 8 --patch 4 --dim 32 --depth 1 --heads 2'
+plain='--no-augment --mixup 0 --cutmix 0 --smoothing 0 --no-repeated-aug --drop-path 0'
+rate='--lr 0.003 --unscale-lr --warmup-epochs 2 --warmup-lr 1e-3'
+train="\$DEIT train --threads 1 --data set $net --batch-size 16 $rate"
+
+name 'it learns'
+check_exit 0 "$train $plain --epochs 40 --output-dir run"
+check_out '^top-1 +(9[0-9]|100)\.'
+check_out '^best +(9[0-9]|100)\.[0-9]+ % after epoch [0-9]+$'
+check_out '^weights +run/last.safetensors, best.safetensors, last_ema.safetensors$'
+check_err 'flags: --model vit --input-size 8 .*--no-augment'
+check_err 'memory: [0-9.]+ GB .*optimizer'
+check_err 'time: about [0-9:]+: 40 epochs of 20 steps, .* 16 images each'
+check_err 'epoch 40/40: loss [0-9.]+, lr [0-9.e-]+, [0-9]+ images/s; test: top-1 [0-9.]+'
+
+name 'the folder of a run'
+check '[ $(wc -l <run/log.jsonl) = 40 ]'
+for key in epoch train_lr train_loss test_loss test_acc1 test_acc5 n_parameters; do check "[ \$(grep -c '\"$key\": ' run/log.jsonl) = 40 ]"; done
+check "grep -q test_ema_acc1 run/log.jsonl && [ \$(grep -c test_ema_acc1 run/log.jsonl) = 1 ]"
+check "grep -q '\"batch_size\": 16' run/args.json && grep -q '\"opt_betas\": \[' run/args.json"
+check "grep -q '<svg' run/curves.html && ! grep -Eq 'src=|href=|url\\(' run/curves.html"
+check '[ $(ls run/checkpoints | wc -l) = 8 ] && ! ls run run/checkpoints | grep part'
+check 'cmp run/last.safetensors run/checkpoints/00000800.safetensors'
+
+name 'eval agrees with the log'
+check "\$DEIT eval $(echo "$net" | sed s/input-size/image/) --classes 10 --weights run/last.safetensors --data set --split test --threads 1 --batch 24 --json >eval.json"
+check '[ "$(tail -1 run/log.jsonl | grep -o "test_acc1\": [0-9.]*" | cut -d" " -f2 | awk "{ printf \"%.4f\", \$1 }")" = "$(grep -o "\"top1\": [0-9.]*" eval.json | cut -d" " -f2 | awk "{ printf \"%.4f\", \$1 }")" ]'
+check '[ "$(tail -1 run/log.jsonl | grep -o "test_loss\": [0-9.]*")" = "test_loss\": $(grep -o "\"loss\": [0-9.]*" eval.json | cut -d" " -f2)" ]'
+check_exit 0 '$DEIT weights inspect run/last.safetensors'
+check_out 'blocks.0.attn.qkv.weight'
+
+name 'a folder that holds a run is not begun again; a finished run has nothing to go on with'
+check_exit 1 "$train --output-dir run"
+check_err 'run: holds a run already: go on with it by --resume run'
+check_exit 0 '$DEIT train --resume run'
+check_err 'is finished'
+check_exit 1 '$DEIT train --resume nowhere'
+check_err 'nowhere: no run to go on with'
+
+name 'log compares runs'
+check_exit 0 "$train $plain --epochs 3 --lr 0.002 --output-dir slow"
+check_exit 0 '$DEIT log run slow'
+check_out '^run +40 '
+check_out '^slow +3 '
+check_out 'epochs=3.* lr=0.002'
+check_exit 0 '$DEIT log run slow --html both.html'
+check "[ \$(grep -c '<polyline' both.html) -ge 8 ] && grep -q 'lr=0.002' both.html && grep -q 'slow, epoch 3: test_acc1' both.html"
+check_exit 0 '$DEIT log run'
+check_out '^ +40 '
+check_exit 1 '$DEIT log set'
+check_err 'set: no log.jsonl'
+
+# Everything random on; a checkpoint every 7 steps.
+full="$train --epochs 60 --accumulate 2 --drop 0.1 --clip-grad 1 --save-steps 7"
+name 'the same bits whatever the threads of the loader'
+check_exit 0 "$full --output-dir whole --num-workers 1"
+check_exit 0 "$full --output-dir other --num-workers 3"
+check 'cmp whole/last.safetensors other/last.safetensors && cmp whole/last_ema.safetensors other/last_ema.safetensors'
+check_exit 0 "$full --output-dir seed --num-workers 3 --seed 1"
+check '! cmp -s whole/last.safetensors seed/last.safetensors'
+
+name 'killed at ten random moments and resumed: the same bits'
+check_exit 0 "$full --epochs 300 --output-dir long"
+eval "exec $full --epochs 300 --output-dir killed" >/dev/null 2>&1 &
+pid=$!
+hits=0
+for n in 1 2 3 4 5 6 7 8 9 10; do
+    sleep "$(awk -v seed="$n$$" 'BEGIN { srand(seed); printf "%.3f", 0.06 + 0.12 * rand() }')"
+    kill -9 $pid 2>/dev/null && hits=$((hits + 1))
+    wait $pid 2>/dev/null
+    if [ -f killed/args.json ]; then
+        $DEIT train --resume killed --num-workers $((1 + n % 3)) >/dev/null 2>&1 &
+    else
+        eval "exec $full --epochs 300 --output-dir killed" >/dev/null 2>&1 &
+    fi
+    pid=$!
+done
+wait $pid
+check '[ $hits = 10 ]'
+check_exit 0 '$DEIT train --resume killed'
+check_err 'is finished'
+check 'cmp long/last.safetensors killed/last.safetensors && cmp long/best.safetensors killed/best.safetensors'
+check 'cmp long/last_ema.safetensors killed/last_ema.safetensors'
+check 'for run in long killed; do sed "s/\"images_per_s\": [^,]*, \"seconds\": [^,}]*//" $run/log.jsonl >$run.log; done; cmp long.log killed.log'
+
+name 'Ctrl-C finishes the step, saves and says how to go on'
+check "$train --epochs 1000 --output-dir stopped >out 2>err & pid=\$!; sleep 1; kill -INT \$pid; wait \$pid; [ \$? = 130 ]"
+check "grep -q 'go on with: deit train --resume stopped' err && ls stopped/checkpoints/*.json && [ -f stopped/last.safetensors ]"
+
+name 'a folder in use'
+check "$train --epochs 1000 --output-dir used >/dev/null 2>&1 & pid=\$!; sleep 0.7; \$DEIT train --resume used 2>err; status=\$?; kill -9 \$pid; wait \$pid 2>/dev/null; [ \$status = 1 ] && grep -q \"used: a run is going on there (process \$pid)\" err"
+
+name 'a full disk in the middle of a checkpoint'
+check_exit 0 "$full --epochs 1 --output-dir full"
+check 'ln -s /dev/full full/checkpoints/00000014.optimizer.safetensors'
+check_exit 1 '$DEIT train --resume full --epochs 60'
+check_err 'checkpoint of step 14: .*No space left on device'
+check '[ -f full/checkpoints/00000008.json ] && [ ! -e full/checkpoints/00000014.json ] && [ ! -e full/checkpoints/00000014.safetensors ]'
+
+name 'a damaged checkpoint: the one before it'
+check "cp -r whole damaged && rm damaged/last.safetensors && printf x >>damaged/checkpoints/00000480.optimizer.safetensors"
+check_exit 0 '$DEIT train --resume damaged'
+check_err 'warning: the checkpoint of step 480 is not whole: .*sha256'
+check 'cmp whole/last.safetensors damaged/last.safetensors'
+
+name "a checkpoint of another network"
+check_exit 1 '$DEIT train --resume whole --dim 64'
+check_err 'its checkpoint is of vit with [0-9]+ numbers, this network is vit with [0-9]+'
+check_exit 1 '$DEIT train --resume whole --opt sgd'
+check_err 'holds the state of --opt adamw'
+
+name 'a loss that is not finite'
+check_exit 1 "$train $plain --epochs 2 --opt sgd --warmup-lr 1e6 --output-dir bad"
+check_err 'step [0-9]+ \(epoch [12]\): the .* is -?(nan|inf) at learning rate [0-9.e+-]+; first (tensor|gradient) that went bad: [a-z_.0-9]+; the last good checkpoint stays in bad: try a lower --lr'
+
+name 'distillation, hard and soft, into two tokens and one'
+teacher='--teacher-model vit --teacher-path run/last.safetensors'
+for type in soft hard; do
+    check_exit 0 "$train $plain --epochs 40 --distilled --distillation-type $type --distillation-tau 2 $teacher --output-dir $type"
+    check_out '^top-1 +([6-9][0-9]|100)\.'
+    check_exit 0 "$train $plain --epochs 40 --distillation-type $type $teacher"
+    check_out '^top-1 +([6-9][0-9]|100)\.'
+    check_err 'warning: .*nothing is kept'
+done
+for head in class dist; do
+    check_exit 0 "\$DEIT train --eval --resume hard --head $head"
+    check_out '^top-1 +[0-9]'
+done
+check_exit 2 "$train --distillation-type hard"
+check_err 'expected --teacher-path FILE'
+
+name 'a teacher of other classes'
+check_exit 0 "\$DEIT weights init six.safetensors $(echo "$net" | sed s/input-size/image/) --classes 6"
+check_exit 0 '$DEIT weights init resnet.safetensors --model resnet18 --classes 6'
+check_exit 1 "$train --distillation-type hard --teacher-model resnet18 --teacher-path resnet.safetensors --teacher-resolution 32"
+check_err 'the teacher, for 10 classes: resnet.safetensors: does not fit resnet18: differs first at fc.weight'
+check_exit 1 "$train --distillation-type hard --teacher-model vit --teacher-path six.safetensors"
+check_err 'says not what vit it is'
+
+name 'fine-tuning: another number of classes, frozen parameters, a position grid of another size'
+check_exit 0 "$train $plain --epochs 1 --finetune six.safetensors --freeze 'blocks.*' --output-dir tuned"
+check_err 'six.safetensors: skipped 2: head.weight \(\[6, 32\] in the file, \[10, 32\] here'
+check_exit 2 "$train --finetune six.safetensors --freeze 'block.*'"
+check_err "no parameter of vit matches 'block\.\*'"
+check_exit 0 "\$DEIT train --threads 1 --data set --patch 2 $(echo "$net" | sed 's/--patch 4//') --batch-size 16 --epochs 1"
+
+name 'recipes'
+check_exit 0 "printf '# of my own\n--epochs 1 --lr 0.002\n' >mine && $train --recipe mine --lr 0.003"
+check_err 'flags: .*--epochs 1 .*--lr 0.003'
+check_exit 2 '$DEIT train --recipe diet --data set'
+check_err "expected deit, deit-finetune, transfer-sgd, transfer-inat, vit or a file, found 'diet'"
+check_exit 1 "$train --recipe vit"
+check_err 'are less than one step'
+check_exit 2 "$train --drop_pth 0.1"
+check_err 'no flag --drop_pth; did you mean --drop-path\?'
+check_exit 2 '$DEIT train --data set --dim 32'
+check_err '--dim describes --model vit; deit_base_patch16_224 is defined by its name'
+
+name 'data that does not do'
+check_exit 2 '$DEIT train'
+check_err 'expected --data-path'
+mv set/t10k-labels-idx1-ubyte kept
+check "{ printf '\\000\\000\\010\\001\\000\\000\\000\\170'; head -c 120 /dev/zero | tr '\\000' '\\013'; } >set/t10k-labels-idx1-ubyte"
+check_exit 1 "$train"
+check_err 'set.*label.*11'
+mv kept set/t10k-labels-idx1-ubyte
+check 'mkdir -p pics/train/a pics/train/b pics/test/a pics/test/c && for f in train/a train/b test/a test/c; do cp $TREE/tests/golden/images/inputs/tiny.jpg pics/$f/; done'
+check_exit 1 '$DEIT train --data pics --model vit --input-size 32'
+check_err "class"
+check 'rm -r pics/train/b pics/test/c && rm pics/train/a/*'
+check_exit 2 '$DEIT train --data pics --model vit --input-size 32'
+check_err "pics: no images in a folder 'train'"
