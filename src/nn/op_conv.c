@@ -451,7 +451,7 @@ static base_status conv_setup_new(nn_plan *plan, int i) {
     if (nn_conv_is_depthwise(plan->graph, node)) return conv_setup_depthwise(plan, i, setup);
     bool small = node->attr[NN_CONV_KERNEL] == 3 && node->attr[NN_CONV_STRIDE] == 1;
     if (small && nn_winograd_suits(plan, node, node->attr[NN_CONV_GROUPS]))
-        return nn_winograd_new(&setup->winograd, plan, i, node->param[NN_CONV_WEIGHT], conv_bias(node),
+        return nn_winograd_new(&setup->winograd, plan, i, node->param[CONV_WEIGHT], conv_bias(node),
                                node->attr[NN_CONV_GROUPS]);
     return conv_setup_full(plan, i, setup);
 }

@@ -167,7 +167,7 @@ static base_status loop_read_ema(void *user, int index, const nn_param *param, f
 }
 
 static base_status loop_evaluate(train_session *s, bool ema, eval_result *result) {
-    nn_source average = {loop_read_ema, s}, raw = nn_params_source(s->net->params);
+    nn_source average = {loop_read_ema, s, NULL}, raw = nn_params_source(s->net->params);
     eval_options options = {.batch = s->eval->options.batch,
                             .loader_threads = (int)s->options->num_workers,
                             .max_bad = s->options->max_bad,
