@@ -80,7 +80,7 @@ TEST(data_flowers) {
     for (int i = 0; i < 5; i++) {
         char name[64];
         snprintf(names[i], sizeof names[i], "jpg/image_%05d.jpg", i + 1);
-        snprintf(name, sizeof name, "f/%s", names[i]);
+        snprintf(name, sizeof name, "f/jpg/image_%05d.jpg", i + 1);
         data_test_put(name, "tiny.jpg"), pointers[i] = names[i];
     }
     annotated_test_flowers((double[]){102, 7, 7, 1, 30}, 2);
