@@ -82,13 +82,13 @@ static int listing_by_text(const void *a, const void *b) {
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* Notes an archive's empty folders. Sorted among the images, a folder stands right before what it holds. */
-static base_status listing_archive_folders(data_set *set) {
-    size_t folders = store_archive_folder_count(set->archive), n = (size_t)set->count + folders;
+/* Notes which of an archive's folders are empty. Sorted among the images, a folder stands right before what it holds.
+ */
+static base_status listing_archive_folders(data_set *set, const char *const *folders, size_t count) {
+    size_t n = (size_t)set->count + count;
     const char **names = base_malloc((n + 1) * sizeof *names);
     if (!names) return BASE_ERROR;
-    for (size_t i = 0; i < n; i++)
-        names[i] = i < folders ? store_archive_folder_at(set->archive, i) : set->items[i - folders].name;
+    for (size_t i = 0; i < n; i++) names[i] = i < count ? folders[i] : set->items[i - count].name;
     qsort(names, n, sizeof *names, listing_by_text);
     names[n] = "";
     base_status status = BASE_OK;
@@ -117,6 +117,9 @@ static base_status listing_stream(data_set *set, const base_context *context) {
         if (!status && base_cancelled(context))
             status = base_fail_as(BASE_CANCELLED, "stopped while listing %s", set->path);
     }
+    size_t folders;
+    const char *const *names = store_stream_folders(stream, &folders);
+    if (!status) status = listing_archive_folders(set, names, folders);
     store_stream_close(stream);
     return status;
 }
@@ -177,5 +180,7 @@ DEIT_INTERNAL base_status data_list(data_set *set, const base_context *context) 
         if (data_is_image(entry->name)) BASE_TRY(listing_add(set, entry->name, entry, (int64_t)i));
     }
     if (!set->count) BASE_TRY(listing_tar_of_tars(set, context));
-    return listing_archive_folders(set);
+    size_t folders;
+    const char *const *names = store_archive_folders(set->archive, &folders);
+    return listing_archive_folders(set, names, folders);
 }

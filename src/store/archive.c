@@ -352,11 +352,9 @@ DEIT_INTERNAL const store_entry *store_archive_at(const store_archive *a, size_t
     return &a->entries[i];
 }
 
-DEIT_INTERNAL size_t store_archive_folder_count(const store_archive *a) {
-    return a->folder_count;
-}
-DEIT_INTERNAL const char *store_archive_folder_at(const store_archive *a, size_t i) {
-    return a->folders[i];
+DEIT_INTERNAL const char *const *store_archive_folders(const store_archive *a, size_t *count) {
+    *count = a->folder_count;
+    return a->folders;
 }
 
 DEIT_INTERNAL const store_entry *store_archive_find(const store_archive *a, const char *name) {

@@ -168,8 +168,7 @@ DEIT_INTERNAL size_t store_archive_count(const store_archive *archive);
 DEIT_INTERNAL const store_entry *store_archive_at(const store_archive *archive, size_t i); /* in the archive's order */
 DEIT_INTERNAL const store_entry *store_archive_find(const store_archive *archive, const char *name);
 /* Folders that have an entry of their own, with '/' at the end. */
-DEIT_INTERNAL size_t store_archive_folder_count(const store_archive *archive);
-DEIT_INTERNAL const char *store_archive_folder_at(const store_archive *archive, size_t i);
+DEIT_INTERNAL const char *const *store_archive_folders(const store_archive *archive, size_t *count);
 /* Reads a whole entry: entry->size bytes. A zip's checksum is checked. */
 DEIT_INTERNAL base_status store_archive_read(const store_archive *archive, const store_entry *entry, void *buffer);
 
@@ -181,6 +180,8 @@ DEIT_INTERNAL base_status store_stream_next(store_stream *stream, const char **n
 /* Reads the present file: once, or never, for each. *data belongs to the stream and is valid until the next call. At
  * most 1 GiB. */
 DEIT_INTERNAL base_status store_stream_data(store_stream *stream, const uint8_t **data, size_t *size);
+/* The folders passed so far, each with '/' at its end: *count of them, until the next call of store_stream_next. */
+DEIT_INTERNAL const char *const *store_stream_folders(const store_stream *stream, size_t *count);
 /* Bytes of the (compressed) file behind us, and in all. */
 DEIT_INTERNAL void store_stream_position(const store_stream *stream, uint64_t *done, uint64_t *total);
 DEIT_INTERNAL void store_stream_close(store_stream *stream); /* NULL allowed */

@@ -14,6 +14,9 @@ struct store_stream {
     uint64_t total, end; // bytes of the file; where the present entry ends, decompressed
     base_text data;
     bool taken; // the present entry's data
+    base_arena arena;
+    char **folders; // those passed, each with '/' at its end, in the arena
+    size_t n_folders, room;
 };
 
 static base_status stream_fail(const store_stream *s, const char *what) {
@@ -58,6 +61,31 @@ static base_status stream_check_end(const store_stream *s) {
     return base_fail("%s: no end mark: the tar is cut short; download it again", s->path);
 }
 
+static const char *stream_inside(const char *path) {
+    while (path[0] == '.' && path[1] == '/') path += 2 + strspn(path + 2, "/");
+    return path;
+}
+
+static base_status stream_note_folder(store_stream *s, const char *path) {
+    path = path ? stream_inside(path) : "";
+    if (!*path || !strcmp(path, ".")) return BASE_OK;
+    if (s->n_folders == s->room) {
+        size_t room = s->room ? 2 * s->room : 64;
+        char **grown = base_realloc(s->folders, room * sizeof *grown);
+        if (!grown) return BASE_ERROR;
+        s->folders = grown, s->room = room;
+    }
+    char *name = base_arena_printf(&s->arena, path[strlen(path) - 1] == '/' ? "%s" : "%s/", path);
+    if (!name) return BASE_ERROR;
+    s->folders[s->n_folders++] = name;
+    return BASE_OK;
+}
+
+DEIT_INTERNAL const char *const *store_stream_folders(const store_stream *s, size_t *count) {
+    *count = s->n_folders;
+    return (const char *const *)s->folders;
+}
+
 DEIT_INTERNAL base_status store_stream_next(store_stream *s, const char **name) {
     struct archive_entry *entry;
     *name = NULL;
@@ -76,12 +104,12 @@ DEIT_INTERNAL base_status store_stream_next(store_stream *s, const char **name) 
                 "--hard-dereference",
                 s->path, target);
         if (archive_entry_filetype(entry) == AE_IFREG) break;
+        if (archive_entry_filetype(entry) == AE_IFDIR) BASE_TRY(stream_note_folder(s, archive_entry_pathname(entry)));
     }
     const char *path = archive_entry_pathname(entry);
     if (!path) path = archive_entry_pathname_utf8(entry);
     if (!path) return base_fail("%s: an entry has no readable name", s->path);
-    while (path[0] == '.' && path[1] == '/') path += 2 + strspn(path + 2, "/");
-    if (!(s->name = base_strdup(path))) return BASE_ERROR;
+    if (!(s->name = base_strdup(stream_inside(path)))) return BASE_ERROR;
     s->taken = false;
     *name = s->name;
     return BASE_OK;
@@ -121,5 +149,7 @@ DEIT_INTERNAL void store_stream_close(store_stream *s) {
     base_free(s->path);
     base_free(s->name);
     base_text_free(&s->data);
+    base_free(s->folders);
+    base_arena_free(&s->arena);
     base_free(s);
 }

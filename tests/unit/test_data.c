@@ -172,10 +172,10 @@ TEST(data_synset_folders_and_splits) {
 
 TEST(data_empty_class_folders) {
     static const char *const hole[] = {"set/ant/1.jpg", "set/ant/2.PNG", "set/moth/", "set/bee/3.Jpeg"};
-    static const char *const kinds[] = {"hole.tar", "hole.zip"};
+    static const char *const kinds[] = {"hole.tar", "hole.zip", "hole.tar.gz"};
     base_test_folder_begin();
     data_test_small();
-    for (int k = 0; k < 2; k++) {
+    for (int k = 0; k < 3; k++) {
         data_test_pack(kinds[k], "top", hole, 4);
         CHECK_FAIL_HAS(data_test_try(kinds[k], NULL, NULL), "class folder 'set/moth/' holds no images");
     }
