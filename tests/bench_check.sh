@@ -42,7 +42,7 @@ awk '$1 > 0.5 { print "The load average is " $1 ": other work is running, and th
 
 share() { # share PRECISION TINY SMALL BASE
     precision=$1
-    "$deit" bench --batch 32 --threads 2 --precision "$precision" --repeats 5 --seconds 60 --json >"$work/bench.json" 2>/dev/null
+    "$deit" bench --batch 32 --schedule throughput --threads 2 --precision "$precision" --repeats 5 --seconds 60 --json >"$work/bench.json" 2>/dev/null
     shift
     for size in tiny small base; do
         measured=$(sed -n "/\"model\": \"deit_${size}_patch16_224\"/,\$p" "$work/bench.json" | value percent_of_peak)

@@ -210,6 +210,7 @@ static base_status speed_rounds(speed_bench *bench, speed_job *jobs, int n, doub
 /* Measures the first *size of n cases, as many as memory holds together. */
 static base_status speed_group(speed_bench *bench, const eval_speed_case *cases, int n, eval_speed *results,
                                int *size) {
+    *size = 0;
     speed_job *jobs = base_calloc((size_t)n, sizeof *jobs);
     if (!jobs) return BASE_ERROR;
     base_status status = speed_open_group(bench, jobs, cases, n, results, size);

@@ -47,7 +47,7 @@ TEST(speed_goes_on_while_there_is_time) {
     CHECK(speed != NULL);
     if (!speed) return;
     double start = base_now();
-    CHECK_OK(eval_speed_measure(&one, 1, 1, 3, speed, NULL));
+    CHECK_OK(eval_speed_measure(&one, 1, 1, 10, speed, NULL));
     CHECK(speed->images_per_s.n > 1);
     CHECK(base_now() - start < 60);
     base_free(speed);
@@ -83,18 +83,22 @@ TEST(speed_can_be_stopped) {
 
 TEST(speed_survives_the_end_of_memory) {
     model_config a = test_speed_tiny();
-    const eval_speed_case one = test_speed_case(&a, 1, 1);
-    eval_speed *speed = base_calloc(1, sizeof *speed);
+    eval_speed_case two[] = {test_speed_case(&a, 1, 1), test_speed_case(&a, 2, 1)};
+    two[0].alone = two[1].alone = true;
+    eval_speed *speed = base_calloc(2, sizeof *speed);
     CHECK(speed != NULL);
     if (!speed) return;
     size_t held = base_memory_held();
-    for (int n = 1; n <= 64; n *= 2) {
+    int failed = 0;
+    for (int n = 1; n <= 512; n += n / 8 + 1) {
         base_fault_after(n);
-        base_status status = eval_speed_measure(&one, 1, 1, 0, speed, NULL);
+        base_status status = eval_speed_measure(two, 2, 1, 0, speed, NULL);
         base_fault_after(0);
-        CHECK(status == BASE_ERROR || n > 8);
+        CHECK(status == BASE_ERROR || (status == BASE_OK && n > 8));
+        failed += status != BASE_OK;
         CHECK_EQ_INT(base_memory_held(), held);
     }
+    CHECK(failed > 8);
     base_free(speed);
 }
 
