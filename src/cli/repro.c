@@ -205,6 +205,8 @@ DEIT_INTERNAL const cli_command *cli_repro(void) {
                  "  deit repro table5 --only DeiT-B      one row\n"
                  "  deit repro figure1 --html f1.html    throughput against accuracy, as a web page\n"
                  "  deit repro all --html report.html    every table and figure on one page\n"
+                 "  deit repro table3 --retrain          trains the small networks it needs, on Fashion-MNIST\n"
+                 "  deit repro table3 --dry-run          the commands for that, and how long they take\n"
                  "  deit repro table5 --data ~/imagenet  accuracies too, of the weights that are there ('deit weights "
                  "fetch')\n"
                  "\n"
@@ -213,6 +215,8 @@ DEIT_INTERNAL const cli_command *cli_repro(void) {
                  "  ILSVRC2012_img_val.tar               with val_labels.txt, a synset or class index a line\n"
                  "  real.json                            the ReaL labels\n"
                  "  imagenetv2-matched-frequency.tar.gz  or imagenetv2-matched-frequency-format-val/\n"
+                 "  imagenet/train/, train/              to train the paper's networks (--retrain)\n"
+                 "  fashion-mnist/, cifar-10-binary.tar.gz\n"
                  "or be ImageNet's validation set itself.\n"
                  "\n"
                  "Stopped with Ctrl-C it keeps what is measured; the same command goes on from there.",

@@ -37,8 +37,8 @@ DEIT_INTERNAL const char *repro_command_word(const char *word, base_arena *arena
 /* How far a run is, for its progress. */
 typedef struct {
     const base_context *context;
-    const char *what;
-    double done, total; /* cells */
+    const char *what, *cell; /* the tables; what is being made */
+    double done, total;      /* cells */
 } repro_progress;
 
 /* Runs this program with the words after words[0]; its standard output goes into *output (the caller's reference), as

@@ -53,6 +53,13 @@ static base_status job_start(job_child *child, const char *const *words, int kee
     return base_fail("could not start deit %s: %s", words[1], strerror(error));
 }
 
+/* What is being made, and how far the child is with it. */
+static void job_note(const repro_progress *progress, const char *line) {
+    char note[640];
+    snprintf(note, sizeof note, "%.100s%s%s", progress->cell ? progress->cell : "", progress->cell ? ": " : "", line);
+    base_progress(progress->context, progress->what, progress->done, progress->total, "cells", note);
+}
+
 /* Lines of standard error: "deit: ..." are messages, the others progress. */
 static void job_error(job_child *child, const char *data, size_t size, const repro_progress *progress) {
     for (size_t i = 0; i < size; i++) {
@@ -64,7 +71,7 @@ static void job_error(job_child *child, const char *data, size_t size, const rep
         if (!strncmp(child->line, "deit: ", 6))
             memcpy(child->last, child->line + 6, sizeof child->last - 6);
         else
-            base_progress(progress->context, progress->what, progress->done, progress->total, "cells", child->line);
+            job_note(progress, child->line);
     }
 }
 

@@ -150,6 +150,7 @@ static base_status measure_cell(repro_state *state, measure_pace *pace, repro_ne
     const char *words[REPRO_MAX_WORDS];
     repro_book *book = state->book;
     BASE_TRY(repro_speed_words(state, net, samples, least, words));
+    state->progress.cell = net->config.name;
     base_progress(state->progress.context, state->progress.what, state->progress.done, state->progress.total, "cells",
                   net->config.name);
     char key[256];

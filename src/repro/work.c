@@ -106,9 +106,14 @@ static base_status work_job(repro_state *state, repro_job *job, bool weights) {
     bool ready;
     BASE_TRY(work_needs(state, job, &ready));
     if (!ready) return BASE_OK;
+    char cell[128];
+    snprintf(cell, sizeof cell, "%.100s, seed %d", job->row->text[0], job->seed);
+    state->progress.cell = cell;
     base_progress(state->progress.context, state->progress.what, state->progress.done, state->progress.total, "cells",
-                  job->row->text[0]);
-    BASE_TRY(work_locked(state, job, weights));
+                  cell);
+    base_status status = work_locked(state, job, weights);
+    state->progress.cell = NULL;
+    if (status) return status;
     repro_job_there(state, job, weights);
     return BASE_OK;
 }
