@@ -73,6 +73,7 @@
 #include "nn/passes.c"
 #include "nn/plan.c"
 #include "nn/profile.c"
+#include "nn/recompute.c"
 #include "nn/refresh.c"
 #include "nn/simd.c"
 
