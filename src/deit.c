@@ -38,6 +38,7 @@
 #include "image/resize.c"
 #include "image/resize_simd.c"
 
+#include "data/annotated.c"
 #include "data/augment.c"
 #include "data/devkit.c"
 #include "data/hold.c"

@@ -24,7 +24,9 @@ typedef struct {
      *   or a tar a class (ILSVRC2012_img_train.tar), of a tar that is not compressed.
      * Pictures are files named .jpg, .jpeg or .png, in any case. Or
      *   CIFAR-10's or -100's binary version: the .tar.gz, or a folder of its .bin files (splits train, test);
-     *   MNIST's or Fashion-MNIST's four idx files in a folder, gzipped or not (splits train, test).
+     *   MNIST's or Fashion-MNIST's four idx files in a folder, gzipped or not (splits train, test);
+     *   a folder of what Flowers-102, Stanford Cars or iNaturalist 2018 or 2019 are downloaded as: label files, and the
+     *   pictures' folder, or its archive, compressed or not (splits train, test).
      * "fashion-mnist", if there is nothing of that name: where Debian's package dataset-fashion-mnist puts it. */
     const char *path;
     /* Which of the folders named above; NULL: the first of val, validation, test, train there is. Where there is no

@@ -259,15 +259,6 @@ static base_status raw_open_idx(data_set *set, const char *folder, bool train) {
 
 /* ---- Opening ----------------------------------------------------------------------------------------------------- */
 
-static base_status raw_split(const data_set *set, const char *split, bool *train) {
-    static const char *const test[] = {"test", "val", "validation"};
-    *train = split && !strcmp(split, "train");
-    if (!split || *train) return BASE_OK;
-    for (int i = 0; i < 3; i++)
-        if (!strcmp(split, test[i])) return BASE_OK;
-    return base_fail_as(BASE_USAGE, "%s: no split '%s'; it has train and test", set->path, split);
-}
-
 /* The folder itself, or the one that CIFAR's archives unpack to; base_malloc'd. */
 static char *raw_folder(const char *path) {
     static const char *const inside[] = {"cifar-10-batches-bin", "cifar-100-binary"};
@@ -291,9 +282,7 @@ DEIT_INTERNAL base_status data_raw_open(data_set *set, const data_options *optio
     base_status status = BASE_OK;
     if (kind != RAW_NONE) {
         *is_raw = true, set->kind = DATA_RAW, set->classes = kind == RAW_CIFAR100 ? 100 : 10;
-        status = raw_split(set, options->split, &train);
-        if (!status && options->labels)
-            status = base_fail_as(BASE_USAGE, "--labels: the labels of %s are in its records", set->path);
+        status = data_train_or_test(set, options, &train);
         if (!status)
             status = kind == RAW_IDX ? raw_open_idx(set, folder, train) : raw_open_cifar(set, folder, train, context);
     }

@@ -21,15 +21,26 @@ static base_status set_find(data_set *set, const char *path) {
     return base_fail("%s: no such file or folder", path);
 }
 
+DEIT_INTERNAL base_status data_train_or_test(const data_set *set, const data_options *options, bool *train) {
+    static const char *const test[] = {"test", "val", "validation"};
+    *train = options->split && !strcmp(options->split, "train");
+    bool known = !options->split || *train;
+    for (int i = 0; i < 3 && !known; i++) known = !strcmp(options->split, test[i]);
+    if (!known) return base_fail_as(BASE_USAGE, "%s: no split '%s'; it has train and test", set->path, options->split);
+    if (options->labels) return base_fail_as(BASE_USAGE, "--labels: %s brings its own labels", set->path);
+    return BASE_OK;
+}
+
 DEIT_INTERNAL base_status data_open(data_set **out, const data_options *options, const base_context *context) {
     *out = NULL;
     data_set *set = base_calloc(1, sizeof *set);
     if (!set) return BASE_ERROR;
     base_status status = set_find(set, options->path);
-    bool raw = false;
-    if (!status) status = data_raw_open(set, options, context, &raw);
-    if (!status && !raw) status = data_list(set, context);
-    if (!status && !raw) status = data_assign(set, options);
+    bool known = false;
+    if (!status) status = data_raw_open(set, options, context, &known);
+    if (!status && !known) status = data_annotated_open(set, options, context, &known);
+    if (!status && !known) status = data_list(set, context);
+    if (!status && !known) status = data_assign(set, options);
     if (status)
         data_close(set);
     else

@@ -74,7 +74,7 @@ TEST(data_cifar10_folder_and_archives) {
     CHECK_OK(data_test_try("c", "val", NULL));
     CHECK_EQ_INT(data_test_try("c", "other", NULL), BASE_USAGE);
     CHECK_STR_HAS(base_message(), "no split 'other'; it has train and test");
-    CHECK_FAIL_HAS(data_test_try("c", NULL, "labels"), "are in its records");
+    CHECK_FAIL_HAS(data_test_try("c", NULL, "labels"), "brings its own labels");
     data_test_pack("few.tar.gz", "c", pointers, 4);
     CHECK_FAIL_HAS(data_test_try("few.tar.gz", "train", NULL), "no data_batch_4.bin in it");
     CHECK_FAIL_HAS(data_test_try("few.tar.gz", NULL, NULL), "no test_batch.bin in it");
