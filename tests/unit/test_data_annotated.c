@@ -78,7 +78,7 @@ TEST(data_flowers) {
     size_t held = base_memory_held();
     base_test_folder_begin();
     for (int i = 0; i < 5; i++) {
-        char name[64];
+        char name[192];
         snprintf(names[i], sizeof names[i], "jpg/image_%05d.jpg", i + 1);
         snprintf(name, sizeof name, "f/%s", names[i]);
         data_test_put(name, "tiny.jpg"), pointers[i] = names[i];
