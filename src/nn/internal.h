@@ -240,6 +240,8 @@ struct nn_plan {
     nn_worker *workers;
     struct nn_team *team;
     uint64_t seed, step; /* of nn_plan_step */
+    bool watched;        /* nn_first_bad looks for the first value that is not finite: */
+    int first_bad;       /* its node; -1: none so far */
     bool accumulate;
 };
 
@@ -398,6 +400,7 @@ typedef struct {
                              int64_t o_ld, int64_t size, int64_t rows, int64_t cols, float scale);
 } nn_simd_table;
 DEIT_INTERNAL const nn_simd_table *nn_simd(void);
+DEIT_INTERNAL void nn_watch(nn_worker *worker, int node); /* profile.c: whether the value just made is finite */
 DEIT_INTERNAL int64_t nn_first_not_finite(const float *x, int64_t count); /* index of the first infinity or NaN; -1 */
 
 #endif

@@ -204,6 +204,9 @@ DEIT_INTERNAL base_status nn_profile_start(nn_plan *plan);
 DEIT_INTERNAL void nn_profile_stop(nn_plan *plan);
 DEIT_INTERNAL int nn_step_count(const nn_plan *plan);
 DEIT_INTERNAL void nn_step_at(const nn_plan *plan, int index, nn_step *step);
+/* Runs as nn_run does, on a plan of one worker, and finds the first step whose value is not finite; -1: none. */
+DEIT_INTERNAL base_status nn_first_bad(nn_plan *plan, int64_t n, const float *const *inputs, float *const *outputs,
+                                       int *step);
 
 /* ---- oneDNN and its ISA ------------------------------------------------------------------------------------------ */
 

@@ -125,6 +125,7 @@ static void plan_run_batch(nn_worker *worker, const nn_team *run, int64_t begin,
         double start = worker->seconds ? base_now() : 0;
         graph->nodes[i].op->run(worker, i);
         if (worker->seconds) worker->seconds[i] += base_now() - start;
+        if (worker->plan->watched) nn_watch(worker, i);
     }
     for (int k = 0; k < graph->n_outputs; k++) {
         int node = graph->outputs[k];

@@ -1,4 +1,5 @@
-/* Where a plan's time goes: the seconds of each step, and what it had to compute and move. */
+/* Where a plan's time goes: the seconds of each step, and what it had to compute and move. And where its numbers go
+ * bad. */
 #include "nn/internal.h"
 #include <string.h>
 
@@ -54,4 +55,29 @@ DEIT_INTERNAL void nn_step_at(const nn_plan *plan, int index, nn_step *step) {
     memcpy(step->dim, node->dim, sizeof step->dim);
     for (int w = 0; w < plan->options.workers; w++)
         if (plan->workers[w].seconds) step->seconds += plan->workers[w].seconds[index];
+}
+
+/* ---- Numbers that are not finite --------------------------------------------------------------------------------- */
+
+DEIT_INTERNAL void nn_watch(nn_worker *worker, int node) {
+    nn_plan *plan = worker->plan;
+    const nn_node *n = &plan->graph->nodes[node];
+    if (plan->first_bad >= 0) return;
+    bool bad = false;
+    if (n->dtype == NN_BF16) {
+        const uint16_t *x = nn_value_at(worker, node);
+        for (int64_t i = 0; i < nn_node_count(n) && !bad; i++) bad = (x[i] & 0x7f80) == 0x7f80;
+    } else {
+        bad = nn_first_not_finite(nn_value_at(worker, node), nn_node_count(n)) >= 0;
+    }
+    if (bad) plan->first_bad = node;
+}
+
+DEIT_INTERNAL base_status nn_first_bad(nn_plan *plan, int64_t n, const float *const *inputs, float *const *outputs,
+                                       int *step) {
+    plan->watched = true, plan->first_bad = -1;
+    base_status status = nn_run(plan, n, inputs, outputs);
+    plan->watched = false;
+    *step = plan->first_bad;
+    return status;
 }

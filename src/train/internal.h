@@ -34,6 +34,7 @@ typedef struct {
     train_folder folder; /* path NULL: nothing is kept */
     data_set *train, *test;
     data_loader *loader;
+    data_batch batch; /* of the last pass */
     model_config config;
     train_net *net;
     train_optimizer *optimizer;

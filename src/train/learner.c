@@ -179,6 +179,22 @@ DEIT_INTERNAL base_status train_net_gradients(train_net *net, const float *image
     return nn_run(net->plan, net->options.batch, inputs, outputs);
 }
 
+/* A step without parameters (attention, a sum) is placed by the last one before it that has some. */
+DEIT_INTERNAL base_status train_net_first_bad(train_net *net, const float *images, const float *targets,
+                                              char text[160]) {
+    const float *inputs[] = {images, targets, net->distil};
+    float loss, *outputs[] = {&loss, net->logits};
+    int index, at;
+    nn_step step, place = {.param = ""};
+    text[0] = 0;
+    BASE_TRY(nn_first_bad(net->plan, net->options.batch, inputs, outputs, &index));
+    if (index < 0) return BASE_OK;
+    nn_step_at(net->plan, index, &step);
+    for (at = index; at >= 0 && !*place.param; at--) nn_step_at(net->plan, at, &place);
+    snprintf(text, 160, "value of %s %s%s", step.op, *step.param ? "" : "after ", place.param);
+    return BASE_OK;
+}
+
 DEIT_INTERNAL const char *train_net_bad(const train_net *net, bool gradient) {
     const nn_params *params = net->params;
     const float *all = gradient ? params->gradients : params->values;

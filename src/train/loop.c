@@ -17,24 +17,29 @@ typedef struct {
 
 /* ---- A step ------------------------------------------------------------------------------------------------------ */
 
+/* Names the tensor that went bad first: a weight; else what the last pass computed; else a gradient of one before it.
+ */
 static base_status loop_not_finite(const loop_run *r, const char *what, double value) {
     const train_session *s = r->s;
+    char first[160] = "", *last = s->folder.path ? base_path_join(s->folder.path, "last.safetensors") : NULL;
+    bool kept = last && base_path_exists(last);
+    base_free(last);
     const char *weight = train_net_bad(s->net, false), *gradient = weight ? NULL : train_net_bad(s->net, true);
-    return base_fail("step %lld (epoch %lld): the %s is %g at learning rate %g; %s%s%s%s%s: try a lower --lr, or "
-                     "--clip-grad 1",
-                     (long long)s->state.step + 1, (long long)s->state.epoch + 1, what, value, r->lr,
-                     weight     ? "first tensor that went bad: "
-                     : gradient ? "first gradient that went bad: "
-                                : "weights and gradients are finite",
-                     weight     ? weight
-                     : gradient ? gradient
-                                : "",
-                     s->folder.path ? "; the last good checkpoint stays in " : "", s->folder.path ? s->folder.path : "",
-                     "");
+    if (weight)
+        snprintf(first, sizeof first, "weight %s", weight);
+    else
+        BASE_TRY(train_net_first_bad(s->net, s->batch.images, s->batch.targets, first));
+    if (!*first && gradient) snprintf(first, sizeof first, "gradient of %s", gradient);
+    return base_fail(
+        "step %lld (epoch %lld): the %s is %g at learning rate %g; first tensor that went bad: %s%s%s: try a "
+        "lower --lr, or --clip-grad 1",
+        (long long)s->state.step + 1, (long long)s->state.epoch + 1, what, value, r->lr, first,
+        kept ? "; the last good checkpoint stays in " : "", kept ? s->folder.path : "");
 }
 
 /* The next batch of this epoch; what is left over of one before it (less than a step) is passed by. */
-static base_status loop_batch(const train_session *s, data_batch *batch) {
+static base_status loop_batch(train_session *s) {
+    data_batch *batch = &s->batch;
     for (;;) {
         BASE_TRY(data_loader_next(s->loader, batch));
         if (batch->epoch == s->state.epoch && batch->step == s->state.pass) return BASE_OK;
@@ -60,19 +65,19 @@ static int64_t loop_right(const float *logits, const float *targets, int64_t n, 
 
 static base_status loop_pass(const loop_run *r, bool add) {
     train_session *s = r->s;
-    data_batch batch;
+    const data_batch *batch = &s->batch;
     float loss = 0;
-    BASE_TRY(loop_batch(s, &batch));
-    if (s->teacher) BASE_TRY(train_teacher_run(s->teacher, batch.n, batch.images, s->teacher_logits));
+    BASE_TRY(loop_batch(s));
+    if (s->teacher) BASE_TRY(train_teacher_run(s->teacher, batch->n, batch->images, s->teacher_logits));
     uint64_t pass = (uint64_t)(s->state.epoch * s->passes + s->state.pass);
-    base_status status = train_net_gradients(s->net, batch.images, batch.targets, s->teacher_logits, add,
+    base_status status = train_net_gradients(s->net, batch->images, batch->targets, s->teacher_logits, add,
                                              (uint64_t)s->options->seed, pass, &loss);
     if (status && train_net_bad(s->net, false)) return loop_not_finite(r, "loss", NAN);
     if (status) return status;
     if (!isfinite(loss)) return loop_not_finite(r, "loss", (double)loss);
     s->state.loss_sum += (double)loss;
-    s->state.right += loop_right(s->net->logits, batch.targets, batch.n, s->config.classes);
-    s->state.seen += batch.n;
+    s->state.right += loop_right(s->net->logits, batch->targets, batch->n, s->config.classes);
+    s->state.seen += batch->n;
     s->state.pass++;
     return BASE_OK;
 }

@@ -172,6 +172,10 @@ DEIT_INTERNAL void train_net_free(train_net *net);
 DEIT_INTERNAL base_status train_net_gradients(train_net *net, const float *images, const float *targets,
                                               const float *teacher, bool add, uint64_t seed, uint64_t pass,
                                               float *loss);
+/* Runs the last batch again and names the first value that is not finite, in the order of computing: "value of linear
+ * blocks.3.mlp.fc1.weight"; "" if there is none. */
+DEIT_INTERNAL base_status train_net_first_bad(train_net *net, const float *images, const float *targets,
+                                              char text[160]);
 /* The first parameter whose value (or gradient) is not finite; NULL: none. */
 DEIT_INTERNAL const char *train_net_bad(const train_net *net, bool gradient);
 

@@ -128,8 +128,9 @@ check_exit 1 '$DEIT train --resume whole --opt sgd'
 check_err 'holds the state of --opt adamw'
 
 name 'a loss that is not finite'
-check_exit 1 "$train $plain --epochs 2 --opt sgd --warmup-lr 1e6 --output-dir bad"
-check_err 'step [0-9]+ \(epoch [12]\): the .* is -?(nan|inf) at learning rate [0-9.e+-]+; first (tensor|gradient) that went bad: [a-z_.0-9]+; the last good checkpoint stays in bad: try a lower --lr'
+check_exit 1 "$train $plain --epochs 2 --opt sgd --warmup-lr 30 --save-steps 1 --output-dir bad"
+check_err 'step [0-9]+ \(epoch [12]\): the .* is -?(nan|inf) at learning rate [0-9.e+-]+; first tensor that went bad: (weight|value of|gradient of) [a-z_.0-9 ]+; the last good checkpoint stays in bad: try a lower --lr'
+check '[ -f bad/last.safetensors ] && $DEIT weights inspect bad/last.safetensors'
 
 name 'distillation, hard and soft, into two tokens and one'
 teacher='--teacher-model vit --teacher-path run/last.safetensors'

@@ -453,3 +453,100 @@ TEST(train_checkpoints_survive_damage_and_full_disks) {
     train_optimizer_free(optimizer);
     free(kept[0]), free(kept[1]), free(ema);
 }
+
+/* ---- Whole runs -------------------------------------------------------------------------------------------------- */
+
+/* MNIST's format: n pictures of 8 x 8, class i mod 10. */
+static void run_test_set(const char *folder, const char *split, int n) {
+    static uint8_t file[16 + 200 * 64];
+    char name[256];
+    memcpy(file, (uint8_t[]){0, 0, 8, 3, 0, 0, 0, (uint8_t)n, 0, 0, 0, 8, 0, 0, 0, 8}, 16);
+    for (int i = 0; i < n * 64; i++) file[16 + i] = (uint8_t)(base_splitmix64(7, (uint64_t)i) >> 56);
+    snprintf(name, sizeof name, "%s/%s-images-idx3-ubyte", folder, split);
+    CHECK_OK(base_write_file(name, file, 16 + (size_t)n * 64));
+    file[3] = 1;
+    for (int i = 0; i < n; i++) file[8 + i] = (uint8_t)(i % 10);
+    snprintf(name, sizeof name, "%s/%s-labels-idx1-ubyte", folder, split);
+    CHECK_OK(base_write_file(name, file, 8 + (size_t)n));
+}
+
+static void run_test_options(train_options *o, const char *output) {
+    static const char *const set[][2] = {{"model", "vit"},    {"input-size", "8"}, {"patch", "4"},      {"dim", "16"},
+                                         {"depth", "2"},      {"heads", "2"},      {"batch-size", "8"}, {"epochs", "2"},
+                                         {"accumulate", "2"}, {"threads", "1"},    {"drop", "0.1"}};
+    CHECK_OK(train_options_init(o));
+    for (size_t i = 0; i < sizeof set / sizeof *set; i++)
+        CHECK_OK(train_options_set(o, train_option_find(set[i][0]), set[i][1]));
+    CHECK_OK(train_options_set(o, train_option_find("data-path"), base_test_folder));
+    CHECK_OK(train_options_set(o, train_option_find("output-dir"), output));
+}
+
+/* Asks the run to stop when so many images of an epoch are done. */
+typedef struct {
+    volatile int cancel;
+    double stop_at;
+} run_test_stop;
+static void run_test_progress(void *user, const char *what, double done, double total, const char *unit,
+                              const char *note) {
+    run_test_stop *stop = user;
+    (void)total, (void)unit, (void)note;
+    if (!strncmp(what, "epoch 2", 7) && done >= stop->stop_at) stop->cancel = 1;
+}
+
+TEST(train_run_stops_goes_on_and_leaves_no_memory) {
+    base_test_folder_begin();
+    run_test_set(base_test_folder, "train", 200), run_test_set(base_test_folder, "t10k", 30);
+    char whole[192], parts[192], file[2][256], *data[2];
+    size_t held = base_memory_held(), size[2];
+    snprintf(whole, sizeof whole, "%s/whole", base_test_folder);
+    snprintf(parts, sizeof parts, "%s/parts", base_test_folder);
+    train_options o;
+    train_result result, stopped;
+    run_test_options(&o, whole);
+    CHECK_OK(train_run(&o, false, &result, NULL));
+    CHECK(result.epochs == 2 && result.steps == 24 && result.ema_acc1 >= 0 && result.best_epoch >= 0);
+    CHECK_FAIL_HAS(train_run(&o, false, &stopped, NULL), "holds a run already");
+    train_options_free(&o);
+    run_test_stop stop = {0, 40};
+    const base_context context = {.progress = run_test_progress, .user = &stop, .cancel = &stop.cancel};
+    run_test_options(&o, parts);
+    CHECK_EQ_INT(train_run(&o, false, &stopped, &context), BASE_CANCELLED);
+    CHECK_OK(train_run(&o, true, &stopped, NULL));
+    CHECK(stopped.steps == 24 && stopped.test_loss == result.test_loss && stopped.best_acc1 == result.best_acc1);
+    train_options_free(&o);
+    for (int k = 0; k < 2; k++) {
+        snprintf(file[k], sizeof file[k], "%s/last_ema.safetensors", k ? parts : whole);
+        CHECK_OK(base_read_file(file[k], 0, &data[k], &size[k]));
+    }
+    CHECK(size[0] == size[1] && !memcmp(data[0], data[1], size[0]));
+    base_free(data[0]), base_free(data[1]);
+    CHECK_EQ_INT(base_memory_held(), held);
+    base_test_folder_end();
+}
+
+TEST(train_run_memory_runs_out) {
+    base_test_folder_begin();
+    run_test_set(base_test_folder, "train", 40), run_test_set(base_test_folder, "t10k", 10);
+    char output[192], command[256];
+    size_t held = base_memory_held();
+    snprintf(output, sizeof output, "%s/run", base_test_folder);
+    snprintf(command, sizeof command, "rm -rf %s", output);
+    bool failed = true;
+    int failures = 0;
+    for (long n = 1; failed && n < 20000; n += 1 + n / 12) {
+        train_options o;
+        train_result result;
+        run_test_options(&o, output);
+        o.epochs = 1;
+        base_fault_after(n);
+        failed = train_run(&o, false, &result, NULL) != BASE_OK;
+        base_fault_after(0);
+        failures += failed;
+        CHECK(!failed || strlen(base_message()) > 0);
+        train_options_free(&o);
+        CHECK_EQ_INT(system(command), 0);
+        CHECK_EQ_INT(base_memory_held(), held);
+    }
+    CHECK(!failed && failures > 30);
+    base_test_folder_end();
+}
