@@ -329,10 +329,11 @@ TEST(augment_erasing_modes) {
 /* ---- Mixing ------------------------------------------------------------------------------------------------------ */
 
 TEST(augment_beta_distribution) {
+    enum { draws = 5 * AUGMENT_TEST_DRAWS };
     static const double alphas[] = {0.05, 0.2, 0.8, 1, 2.5};
     for (int k = 0; k < 5; k++) {
         double a = alphas[k], sum = 0, square = 0, below = 0;
-        for (uint64_t i = 0; i < AUGMENT_TEST_DRAWS; i++) {
+        for (uint64_t i = 0; i < draws; i++) {
             base_random random = base_random_stream(4, 0, i, (uint32_t)k);
             double v = data_draw_beta(&random, a);
             CHECK(v >= 0 && v <= 1);
@@ -340,9 +341,9 @@ TEST(augment_beta_distribution) {
         }
         /* variance 1 / (4 (2a + 1)); fourth central moment 3 / (16 (2a + 1) (2a + 3)) */
         double variance = 1 / (4 * (2 * a + 1)), fourth = 3 / (16 * (2 * a + 1) * (2 * a + 3));
-        augment_test_mean("beta", sum, AUGMENT_TEST_DRAWS, 0.5, sqrt(variance));
-        augment_test_mean("beta's variance", square, AUGMENT_TEST_DRAWS, variance, sqrt(fourth - variance * variance));
-        if (a == 1) augment_test_share("beta under 0.1", below, AUGMENT_TEST_DRAWS, 0.1);
+        augment_test_mean("beta", sum, draws, 0.5, sqrt(variance));
+        augment_test_mean("beta's variance", square, draws, variance, sqrt(fourth - variance * variance));
+        if (a == 1) augment_test_share("beta under 0.1", below, draws, 0.1);
     }
 }
 
@@ -687,6 +688,34 @@ TEST(augment_loader_replaces_bad_files) {
         data_loader_close(loader);
     }
     CHECK(!memcmp(first, other, sizeof first));
+    data_close(set);
+    base_test_folder_end();
+}
+
+/* Repeated augmentation: the same picture three times in a row, each time another. */
+TEST(augment_loader_repeats) {
+    enum { floats = 3 * AUGMENT_TEST_SIZE * AUGMENT_TEST_SIZE };
+    static float before[floats];
+    data_set *set;
+    data_loader *loader;
+    data_batch b;
+    base_test_folder_begin();
+    augment_test_set();
+    data_training t = {.augment = data_augment_official(), .classes = 2};
+    t.augment.mixup = t.augment.cutmix = 0;
+    data_loader_options options = augment_test_options(2, &t);
+    options.batch = 1;
+    CHECK_OK(data_test_open(&set, "set", NULL, NULL));
+    CHECK_OK(data_loader_open(&loader, set, &options, NULL));
+    int64_t item = -1;
+    for (int step = 0; step < 12; step++) {
+        CHECK_OK(data_loader_next(loader, &b));
+        CHECK(b.n == 1 && b.epoch == step / 6 && b.step == step % 6);
+        if (step % 3) CHECK(b.items[0] == item && memcmp(b.images, before, sizeof before));
+        item = b.items[0];
+        memcpy(before, b.images, sizeof before);
+    }
+    data_loader_close(loader);
     data_close(set);
     base_test_folder_end();
 }
