@@ -72,6 +72,7 @@
 #include "nn/passes.c"
 #include "nn/plan.c"
 #include "nn/profile.c"
+#include "nn/recompute.c"
 #include "nn/refresh.c"
 #include "nn/simd.c"
 

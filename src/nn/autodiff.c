@@ -31,6 +31,7 @@ DEIT_INTERNAL void nn_backward(nn_graph *graph, nn_value loss) {
             leads[i] |= nn_wants_gradient(graph, graph->nodes[i].param[p]);
         for (int j = 0; j < graph->nodes[i].n_inputs; j++) leads[i] |= leads[graph->nodes[i].input[j]];
     }
+    graph->has_backward = true;
     gradient[loss] = nn_add_node(graph, &autodiff_one_op, 0, NULL, 1, (int64_t[]){1});
     for (int i = loss; i >= 0 && !graph->status; i--) {
         if (!leads[i] || gradient[i] < 0) continue;
@@ -46,5 +47,4 @@ DEIT_INTERNAL void nn_backward(nn_graph *graph, nn_value loss) {
             gradient[x] = gradient[x] < 0 ? back[j] : nn_add(graph, gradient[x], back[j]);
         }
     }
-    graph->has_backward = true;
 }

@@ -83,6 +83,7 @@ DEIT_INTERNAL nn_value nn_add_node(nn_graph *graph, const nn_op *op, int n_input
     nn_node *node = &graph->nodes[graph->n_nodes];
     memset(node, 0, sizeof *node);
     node->op = op, node->n_inputs = n_inputs, node->ndim = ndim, node->alias = -1, node->block = graph->n_blocks;
+    node->gradient = graph->has_backward;
     for (int i = 0; i < n_inputs; i++) node->input[i] = input[i];
     for (int i = 0; i < ndim; i++) node->dim[i] = dim[i];
     return graph->n_nodes++;

@@ -29,6 +29,8 @@ typedef struct {
     int last_use, last_saved;           /* index of the last node that reads it, or what is saved beside it */
     size_t bytes, offset, saved_offset; /* in a worker's arena */
     int block;                          /* number of nn_block calls before it */
+    bool gradient;                      /* nn_backward added it */
+    bool again;                         /* a copy of a node that already ran, by the recompute pass */
 } nn_node;
 
 /* Batch norm folded into the convolution before it: weight times gamma / sqrt(var + eps) by output channel, and the
@@ -53,7 +55,7 @@ struct nn_graph {
     nn_fold *folds;
     int n_inputs, inputs[NN_MAX_OUTPUTS], n_outputs, outputs[NN_MAX_OUTPUTS];
     bool training;     /* nn_graph_trains was called */
-    bool has_backward; /* nn_backward was called */
+    bool has_backward; /* nn_backward was called: from then on nodes are of the backward */
     int n_blocks;      /* nn_block calls so far */
     int n_drops;       /* dropout and drop path operators so far: each draws from a stream of its own */
     double flops;      /* of the graph as it was built, before the passes */
@@ -152,6 +154,7 @@ DEIT_INTERNAL bool nn_conv_keeps_sums(const nn_graph *graph, const nn_node *node
 DEIT_INTERNAL void nn_pass_dead(nn_graph *graph);
 DEIT_INTERNAL base_status nn_pass_narrow(nn_graph *graph);
 DEIT_INTERNAL void nn_pass_fuse(nn_graph *graph);
+DEIT_INTERNAL base_status nn_pass_recompute(nn_graph *graph);
 DEIT_INTERNAL void nn_pass_precision(nn_graph *graph, nn_dtype precision);
 DEIT_INTERNAL base_status nn_pass_arena(nn_graph *graph, size_t *bytes);
 

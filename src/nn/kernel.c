@@ -160,8 +160,9 @@ static dnnl_status_t kernel_describe_matmul(kernel_descs *d, const nn_matmul *m)
 static dnnl_status_t kernel_describe_convolution(kernel_descs *d, const nn_matmul *m) {
     dnnl_dims_t a = {1, m->k, m->m, 1}, b = {m->n, m->k, 1, 1}, c = {1, m->n, m->m, 1}, bias = {m->n};
     dnnl_dims_t strides = {1, 1}, none = {0, 0};
+    dnnl_dims_t stored = {m->b_transposed ? m->ldb : 1, m->b_transposed ? 1 : m->ldb, 1, 1};
     dnnl_status_t status = dnnl_memory_desc_create_with_tag(&d->a, 4, a, m->a, dnnl_nhwc);
-    if (!status) status = dnnl_memory_desc_create_with_tag(&d->plain, 4, b, dnnl_f32, dnnl_oihw);
+    if (!status) status = dnnl_memory_desc_create_with_strides(&d->plain, 4, b, dnnl_f32, stored);
     if (!status) status = dnnl_memory_desc_create_with_tag(&d->b, 4, b, m->b, dnnl_format_tag_any);
     if (!status) status = dnnl_memory_desc_create_with_tag(&d->c, 4, c, m->c, dnnl_nhwc);
     if (!status && m->bias_param >= 0) status = dnnl_memory_desc_create_with_tag(&d->bias, 1, bias, dnnl_f32, dnnl_a);
@@ -198,8 +199,8 @@ static void kernel_forget(kernel_descs *d) {
 enum { KERNEL_DEEPEST = 2048 };
 static dnnl_status_t kernel_describe(kernel_descs *d, const nn_matmul *m) {
     dnnl_status_t status = kernel_describe_matmul(d, m);
-    bool fits = m->pack_param >= 0 && m->k <= KERNEL_DEEPEST && m->b_transposed && m->ldb == m->k && !m->a_transposed &&
-                m->lda == m->k && m->ldc == m->n;
+    bool fits = m->pack_param >= 0 && m->k <= KERNEL_DEEPEST && m->ldb == (m->b_transposed ? m->k : m->n) &&
+                !m->a_transposed && m->lda == m->k && m->ldc == m->n;
     if (status || !fits || !kernel_is(d, "gemm")) return status;
     kernel_descs other = {0};
     if (!kernel_describe_convolution(&other, m) && kernel_is(&other, "brgconv")) {

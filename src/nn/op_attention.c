@@ -202,8 +202,14 @@ static void attention_gradient_run(nn_worker *worker, int i) {
         for (int64_t job = jobs * t / threads; job < jobs * (t + 1) / threads; job++)
             attention_gradient_head(worker, i, t, job);
 }
-static const nn_op attention_gradient_op = {
-    .name = "attention gradient", .setup = attention_gradient_setup, .run = attention_gradient_run};
+/* Five products where the forward has two. */
+static double attention_gradient_flops(const nn_graph *graph, const nn_node *node) {
+    return 2.5 * attention_flops(graph, &graph->nodes[node->input[1]]);
+}
+static const nn_op attention_gradient_op = {.name = "attention gradient",
+                                            .flops = attention_gradient_flops,
+                                            .setup = attention_gradient_setup,
+                                            .run = attention_gradient_run};
 
 static void attention_backward(nn_graph *graph, int i, nn_value dy, nn_value *gradient) {
     nn_node forward = graph->nodes[i], qkv = graph->nodes[forward.input[0]];

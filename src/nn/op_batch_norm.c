@@ -5,7 +5,6 @@
 #include <string.h>
 
 enum { BN_WEIGHT, BN_BIAS, BN_MEAN, BN_VAR }; /* params; real: eps */
-enum { BN_AGAIN }; /* attr, in training: computed before, so the running statistics have moved */
 
 /* ---- With running statistics ------------------------------------------------------------------------------------- */
 
@@ -98,7 +97,7 @@ static void bn_statistics(nn_worker *worker, int i) {
         double middle, square;
         bn_merge(worker, rows, cols, c, &middle, &square);
         mean[c] = (float)middle, rstd[c] = (float)(1 / sqrt(square / (double)rows + (double)node->real));
-        if (node->attr[BN_AGAIN]) continue;
+        if (node->again) continue;
         running_mean[c] = (float)(0.9 * (double)running_mean[c] + 0.1 * middle);
         running_var[c] = (float)(0.9 * (double)running_var[c] + 0.1 * square / (double)(rows - 1));
     }

@@ -58,6 +58,13 @@ static base_status conv_gradient_scratch(nn_kernel *kernel, const_dnnl_memory_de
     return nn_kernel_contexts(kernel, mds);
 }
 
+/* As much as the forward: the map's gradient, its last input, times the weights of an output. */
+static double conv_gradient_flops(const nn_graph *graph, const nn_node *node) {
+    const nn_param *weight = &graph->params[node->param[CONV_GRADIENT_WEIGHT]];
+    return 2.0 * (double)nn_node_count(&graph->nodes[node->input[node->n_inputs - 1]]) *
+           (double)(weight->count / weight->dim[0]);
+}
+
 /* ---- Of the input: dy [B, OH, OW, out] -> dx [B, H, W, in] ------------------------------------------------------- */
 
 static base_status conv_gradient_input_args(nn_plan *plan, int i, nn_kernel *kernel, const conv_gradient_descs *d) {
@@ -88,8 +95,10 @@ static base_status conv_gradient_input_setup(nn_plan *plan, int i) {
 static void conv_gradient_input_run(nn_worker *worker, int i) {
     nn_kernel_run(*(nn_kernel **)worker->plan->setup[i], worker, 0, NULL);
 }
-static const nn_op conv_gradient_input_op = {
-    .name = "convolution gradient", .setup = conv_gradient_input_setup, .run = conv_gradient_input_run};
+static const nn_op conv_gradient_input_op = {.name = "convolution gradient",
+                                             .flops = conv_gradient_flops,
+                                             .setup = conv_gradient_input_setup,
+                                             .run = conv_gradient_input_run};
 
 /* ---- Of the weights: x, dy -> the parameters' gradients ---------------------------------------------------------- */
 
@@ -169,6 +178,7 @@ static void conv_gradient_weight_run(nn_worker *worker, int i) {
 }
 static const nn_op conv_gradient_weight_op = {.name = "convolution weight gradient",
                                               .keeps_parameters = true,
+                                              .flops = conv_gradient_flops,
                                               .setup = conv_gradient_weight_setup,
                                               .run = conv_gradient_weight_run};
 

@@ -141,10 +141,18 @@ static void linear_weight_gradient_run(nn_worker *worker, int i) {
         nn_add_column_sums(worker, node->input[1], node->param[LINEAR_BIAS]);
 }
 
-static const nn_op linear_input_gradient_op = {
-    .name = "linear gradient", .sums = true, .setup = linear_input_gradient_setup, .run = linear_run};
+static double linear_weight_flops(const nn_graph *graph, const nn_node *node) {
+    return 2.0 * (double)nn_node_count(&graph->nodes[node->input[0]]) *
+           (double)nn_node_cols(&graph->nodes[node->input[1]]);
+}
+static const nn_op linear_input_gradient_op = {.name = "linear gradient",
+                                               .sums = true,
+                                               .flops = linear_flops,
+                                               .setup = linear_input_gradient_setup,
+                                               .run = linear_run};
 static const nn_op linear_weight_gradient_op = {.name = "linear weight gradient",
                                                 .keeps_parameters = true,
+                                                .flops = linear_weight_flops,
                                                 .setup = linear_weight_gradient_setup,
                                                 .run = linear_weight_gradient_run};
 

@@ -1,5 +1,5 @@
 /* The passes: each takes the graph a step from what was written towards what runs. In order: dead, narrow, fuse,
- * precision, arena. */
+ * recompute (recompute.c), precision, arena. */
 #include "nn/internal.h"
 #include <stdlib.h>
 #include <string.h>
