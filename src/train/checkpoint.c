@@ -179,17 +179,21 @@ static int checkpoint_newest_first(const void *a, const void *b) {
     return (x < y) - (x > y);
 }
 
+static int checkpoint_is_one(const struct dirent *entry) {
+    char *end;
+    strtoll(entry->d_name, &end, 10);
+    return end != entry->d_name && *end == '.';
+}
+
 /* The steps of which there are files, newest first; base_malloc'd. 0: there are none, or memory ended. */
 static int checkpoint_list(const char *folder, int64_t **steps) {
     struct dirent **entries = NULL;
     char *path = base_path_join(folder, "checkpoints");
-    int files = path ? scandir(path, &entries, NULL, NULL) : 0, n = 0, unique = 0;
+    int files = path ? scandir(path, &entries, checkpoint_is_one, alphasort) : 0, n = 0, unique = 0;
     base_free(path);
     *steps = base_malloc(((size_t)(files > 0 ? files : 0) + 1) * sizeof **steps);
     for (int i = 0; i < files; i++) {
-        char *end;
-        int64_t step = strtoll(entries[i]->d_name, &end, 10);
-        if (*steps && end != entries[i]->d_name && *end == '.') (*steps)[n++] = step;
+        if (*steps) (*steps)[n++] = strtoll(entries[i]->d_name, NULL, 10);
         free(entries[i]);
     }
     free(entries);
