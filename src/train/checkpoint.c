@@ -179,27 +179,25 @@ static int checkpoint_newest_first(const void *a, const void *b) {
     return (x < y) - (x > y);
 }
 
-/* The steps of which there are files, newest first; base_malloc'd. -1: memory ended. */
+static int checkpoint_is_one(const struct dirent *entry) {
+    char *end;
+    strtoll(entry->d_name, &end, 10);
+    return end != entry->d_name && *end == '.';
+}
+
+/* The steps of which there are files, newest first; base_malloc'd. 0: there are none, or memory ended. */
 static int checkpoint_list(const char *folder, int64_t **steps) {
-    int n = 0, room = 0;
+    struct dirent **entries = NULL;
     char *path = base_path_join(folder, "checkpoints");
-    DIR *all = path ? opendir(path) : NULL;
-    *steps = NULL;
-    for (struct dirent *entry; all && (entry = readdir(all));) {
-        char *end;
-        int64_t step = strtoll(entry->d_name, &end, 10);
-        if (end == entry->d_name || *end != '.') continue;
-        if (n == room) {
-            int64_t *more = base_realloc(*steps, (size_t)(room = room * 2 + 16) * sizeof *more);
-            if (!more) break;
-            *steps = more;
-        }
-        (*steps)[n++] = step;
-    }
-    if (all) closedir(all);
+    int files = path ? scandir(path, &entries, checkpoint_is_one, alphasort) : 0, n = 0, unique = 0;
     base_free(path);
+    *steps = base_malloc(((size_t)(files > 0 ? files : 0) + 1) * sizeof **steps);
+    for (int i = 0; i < files; i++) {
+        if (*steps) (*steps)[n++] = strtoll(entries[i]->d_name, NULL, 10);
+        free(entries[i]);
+    }
+    free(entries);
     if (n) qsort(*steps, (size_t)n, sizeof **steps, checkpoint_newest_first);
-    int unique = 0;
     for (int i = 0; i < n; i++)
         if (!i || (*steps)[i] != (*steps)[unique - 1]) (*steps)[unique++] = (*steps)[i];
     return unique;

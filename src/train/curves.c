@@ -70,16 +70,17 @@ static double curves_y(const curves_chart *chart, double y) {
 
 static void curves_axes(const curves_chart *chart, base_text *text) {
     double dy = curves_step(chart->y1 - chart->y0, 5), dx = fmax(1, curves_step(chart->x1 - chart->x0, 8));
-    for (double y = ceil(chart->y0 / dy) * dy; y <= chart->y1 + dy * 1e-6; y += dy) {
-        double at = curves_y(chart, y);
+    double first_y = ceil(chart->y0 / dy) * dy, first_x = ceil(chart->x0 / dx) * dx;
+    for (int k = 0; k <= (int)((chart->y1 - first_y) / dy + 1e-6); k++) {
+        double y = first_y + k * dy, at = curves_y(chart, y);
         base_text_printf(text, "<line class=\"g\" x1=\"%d\" x2=\"%d\" y1=\"%.1f\" y2=\"%.1f\"/>", CURVES_LEFT,
                          CURVES_WIDTH - CURVES_RIGHT, at, at);
         base_text_printf(text, "<text x=\"%d\" y=\"%.1f\" text-anchor=\"end\">%.3g</text>\n", CURVES_LEFT - 6, at + 4,
                          fabs(y) < dy * 1e-6 ? 0 : y);
     }
-    for (double x = ceil(chart->x0 / dx) * dx; x <= chart->x1 + dx * 1e-6; x += dx)
-        base_text_printf(text, "<text x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%.0f</text>\n", curves_x(chart, x),
-                         CURVES_HEIGHT - 10, x);
+    for (int k = 0; k <= (int)((chart->x1 - first_x) / dx + 1e-6); k++)
+        base_text_printf(text, "<text x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%.0f</text>\n",
+                         curves_x(chart, first_x + k * dx), CURVES_HEIGHT - 10, first_x + k * dx);
 }
 
 /* A line through the epochs that have the key, with a point each that tells its value. */

@@ -31,15 +31,22 @@ static base_status folder_lock(train_folder *folder) {
     return status;
 }
 
+static int folder_is_part(const struct dirent *entry) {
+    size_t size = strlen(entry->d_name);
+    return size > 5 && !strcmp(entry->d_name + size - 5, ".part");
+}
+
 /* Half-written files of a process that was killed. */
 static void folder_sweep(const char *path) {
-    DIR *all = opendir(path);
-    if (!all) return;
-    for (struct dirent *entry; (entry = readdir(all));) {
-        size_t size = strlen(entry->d_name);
-        if (size > 5 && !strcmp(entry->d_name + size - 5, ".part")) unlinkat(dirfd(all), entry->d_name, 0);
+    struct dirent **entries = NULL;
+    int files = scandir(path, &entries, folder_is_part, alphasort);
+    for (int i = 0; i < files; i++) {
+        char *part = base_path_join(path, entries[i]->d_name);
+        if (part) unlink(part);
+        base_free(part);
+        free(entries[i]);
     }
-    closedir(all);
+    free(entries);
 }
 
 static bool folder_has(const char *path, const char *name) {

@@ -183,7 +183,7 @@ DEIT_INTERNAL base_status train_net_gradients(train_net *net, const float *image
 DEIT_INTERNAL base_status train_net_first_bad(train_net *net, const float *images, const float *targets,
                                               char text[160]) {
     const float *inputs[] = {images, targets, net->distil};
-    float loss, *outputs[] = {&loss, net->logits};
+    float loss = 0, *outputs[] = {&loss, net->logits};
     int index, at;
     nn_step step, place = {.param = ""};
     text[0] = 0;
