@@ -39,6 +39,16 @@ DEIT_INTERNAL bool repro_has_measured(const repro_report *report, repro_scale sc
     return kind >= REPRO_SPEED && repro_command_for(table, scale, column) != NULL;
 }
 
+/* Whether a column is not shown: it serves commands, or has values of the other scale alone. */
+static bool grid_hidden(const repro_report *report, int c) {
+    const repro_table *table = report->table;
+    repro_kind kind = table->columns[c].kind;
+    if (kind < REPRO_SPEED) return kind > REPRO_LABEL && kind < REPRO_TEXT;
+    bool shown = repro_has_published(table, c) || repro_has_measured(report, REPRO_PAPER, c) ||
+                 repro_has_measured(report, REPRO_DESK, c);
+    return !shown && repro_command_for(table, REPRO_DESK, c);
+}
+
 /* ---- Columns ----------------------------------------------------------------------------------------------------- */
 
 static void grid_add(repro_grid *grid, const char *group, const char *name, bool left) {
@@ -70,10 +80,8 @@ static void grid_column(repro_grid *grid, const repro_report *report, int c, con
     const repro_column *column = &table->columns[c];
     const char *group = column->title;
     bool published = repro_has_published(table, c);
+    if (grid_hidden(report, c)) return;
     switch (column->kind) {
-    case REPRO_ATTRIBUTE:
-    case REPRO_TRAINING:
-    case REPRO_WEIGHTS: return;
     case REPRO_LABEL:
     case REPRO_TEXT: grid_add(grid, "", group, !c || !grid_numeric(table, c)); return;
     case REPRO_SPEED:
@@ -116,7 +124,7 @@ static grid_cells grid_speed_cells(grid_cells at, const repro_report *report, co
 static grid_cells grid_column_cells(grid_cells at, const repro_report *report, const repro_result *r, int c) {
     const repro_table *table = report->table;
     repro_kind kind = table->columns[c].kind;
-    if ((kind > REPRO_LABEL && kind < REPRO_TEXT)) return at;
+    if (grid_hidden(report, c)) return at;
     if (kind == REPRO_SPEED) return grid_speed_cells(at, report, r, c);
     bool text = kind == REPRO_LABEL || kind == REPRO_TEXT, here = repro_has_measured(report, REPRO_PAPER, c),
          desk = repro_has_measured(report, REPRO_DESK, c);

@@ -308,6 +308,7 @@ static int plot_panels(const repro_report *report, const repro_plot *plot, plot_
 DEIT_INTERNAL void repro_plot_page(const repro_report *report, const repro_plot *plot, base_text *out) {
     plot_panel panels[1 + REPRO_SCALES];
     int n = plot_panels(report, plot, panels);
+    if (!n) return;
     base_text_printf(out, "<figure>\n");
     for (int i = 0; i < n; i++) {
         base_text_printf(out, "<svg viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"", PLOT_WIDTH, PLOT_HEIGHT);
@@ -323,25 +324,26 @@ DEIT_INTERNAL base_status repro_write_svg(const repro_report *report, base_text 
     const repro_table *table = report->table;
     plot_panel panels[1 + REPRO_SCALES];
     if (!table->n_plots) return base_fail_as(BASE_USAGE, "%s has no plot; figure1 has one", table->name);
-    int wide = 1;
+    int wide = 1, high = 0;
     for (int i = 0; i < table->n_plots; i++) {
         int n = plot_panels(report, &table->plots[i], panels);
-        wide = n > wide ? n : wide;
+        wide = n > wide ? n : wide, high += n > 0;
     }
-    int width = wide * PLOT_WIDTH, height = table->n_plots * PLOT_HEIGHT;
+    int width = wide * PLOT_WIDTH, height = high * PLOT_HEIGHT;
     base_text_printf(out,
                      "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %d\" width=\"%d\" height=\"%d\">\n",
                      width, height, width, height);
     base_text_printf(out, "<style>\n%s</style>\n<title>", plot_style);
     repro_page_escape(out, table->title);
     base_text_printf(out, "</title>\n<path class=\"ground\" d=\"M0 0H%dV%dH0z\"/>\n", width, height);
-    for (int k = 0; k < table->n_plots; k++) {
+    for (int k = 0, line = 0; k < table->n_plots; k++) {
         int n = plot_panels(report, &table->plots[k], panels);
         for (int i = 0; i < n; i++) {
-            base_text_printf(out, "<g transform=\"translate(%d %d)\">\n", i * PLOT_WIDTH, k * PLOT_HEIGHT);
+            base_text_printf(out, "<g transform=\"translate(%d %d)\">\n", i * PLOT_WIDTH, line * PLOT_HEIGHT);
             plot_draw(&panels[i], out);
             base_text_printf(out, "</g>\n");
         }
+        line += n > 0;
     }
     base_text_printf(out, "</svg>\n");
     return BASE_OK;

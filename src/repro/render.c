@@ -249,7 +249,11 @@ static void render_reasons(const repro_report *report, repro_scale scale, int c,
 }
 
 static void render_missing(const repro_report *report, bool failed, repro_page *page) {
-    bool any = false;
+    bool any = report->table->unmeasured && !failed;
+    if (any) {
+        repro_page_heading(page, "Not measured");
+        repro_page_item(page, 0, "", "%s", report->table->unmeasured);
+    }
     for (int s = 0; s < REPRO_SCALES; s++)
         for (int c = 0; c < report->table->n_columns; c++) {
             bool lacks = false;
@@ -301,6 +305,19 @@ static void render_report(const repro_report *report, repro_page *page, bool alo
     render_origins(report, page);
 }
 
+/* How many of the paper's statements hold. */
+static void render_summary(const repro_book *book, repro_page *page) {
+    int n[4] = {0};
+    for (int b = 0; b < book->n; b++)
+        for (int i = 0; i < book->report[b]->table->n_claims; i++) {
+            const repro_claim *claim = &book->report[b]->table->claims[i];
+            if (claim->scale == REPRO_PAPER || book->options.scale == REPRO_DESK)
+                n[repro_judge(book->report[b], claim).verdict]++;
+        }
+    repro_page_item(page, RENDER_CONDITION, "Claims", "%d hold, %d do not hold, %d are undecided, %d not measured",
+                    n[REPRO_HOLDS], n[REPRO_FAILS], n[REPRO_UNDECIDED], n[REPRO_UNKNOWN]);
+}
+
 static void render_contents(const repro_book *book, repro_page *page) {
     if (page->dress != REPRO_AS_HTML) return;
     repro_page_gap(page);
@@ -317,6 +334,7 @@ static void render_book(const repro_book *book, repro_page *page) {
     if (!alone) {
         repro_page_title(page, "all", "Training data-efficient image transformers & distillation through attention");
         render_conditions(book, page);
+        render_summary(book, page);
         render_contents(book, page);
     }
     for (int i = 0; i < book->n; i++) {

@@ -80,11 +80,12 @@ typedef struct {
 
 typedef struct {
     const char *name, *title, *source;
-    const char *folder; /* of a file of one's own, where its trainings are too; NULL: it came with the program */
-    const char *makes;  /* trainings: the file that a command leaves in {folder}; NULL: none */
-    int relative;       /* the row that speeds are divided by; -1: none */
-    int samples;        /* a network gets at least so many, unless that takes more than */
-    double budget;      /* seconds in all */
+    const char *unmeasured; /* why nothing of it is measured; NULL: something is */
+    const char *folder;     /* of a file of one's own, where its trainings are too; NULL: it came with the program */
+    const char *makes;      /* trainings: the file that a command leaves in {folder}; NULL: none */
+    int relative;           /* the row that speeds are divided by; -1: none */
+    int samples;            /* a network gets at least so many, unless that takes more than */
+    double budget;          /* seconds in all */
     double speed_tolerance, accuracy_tolerance; /* percent of the share of the peak; points */
     int seeds;                                  /* runs of a cell whose command has {seed} */
     int n, n_columns, n_commands, n_claims, n_plots;

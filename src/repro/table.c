@@ -166,6 +166,8 @@ static base_status table_line(table_reader *reader, char *line) {
         table->title = value;
     else if (!strcmp(word, "source"))
         table->source = value;
+    else if (!strcmp(word, "unmeasured"))
+        table->unmeasured = value;
     else if (!strcmp(word, "makes"))
         table->makes = value;
     else if (!strcmp(word, "relative"))
@@ -333,9 +335,15 @@ DEIT_INTERNAL const char *repro_embedded(const char *name) {
     return NULL;
 }
 
+/* Tables, figures, what the text says, and last the trainings behind them. */
+static int table_rank(const char *name) {
+    return !strncmp(name, "table", 5) ? 0 : !strncmp(name, "figure", 6) ? 1 : strcmp(name, "trainings") != 0 ? 2 : 3;
+}
+
 /* table2 stands before table10. */
 static int table_order(const void *a, const void *b) {
-    return strverscmp(*(const char *const *)a, *(const char *const *)b);
+    const char *x = *(const char *const *)a, *y = *(const char *const *)b;
+    return table_rank(x) != table_rank(y) ? table_rank(x) - table_rank(y) : strverscmp(x, y);
 }
 
 DEIT_INTERNAL const char *const *repro_table_names(void) {

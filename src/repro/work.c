@@ -225,7 +225,7 @@ DEIT_INTERNAL base_status repro_work(repro_state *state) {
     }
     state->book->reused += reused;
     if (reused)
-        base_log(state->progress.context, BASE_LOG_INFO, "%d cells were found in %s; --fresh makes them anew", reused,
-                 state->book->options.results);
+        base_log(state->progress.context, BASE_LOG_INFO, "%d %s found in %s; --fresh makes them anew", reused,
+                 reused == 1 ? "cell was" : "cells were", state->book->options.results);
     return status;
 }

@@ -116,6 +116,11 @@ check_out '^DeiT-Ti  - +192 +3 +12 +5M +5\.72M +224 +2536 '
 check_out '^not measured +images/s: the smaller, the faster: DeiT-Ti > DeiT-S > DeiT-B \(rows were left out\)'
 check_no_out '^Commands that measure'
 
+name 'a table that nothing measures says so'
+check_exit 0 '$DEIT repro table4'
+check_out '^⚗ distil\. only +0\.169 +0\.100 +0\.110 +0\.050 +0\.000 +0\.019$'
+check_out '^disagreement: no command of deit compares predictions yet$'
+
 name 'a baseline: 0 within the tolerance, 3 outside it'
 again
 check_exit 0 "$row --baseline base.json"

@@ -122,6 +122,32 @@ TEST(repro_web_page) {
     repro_book_free(book), repro_table_free(table);
 }
 
+/* Several tables: their conditions once, how many claims hold, and a way to each. */
+TEST(repro_pages_of_several_tables) {
+    repro_table *table;
+    repro_book *book = test_pages_book(&table, 1);
+    if (!book) return;
+    base_text page = {0}, text = {0};
+    book->report[1] = book->report[0], book->n = 2;
+    repro_write_html(book, &page), repro_write_text(book, &text);
+    book->n = 1;
+    test_pages_nested(page.data ? page.data : "");
+    CHECK_STR_HAS(page.data, "<a href=\"#t\">t</a>");
+    CHECK_STR_HAS(text.data, "Claims    2 hold, 2 do not hold, 0 are undecided, 6 not measured");
+    const char *machine = text.data ? strstr(text.data, "Machine ") : NULL;
+    CHECK(machine && !strstr(machine + 1, "Machine "));
+    base_text_free(&page), base_text_free(&text);
+    repro_book_free(book), repro_table_free(table);
+}
+
+TEST(repro_tables_stand_in_order) {
+    const char *const *names = repro_table_names();
+    int n = 0;
+    while (names[n]) n++;
+    CHECK(n == 15 && !strcmp(names[0], "table1") && !strcmp(names[1], "table2") && !strcmp(names[9], "table10") &&
+          !strcmp(names[10], "figure1") && !strcmp(names[14], "trainings"));
+}
+
 static int test_pages_count(const char *text, const char *what) {
     int n = 0;
     for (const char *at = text; at && (at = strstr(at, what)); at++) n++;
