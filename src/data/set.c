@@ -31,8 +31,39 @@ DEIT_INTERNAL base_status data_train_or_test(const data_set *set, const data_opt
     return BASE_OK;
 }
 
-DEIT_INTERNAL base_status data_open(data_set **out, const data_options *options, const base_context *context) {
+/* Cuts "[:20000]" off a split's name; *first: how many, 0 where there is none. name: room for what is left. */
+static base_status set_slice(const char *split, char name[32], int64_t *first) {
+    const char *bracket = strchr(split, '[');
+    long long count;
+    int end = 0;
+    *first = 0;
+    if (!bracket) return BASE_OK;
+    snprintf(name, 32, "%.*s", (int)(bracket - split), split);
+    if (sscanf(bracket, "[:%lld]%n", &count, &end) != 1 || !end || bracket[end] || count < 1)
+        return base_fail_as(BASE_USAGE, "split '%s': expected NAME[:N], its first N pictures", split);
+    *first = count;
+    return BASE_OK;
+}
+
+/* Keeps the first pictures; of class folders these would be of a few classes. */
+static base_status set_cut(data_set *set, int64_t first, const char *split) {
+    if (!first) return BASE_OK;
+    if (set->kind != DATA_RAW)
+        return base_fail_as(BASE_USAGE, "split '%s': %s is sorted by class, so its first pictures are no sample of it",
+                            split, set->path);
+    if (first > set->count)
+        return base_fail_as(BASE_USAGE, "split '%s': %s has %lld pictures", split, set->path, (long long)set->count);
+    set->count = first;
+    return BASE_OK;
+}
+
+DEIT_INTERNAL base_status data_open(data_set **out, const data_options *given, const base_context *context) {
     *out = NULL;
+    data_options sliced = *given, *options = &sliced;
+    char name[32] = "";
+    int64_t first = 0;
+    if (given->split) BASE_TRY(set_slice(given->split, name, &first));
+    if (first) options->split = name;
     data_set *set = base_calloc(1, sizeof *set);
     if (!set) return BASE_ERROR;
     base_status status = set_find(set, options->path);
@@ -41,6 +72,7 @@ DEIT_INTERNAL base_status data_open(data_set **out, const data_options *options,
     if (!status && !known) status = data_annotated_open(set, options, context, &known);
     if (!status && !known) status = data_list(set, context);
     if (!status && !known) status = data_assign(set, options);
+    if (!status) status = set_cut(set, first, given->split);
     if (status)
         data_close(set);
     else

@@ -171,6 +171,21 @@ TEST(data_idx_plain_and_gzipped) {
     base_test_folder_end();
 }
 
+TEST(data_first_pictures_of_a_split) {
+    data_set *set;
+    base_test_folder_begin();
+    raw_test_idx("train", "", 5, 5);
+    raw_test_idx("t10k", "", 3, 3);
+    CHECK_OK(data_test_open(&set, "m", "train[:2]", NULL));
+    if (set) CHECK(data_count(set) == 2 && data_label(set, 1) == 1);
+    data_close(set);
+    CHECK_FAIL_HAS(data_test_try("m", "train[:6]", NULL), "has 5 pictures");
+    CHECK_FAIL_HAS(data_test_try("m", "train[:0]", NULL), "expected NAME[:N]");
+    CHECK_FAIL_HAS(data_test_try("m", "train[2:]", NULL), "expected NAME[:N]");
+    CHECK_EQ_INT(data_test_try("m", "dev[:2]", NULL), BASE_USAGE);
+    base_test_folder_end();
+}
+
 TEST(data_idx_bad_files) {
     base_test_folder_begin();
     raw_test_idx("train", "", 5, 5);
