@@ -60,8 +60,7 @@ static void linear_run(nn_worker *worker, int i) {
     nn_kernel_run(*(nn_kernel **)worker->plan->setup[i], worker, 0, NULL);
 }
 
-/* ---- Gradients; of 1x1 convolutions too, which may have no bias
- * --------------------------------------------------------- */
+/* ---- Gradients; of 1x1 convolutions too, which may have no bias -------------------------------------------------- */
 
 /* dx = dy W. inputs: dy [M, N]; W: [N, K] -> dx: [M, K] */
 static base_status linear_input_gradient_setup(nn_plan *plan, int i) {
