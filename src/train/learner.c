@@ -172,6 +172,7 @@ DEIT_INTERNAL base_status train_net_gradients(train_net *net, const float *image
                                               float *loss) {
     const float *inputs[] = {images, targets, net->distil};
     float *outputs[] = {loss, net->logits};
+    if (net->options.distillation && !teacher) return base_fail("distillation: no logits of the teacher were given");
     if (net->options.distillation) learner_distil(net, teacher);
     nn_plan_accumulate(net->plan, add);
     nn_plan_step(net->plan, seed, pass);
