@@ -172,8 +172,10 @@ DEIT_INTERNAL base_status train_net_gradients(train_net *net, const float *image
                                               float *loss) {
     const float *inputs[] = {images, targets, net->distil};
     float *outputs[] = {loss, net->logits};
-    if (net->options.distillation && !teacher) return base_fail("distillation: no logits of the teacher were given");
-    if (net->options.distillation) learner_distil(net, teacher);
+    if (net->options.distillation) {
+        if (!teacher) return base_fail("distillation: no logits of the teacher were given");
+        learner_distil(net, teacher);
+    }
     nn_plan_accumulate(net->plan, add);
     nn_plan_step(net->plan, seed, pass);
     if (!add) BASE_TRY(nn_plan_refresh(net->plan, nn_params_source(net->params)));
