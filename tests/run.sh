@@ -34,7 +34,7 @@ lower() { # lower ISA SAME...: not where the machine has no more than one of SAM
     shift
     uses=$("$DEIT" doctor | sed -n 's/^oneDNN .* uses \([a-z0-9_]*\).*/\1/p')
     for same in "$@"; do [ "$uses" = "$same" ] && return; done
-    set -- golden_forward_deit_tiny golden_train golden_extra_transformers
+    set -- golden_forward_deit_tiny golden_train_vit golden_extra_transformers
     [ "${SANITIZE:-}" ] || set -- "$@" golden_forward_deit_small golden_forward_deit_base_patch16_224 \
         golden_forward_vit_base_patch32 golden_forward_resnet18 golden_forward_tf_efficientnet_b0
     suite "unit, $isa" env "ONEDNN_MAX_CPU_ISA=$isa" "$OUT/unit" "$@"

@@ -61,8 +61,7 @@ static void drop_run(nn_worker *worker, int i, void (*drop)(base_random, double,
     int64_t images = node->dim[0], item = nn_node_count(node) / images;
     const float *x = nn_value_at(worker, node->input[0]);
     float *y = nn_value_at(worker, i);
-    int threads = nn_threads(worker);
-#pragma omp parallel for num_threads(threads) if (threads > 1) schedule(static)
+#pragma omp parallel for num_threads(nn_threads(worker)) if (nn_threads(worker) > 1) schedule(static)
     for (int64_t b = 0; b < images; b++)
         drop(drop_stream(worker, node, b), (double)node->real, x + b * item, y + b * item, item);
 }

@@ -113,6 +113,7 @@ DEIT_INTERNAL void train_optimizer_step(train_optimizer *optimizer, const train_
 /* ---- Gradients --------------------------------------------------------------------------------------------------- */
 
 static double optimizer_squares(const float *x, int64_t n, int threads) {
+    (void)threads; // where a compiler knows no OpenMP
     double sum = 0;
     for (int64_t done = 0; done < n;) { // chunks of a round side by side, their sums added in order
         enum { ROUND = 64 };
@@ -146,6 +147,7 @@ DEIT_INTERNAL double train_clip(double norm, double most) {
 /* ---- The moving average ------------------------------------------------------------------------------------------ */
 
 DEIT_INTERNAL void train_ema_update(float *average, const nn_params *params, double decay, int threads) {
+    (void)threads;
     float keep = (float)decay, share = (float)(1 - decay);
 #pragma omp parallel for num_threads(threads)
     for (int64_t j = 0; j < params->size; j++) average[j] = keep * average[j] + share * params->values[j];

@@ -101,7 +101,7 @@ for shell in bash zsh fish; do
 done
 check_exit 0 '$DEIT completion bash | bash -n'
 check 'bash -c '"'"'eval "$($DEIT completion bash)"; COMP_WORDS=(deit bench deit_ti) COMP_CWORD=2; _deit; [ "${COMPREPLY[0]}" = deit_tiny_patch16_224 ]'"'"
-check 'bash -c '"'"'eval "$($DEIT completion bash)"; COMP_WORDS=(deit repro ta) COMP_CWORD=2; _deit; [ "${COMPREPLY[*]}" = table5 ]'"'"
+check 'bash -c '"'"'eval "$($DEIT completion bash)"; COMP_WORDS=(deit repro figu) COMP_CWORD=2; _deit; [ "${COMPREPLY[*]}" = figure1 ]'"'"
 check 'bash -c '"'"'eval "$($DEIT completion bash)"; COMP_WORDS=(deit bench --schedule l) COMP_CWORD=3; _deit; [ "${COMPREPLY[*]}" = latency ]'"'"
 check 'bash -c '"'"'eval "$($DEIT completion bash)"; COMP_WORDS=(deit bench --batch a) COMP_CWORD=3; _deit; [ "${COMPREPLY[*]}" = auto ]'"'"
 check_exit 2 '$DEIT completion tcsh'
