@@ -75,7 +75,8 @@ static void bn_merge(const nn_worker *worker, int64_t rows, int64_t cols, int64_
     *mean = *square = 0;
     double before = 0;
     for (int t = 0; t < threads; t++) {
-        double n = (double)(rows * (t + 1) / threads - rows * t / threads), delta;
+        int64_t begin = rows * t / threads, end = rows * (t + 1) / threads;
+        double n = (double)(end - begin), delta;
         if (n == 0) continue;
         const double *share = nn_scratch_at(worker, t);
         delta = share[c] - *mean;

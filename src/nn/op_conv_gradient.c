@@ -61,8 +61,8 @@ static base_status conv_gradient_scratch(nn_kernel *kernel, const_dnnl_memory_de
 /* As much as the forward: the map's gradient, its last input, times the weights of an output. */
 static double conv_gradient_flops(const nn_graph *graph, const nn_node *node) {
     const nn_param *weight = &graph->params[node->param[CONV_GRADIENT_WEIGHT]];
-    return 2.0 * (double)nn_node_count(&graph->nodes[node->input[node->n_inputs - 1]]) *
-           (double)(weight->count / weight->dim[0]);
+    int64_t an_output = weight->count / weight->dim[0];
+    return 2.0 * (double)nn_node_count(&graph->nodes[node->input[node->n_inputs - 1]]) * (double)an_output;
 }
 
 /* ---- Of the input: dy [B, OH, OW, out] -> dx [B, H, W, in] ------------------------------------------------------- */

@@ -69,7 +69,7 @@ static bool report_has_kind(const repro_table *table, repro_kind kind) {
 
 /* The network of the row, if it has one and this version knows it. */
 static base_status report_network(repro_book *book, const repro_table *table, repro_result *r) {
-    model_config config;
+    model_config config = {0};
     r->model = repro_row_text(table, r->row, "model");
     for (int i = 0; r->model && !r->known && i < model_count(); i++) {
         config = *model_at(i);
