@@ -144,6 +144,10 @@ build/asan/deit: $(SOURCES) build/version.h build/embed.h $(ONEDNN_READY)
 	@mkdir -p build/asan
 	$(CC) $(BASE) $(TEST_FLAGS) $(WARN) $(WERROR) -DDEIT_MAIN $(call DEFINE_FLAGS,$(TEST_FLAGS)) src/deit.c -o $@ $(LDEXTRA) $(LIBS)
 
+# make build/steps   what bench/peers/train.py runs
+build/steps: bench/peers/steps.c build/deit.c build/deit.h $(ONEDNN_READY)
+	$(CC) -std=gnu11 $(CFLAGS) -fopenmp $(WARN) -Ibuild -I$(ONEDNN)/include bench/peers/steps.c build/deit.c -o $@ $(GC) $(LDEXTRA) $(LIBS)
+
 # make bench-check  every speed target; takes ten minutes and an idle machine
 bench-check: deit
 	tests/bench_check.sh ./deit

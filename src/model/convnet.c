@@ -25,12 +25,16 @@ DEIT_INTERNAL nn_activation model_relu(const model_config *config) {
     return config->activation ? config->activation : NN_RELU;
 }
 
-DEIT_INTERNAL base_status model_check_convnet(const model_config *c) {
-    enum { SMALLEST = 32, LARGEST = 1 << 13 }; /* five halvings must leave a pixel */
-    if (c->image < SMALLEST || c->image > LARGEST)
-        return base_fail_as(BASE_USAGE, "%s: an image of %d; expected %d to %d pixels", c->name, c->image, SMALLEST,
+DEIT_INTERNAL base_status model_check_sizes(const model_config *c, int smallest) {
+    enum { LARGEST = 1 << 13 };
+    if (c->image < smallest || c->image > LARGEST)
+        return base_fail_as(BASE_USAGE, "%s: an image of %d; expected %d to %d pixels", c->name, c->image, smallest,
                             LARGEST);
     if (c->classes < 1 || c->classes > 1 << 24)
         return base_fail_as(BASE_USAGE, "%s: %d classes; expected 1 to 16777216", c->name, c->classes);
     return BASE_OK;
+}
+
+DEIT_INTERNAL base_status model_check_convnet(const model_config *config) {
+    return model_check_sizes(config, 32); /* five halvings must leave a pixel */
 }

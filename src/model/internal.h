@@ -25,6 +25,8 @@ DEIT_INTERNAL nn_value model_squeeze(nn_graph *graph, nn_value x, int64_t reduce
                                      const char *prefix, const char *reduce, const char *expand);
 /* What stands where timm's network has a ReLU. */
 DEIT_INTERNAL nn_activation model_relu(const model_config *config);
+/* Of classes, and of images between `smallest` and what can be; 32 for all but small ones. */
+DEIT_INTERNAL base_status model_check_sizes(const model_config *config, int smallest);
 DEIT_INTERNAL base_status model_check_convnet(const model_config *config);
 
 /* flax.c: Google's npz files. True if the store holds one; read: timm's parameter `param` into out (count known to

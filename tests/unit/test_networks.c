@@ -333,27 +333,26 @@ TEST(networks_steady_memory) {
     model_net_free(net);
 }
 
-/* ---- EfficientNet-B8 at timm's size, and at KDforAA-B8's --------------------------------------------------------- */
+/* ---- EfficientNet-B8 at two sizes, and the small ResNets ---------------------------------------------------------- */
 
-static void networks_b8(int size) {
+static void networks_extra(const char *model, int size) {
     char path[512], name[64], line[512], *statistics;
     size_t bytes;
     golden_row row = {.size = 0};
     model_config config;
-    CHECK_OK(model_find("tf_efficientnet_b8", &config));
-    CHECK_EQ_INT(config.image, 672);
+    CHECK_OK(model_find(model, &config));
     config.image = size;
-    snprintf(name, sizeof name, "tf_efficientnet_b8_at_%d", size);
-    float *golden = golden_logits("extra", name, 1000);
+    snprintf(name, sizeof name, "%s_at_%d", model, size);
+    float *golden = golden_logits("extra", name, config.classes);
     snprintf(path, sizeof path, "%s/extra/convnets.tsv", probe_folder());
     FILE *file = fopen(path, "r");
-    if (!golden || !file) SKIP("no goldens of EfficientNet-B8");
-    while (row.size != size && fgets(line, sizeof line, file))
+    if (!golden || !file) SKIP("no goldens of it");
+    while (strcmp(row.name, name) && fgets(line, sizeof line, file))
         sscanf(line, "%95s %d %lf %lf %lf %lf %lf", row.name, &row.size, &row.parameters, &row.max_logit,
                &row.torch_error, &row.difference, &row.margin);
     fclose(file);
     CHECK_EQ_INT(row.size, size);
-    snprintf(path, sizeof path, "%s/extra/tf_efficientnet_b8.bn.bf16", probe_folder());
+    snprintf(path, sizeof path, "%s/extra/%s.bn.bf16", probe_folder(), model);
     CHECK_OK(base_read_file(path, 0, &statistics, &bytes));
     model_net *net;
     CHECK_OK(model_net_new(&net, &config, NULL, &(model_options){.batch = 2, .threads = 2}));
@@ -362,7 +361,7 @@ static void networks_b8(int size) {
         CHECK_OK(nn_plan_refresh(net->plan, (nn_source){probe_read, &network, NULL}));
         float *x = probe_images(2, size), y[2000];
         CHECK_OK(model_net_run(net, 2, x, y));
-        double error = golden_error(y, golden, 2, 1000);
+        double error = golden_error(y, golden, 2, config.classes);
         if (!(error <= 4 * row.torch_error + 1e-6 * row.max_logit))
             TEST_FAIL("%s: error %.3g, PyTorch's %.3g", name, error, row.torch_error);
         free(x);
@@ -372,8 +371,21 @@ static void networks_b8(int size) {
     base_free(statistics);
 }
 TEST(golden_extra_efficientnet_b8_672) {
-    networks_b8(672);
+    model_config config;
+    CHECK_OK(model_find("tf_efficientnet_b8", &config));
+    CHECK_EQ_INT(config.image, 672);
+    networks_extra("tf_efficientnet_b8", 672);
 }
 TEST(golden_extra_efficientnet_b8_800) {
-    networks_b8(800);
+    networks_extra("tf_efficientnet_b8", 800);
+}
+TEST(golden_extra_resnet8) {
+    networks_extra("resnet8", 32);
+    networks_extra("resnet8", 28);
+}
+TEST(golden_extra_resnet14) {
+    networks_extra("resnet14", 32);
+}
+TEST(golden_extra_resnet20) {
+    networks_extra("resnet20", 32);
 }

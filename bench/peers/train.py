@@ -1,0 +1,192 @@
+"""Training in deit beside PyTorch and timm, on Fashion-MNIST, with a small DeiT (28 pixels, patch 4, dim 96, depth 6, 3 heads).
+
+    train.py curve      the same weights, batches and rates, no augmentation, 200 steps: how far the two loss curves lie apart, beside
+                        how far PyTorch's own lie apart with one and two threads, and in f32 and f64
+    train.py recipe     the whole recipe on 20,000 images: --seeds trainings of --epochs each in both, the difference of their mean
+                        accuracies on the 10,000 test images, with its 95% interval
+
+Both print Markdown. Built before: make deit build/steps. Runs in the virtual environment of bench/peers/run.
+"""
+import argparse, gzip, json, math, os, random, statistics, subprocess, sys, tempfile, time
+import numpy as np
+from worker import load_timm
+
+PIXELS, PATCH, DIM, DEPTH, HEADS, CLASSES, BATCH, IMAGES = 28, 4, 96, 6, 3, 10, 64, 20000
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+def idx(folder, name):
+    """An idx file, packed or not, as an array of bytes."""
+    path = os.path.join(folder, name)
+    with (open(path, 'rb') if os.path.exists(path) else gzip.open(path + '.gz')) as f: data = f.read()
+    return np.frombuffer(data, np.uint8, offset=4 + 4 * data[3]).reshape([int.from_bytes(data[4 + 4 * i:8 + 4 * i], 'big') for i in range(data[3])])
+
+def pictures(folder, split):
+    return idx(folder, split + '-images-idx3-ubyte'), idx(folder, split + '-labels-idx1-ubyte').astype(np.int64)
+
+def normalised(grey):
+    """[N, 28, 28] bytes -> [N, 3, 28, 28]"""
+    x = grey[:, None].astype(np.float32) / 255
+    return (x - np.array(MEAN, np.float32).reshape(1, 3, 1, 1)) / np.array(STD, np.float32).reshape(1, 3, 1, 1)
+
+def network(drop_path):
+    timm = load_timm()
+    net = timm.models.VisionTransformer(img_size=PIXELS, patch_size=PATCH, embed_dim=DIM, depth=DEPTH, num_heads=HEADS, num_classes=CLASSES,
+                                        drop_path_rate=drop_path)
+    timm.layers.trunc_normal_(net.cls_token, std=0.02)  # as in the authors' timm
+    return net
+
+def optimizer(net, lr):
+    """AdamW, with the authors' list of what is not decayed."""
+    import torch
+    bare = [p for n, p in net.named_parameters() if p.ndim == 1 or n in ('pos_embed', 'cls_token')]
+    rest = [p for n, p in net.named_parameters() if not (p.ndim == 1 or n in ('pos_embed', 'cls_token'))]
+    return torch.optim.AdamW([{'params': bare, 'weight_decay': 0}, {'params': rest, 'weight_decay': 0.05}], lr=lr, betas=(0.9, 0.999), eps=1e-8)
+
+def versions():
+    import timm, torch
+    deit = subprocess.run([os.path.join(root, 'deit'), '--version'], capture_output=True, text=True).stdout.split('\n')[0]
+    return f'{deit}; PyTorch {torch.__version__}, timm {timm.__version__}; {time.strftime("%Y-%m-%d %H:%M", time.gmtime())} UTC'
+
+# ---- The loss curve ----
+
+def curve(a):
+    import torch
+    from safetensors.torch import save_file
+    lr, steps = 5e-4, a.steps
+    images, labels = pictures(a.data, 'train')
+    order = np.random.RandomState(0).permutation(len(labels))[:steps * BATCH].reshape(steps, BATCH)
+    torch.manual_seed(0)
+    start = network(0)
+    with tempfile.TemporaryDirectory() as folder:
+        save_file(start.state_dict(), f'{folder}/start.safetensors')
+        with open(f'{folder}/batches', 'wb') as f:
+            for b in order:
+                f.write(normalised(images[b]).tobytes())
+                f.write(np.eye(CLASSES, dtype=np.float32)[labels[b]].tobytes())
+        def deit(threads):
+            words = [f'{folder}/start.safetensors', PIXELS, PATCH, DIM, DEPTH, HEADS, CLASSES, BATCH, threads, lr]
+            with open(f'{folder}/batches', 'rb') as f:
+                out = subprocess.run([os.path.join(root, 'build', 'steps'), *map(str, words)], stdin=f, capture_output=True, text=True, check=True).stdout
+            return np.array([float(line) for line in out.split()])
+        ours = {t: deit(t) for t in (1, 2)}
+    def pytorch(threads, dtype):
+        torch.set_num_threads(threads)
+        net = network(0)
+        net.load_state_dict(start.state_dict())
+        net = net.to(dtype).train()
+        rule, losses = optimizer(net, lr), []
+        for b in order:
+            loss = torch.nn.functional.cross_entropy(net(torch.from_numpy(normalised(images[b])).to(dtype)), torch.from_numpy(labels[b]))
+            rule.zero_grad()
+            loss.backward()
+            rule.step()
+            losses.append(loss.item())
+        return np.array(losses)
+    one, two, double = pytorch(1, torch.float32), pytorch(2, torch.float32), pytorch(1, torch.float64)
+    def row(name, x, y): print(f'| {name} | {np.abs(x - y).max():.2e} | {np.abs(x - y).mean():.2e} | {abs(x[-1] - y[-1]):.2e} |')
+    print(f'{steps} steps of AdamW at {lr}, batches of {BATCH}, no augmentation, the same initial weights; losses from {one[0]:.4f} to {one[-20:].mean():.4f}.\n')
+    print('| curves | largest distance | mean | at the last step |\n|---|---:|---:|---:|')
+    row('deit, PyTorch f32', ours[1], one)
+    row('deit, PyTorch f64', ours[1], double)
+    row('PyTorch f32, f64', one, double)
+    row('PyTorch with 1 thread, 2', one, two)
+    row('deit with 1 thread, 2', ours[1], ours[2])
+    bound = 3 * max(np.abs(one - double).max(), np.abs(one - two).max())
+    apart = np.abs(ours[1] - one).max()
+    print(f'\ndeit and PyTorch lie {apart:.2e} apart, the bound of three times PyTorch\'s own distance is {bound:.2e}: {"within" if apart <= bound else "OUTSIDE"}.\n\n- {versions()}')
+    return apart > bound
+
+# ---- The recipe ----
+
+class Order:
+    """timm's repeated augmentation for one process: a permutation, each image three times, the first N // 256 * 256 of them."""
+    def __init__(self, n, seed): self.n, self.seed = n, seed
+    def epoch(self, e):
+        order = np.random.RandomState([self.seed, e]).permutation(self.n)
+        return np.repeat(order, 3)[:self.n // 256 * 256]
+
+def recipe_pytorch(a, seed):
+    import torch
+    from PIL import Image
+    from timm.data import Mixup, auto_augment, create_transform
+    from timm.loss import SoftTargetCrossEntropy
+    from torchvision import transforms
+    posterize = auto_augment.posterize
+    for name in ('Posterize', 'PosterizeIncreasing'):  # of 0 bits, which Pillow no longer takes: black
+        auto_augment.NAME_TO_OP[name] = lambda image, bits, **rest: posterize(image, bits, **rest) if bits else Image.new('RGB', image.size)
+    torch.manual_seed(seed), np.random.seed(seed), random.seed(seed)
+    torch.set_num_threads(a.threads)
+    images, labels = pictures(a.data, 'train')
+    rgb = [Image.fromarray(g).convert('RGB') for g in images[:IMAGES]]
+    test, truth = pictures(a.data, 't10k')
+    transform = create_transform(PIXELS, is_training=True, color_jitter=0.4, auto_augment='rand-m9-mstd0.5-inc1', interpolation='bicubic',
+                                 re_prob=0.25, re_mode='pixel', re_count=1)
+    transform.transforms[0] = transforms.RandomCrop(PIXELS, padding=4)  # as the authors do up to 32 pixels
+    mixup = Mixup(mixup_alpha=0.8, cutmix_alpha=1.0, label_smoothing=0.1, num_classes=CLASSES)
+    net = network(0.1).train()
+    base = a.lr * BATCH / 512
+    rule, loss_of, sampler = optimizer(net, base), SoftTargetCrossEntropy(), Order(IMAGES, seed)
+    for e in range(a.epochs):
+        t = max(e - 1, 0)  # the authors' script steps the schedule after each epoch
+        lr = 1e-6 + t * (base - 1e-6) / a.warmup if t < a.warmup else 1e-5 + (base - 1e-5) * (1 + math.cos(math.pi * t / a.epochs)) / 2
+        for g in rule.param_groups: g['lr'] = lr
+        order = sampler.epoch(e)
+        for b in order[:len(order) // BATCH * BATCH].reshape(-1, BATCH):
+            x, y = mixup(torch.stack([transform(rgb[i]) for i in b]), torch.from_numpy(labels[b]))
+            loss = loss_of(net(x), y)
+            rule.zero_grad()
+            loss.backward()
+            rule.step()
+    net.eval()
+    with torch.inference_mode():
+        right = sum((net(torch.from_numpy(normalised(test[i:i + 500]))).argmax(1).numpy() == truth[i:i + 500]).sum() for i in range(0, len(truth), 500))
+    return 100 * right / len(truth)
+
+def recipe_deit(a, seed):
+    with tempfile.TemporaryDirectory() as folder:
+        words = ['train', '--model', 'vit', '--input-size', PIXELS, '--patch', PATCH, '--dim', DIM, '--depth', DEPTH, '--heads', HEADS, '--data-path', a.data,
+                 '--train-split', f'train[:{IMAGES}]', '--epochs', a.epochs, '--warmup-epochs', a.warmup, '--lr', a.lr, '--seed', seed, '--threads', a.threads,
+                 '--no-model-ema', '--output-dir', f'{folder}/run', '--json']
+        out = subprocess.run([os.path.join(root, 'deit'), *map(str, words)], capture_output=True, text=True)
+        if out.returncode: sys.exit(out.stderr)
+        return json.loads(out.stdout)['test_acc1']
+
+def interval(x, y):
+    """The 95% interval of the difference of two means (Welch)."""
+    vx, vy = statistics.variance(x) / len(x), statistics.variance(y) / len(y)
+    freedom = (vx + vy) ** 2 / (vx ** 2 / (len(x) - 1) + vy ** 2 / (len(y) - 1))
+    # The t distribution's quantile, by Hill's expansion around the normal's.
+    z = 1.959964
+    t = z + (z ** 3 + z) / (4 * freedom) + (5 * z ** 5 + 16 * z ** 3 + 3 * z) / (96 * freedom ** 2) + (3 * z ** 7 + 19 * z ** 5 + 17 * z ** 3 - 15 * z) / (384 * freedom ** 3)
+    return t * math.sqrt(vx + vy)
+
+def recipe(a):
+    found = {'deit': [], 'PyTorch': []}
+    print(f'The recipe (RandAugment, Mixup, CutMix, erasing, repeated augmentation, drop path, smoothing) at --lr {a.lr} --epochs {a.epochs} '
+          f'--warmup-epochs {a.warmup}, {IMAGES} images, batches of {BATCH}.\n\n| seed | deit | PyTorch |\n|---:|---:|---:|')
+    for seed in range(a.seeds):
+        found['deit'].append(recipe_deit(a, seed))
+        found['PyTorch'].append(recipe_pytorch(a, seed))
+        print(f'| {seed} | {found["deit"][-1]:.2f} | {found["PyTorch"][-1]:.2f} |', flush=True)
+    x, y = found['deit'], found['PyTorch']
+    print(f'| mean ± s.d. | {statistics.mean(x):.2f} ± {statistics.stdev(x):.2f} | {statistics.mean(y):.2f} ± {statistics.stdev(y):.2f} |')
+    apart, half = statistics.mean(x) - statistics.mean(y), interval(x, y)
+    inside = abs(apart) + half <= 1.5
+    print(f'\ndeit - PyTorch: {apart:+.2f} points, 95% from {apart - half:+.2f} to {apart + half:+.2f}: {"within" if inside else "NOT within"} ±1.5.\n\n- {versions()}')
+    return not inside
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument('what', choices=('curve', 'recipe'))
+    p.add_argument('--data', default='/usr/share/datasets/fashion-mnist', help="the folder of Fashion-MNIST's idx files")
+    p.add_argument('--steps', type=int, default=200)
+    p.add_argument('--seeds', type=int, default=5)
+    p.add_argument('--epochs', type=int, default=5)
+    p.add_argument('--warmup', type=int, default=1)
+    p.add_argument('--lr', type=float, default=4e-3, help='for 512 images a step')
+    p.add_argument('--threads', type=int, default=1)
+    a = p.parse_args()
+    sys.exit({'curve': curve, 'recipe': recipe}[a.what](a))
+
+if __name__ == '__main__': main()
