@@ -26,14 +26,14 @@ static void repro_tables_free(repro_tables *tables) {
 static base_status repro_tables_open(repro_tables *tables, const char *name) {
     const char *const one[] = {name, NULL}, *const *names = strcmp(name, "all") ? one : repro_table_names();
     *tables = (repro_tables){0};
-    for (; *names; names++) {
+    do {
         base_status status = repro_table_open(&tables->table[tables->n], *names);
         if (status) {
             repro_tables_free(tables);
             return status;
         }
         tables->n++;
-    }
+    } while (*++names);
     return BASE_OK;
 }
 

@@ -44,10 +44,10 @@ static double claim_pooled(const repro_report *report, repro_scale scale, repro_
     for (int i = 0; i < report->n; i++)
         for (int c = 0; c < report->table->n_columns; c++) {
             const repro_cell *cell = &report->rows[i].cell[scale][c];
-            bool again = false; /* rows of one network share its samples */
-            for (int k = 0; k < i && cell->values; k++) again |= report->rows[k].cell[scale][c].values == cell->values;
-            if (report->table->columns[c].kind == kind && cell->n > 1 && !again)
-                claim_pool_cell(cell, kind, &squares, df);
+            bool counts = cell->values && cell->n > 1 && report->table->columns[c].kind == kind;
+            for (int k = 0; counts && k < i; k++) /* rows of one network share its samples */
+                counts = report->rows[k].cell[scale][c].values != cell->values;
+            if (counts) claim_pool_cell(cell, kind, &squares, df);
         }
     return *df ? sqrt(squares / *df) : 0;
 }
@@ -89,11 +89,10 @@ static repro_judgement claim_pair(const repro_report *report, const repro_claim 
            difference = claim_mean(a, kind) - claim_mean(b, kind);
     j.n_greater = a->n, j.n_less = b->n;
     j.difference = claim_unscaled(kind, difference);
-    double low = j.difference, high = j.difference, least = isnan(claim->within) ? 0 : -claim->within;
-    if (df) {
-        double half = claim_t(df) * deviation * sqrt(1.0 / a->n + 1.0 / b->n);
-        low = j.low = claim_unscaled(kind, difference - half), high = j.high = claim_unscaled(kind, difference + half);
-    }
+    double half = df ? claim_t(df) * deviation * sqrt(1.0 / a->n + 1.0 / b->n) : 0,
+           low = claim_unscaled(kind, difference - half), high = claim_unscaled(kind, difference + half),
+           least = isnan(claim->within) ? 0 : -claim->within;
+    if (df) j.low = low, j.high = high;
     j.verdict = low > least ? REPRO_HOLDS : high < least || !df ? REPRO_FAILS : REPRO_UNDECIDED;
     return j;
 }

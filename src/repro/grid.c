@@ -7,6 +7,13 @@
 
 /* ---- Values ------------------------------------------------------------------------------------------------------ */
 
+static void grid_number(char *cell, const char *format, double value) {
+    if (isnan(value))
+        strcpy(cell, "-");
+    else
+        snprintf(cell, REPRO_GRID_TEXT, format, value);
+}
+
 /* Four digits or so of speeds: 2536, 292.3, 27.3, 1.43. */
 DEIT_INTERNAL const char *repro_value(char text[REPRO_GRID_TEXT], repro_kind kind, double value) {
     const char *format = kind == REPRO_ACCURACY   ? "%.2f"
@@ -15,14 +22,8 @@ DEIT_INTERNAL const char *repro_value(char text[REPRO_GRID_TEXT], repro_kind kin
                          : value < 10             ? "%.2f"
                          : value < 1000           ? "%.1f"
                                                   : "%.0f";
-    if (isnan(value)) format = "-";
-    snprintf(text, REPRO_GRID_TEXT, format, value);
+    grid_number(text, format, value);
     return text;
-}
-
-static void grid_number(char *cell, const char *format, double value) {
-    if (isnan(value)) format = "-";
-    snprintf(cell, REPRO_GRID_TEXT, format, value);
 }
 
 DEIT_INTERNAL bool repro_has_published(const repro_table *table, int column) {
@@ -105,18 +106,18 @@ typedef char (*grid_cells)[REPRO_GRID_TEXT];
 
 static grid_cells grid_speed_cells(grid_cells at, const repro_report *report, const repro_result *r, int c) {
     const repro_cell *cell = &r->cell[REPRO_PAPER][c];
-    bool measured = !isnan(cell->value);
-    const base_spread *s = measured ? &r->net->images_per_s : NULL;
+    const repro_net *net = isnan(cell->value) ? NULL : r->net;
+    const base_spread *s = net ? &net->images_per_s : NULL;
     if (repro_has_published(report->table, c)) snprintf(*at++, REPRO_GRID_TEXT, "%s", r->row->text[c]);
     repro_value(*at++, REPRO_SPEED, cell->value);
     grid_number(*at, "%.1f", s && s->n > 1 ? 50 * (s->max - s->min) / s->median : NAN);
-    if (measured && r->net->fewer) strcat(*at, "!");
+    if (net && net->fewer) strcat(*at, "!");
     at++;
     if (report->table->relative >= 0) {
         grid_number(*at++, "%.2f", repro_relative(report, r, true));
         grid_number(*at++, "%.2f", repro_relative(report, r, false));
     }
-    grid_number(*at++, "%.0f", measured ? r->net->percent_of_peak.median : NAN);
+    grid_number(*at++, "%.0f", net ? net->percent_of_peak.median : NAN);
     if (repro_has_measured(report, REPRO_DESK, c)) repro_value(*at++, REPRO_SPEED, r->cell[REPRO_DESK][c].value);
     return at;
 }

@@ -187,7 +187,7 @@ static void page_line_end(base_text *out) {
 }
 
 static void page_text_grid(base_text *out, const repro_grid *grid) {
-    int width[REPRO_GRID_COLUMNS];
+    int width[REPRO_GRID_COLUMNS] = {0};
     page_widths(grid, width);
     bool groups = false;
     for (int c = 0; c < grid->n_columns; c++) groups |= grid->columns[c].group && *grid->columns[c].group;

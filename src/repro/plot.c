@@ -135,6 +135,12 @@ static double plot_step(double range) {
     return power * (times < 1.5 ? 1 : times < 3.5 ? 2 : times < 7.5 ? 5 : 10);
 }
 
+/* How many multiples of a step lie in a range, and the first. */
+static int plot_multiples(double low, double high, double step, double *first) {
+    *first = ceil(low / step) * step;
+    return (int)floor((high - *first) / step + 1e-9) + 1;
+}
+
 static void plot_tick_x(const plot_panel *panel, base_text *out, double x) {
     double at = plot_along(panel, x);
     base_text_printf(out,
@@ -145,8 +151,9 @@ static void plot_tick_x(const plot_panel *panel, base_text *out, double x) {
 
 static void plot_ticks_x(const plot_panel *panel, base_text *out) {
     if (!panel->plot->log) {
-        double step = plot_step(panel->x1 - panel->x0);
-        for (double x = ceil(panel->x0 / step) * step; x <= panel->x1; x += step) plot_tick_x(panel, out, x);
+        double step = plot_step(panel->x1 - panel->x0), first;
+        int n = plot_multiples(panel->x0, panel->x1, step, &first);
+        for (int i = 0; i < n; i++) plot_tick_x(panel, out, first + i * step);
         return;
     }
     static const double steps[] = {1, 2, 5};
@@ -160,9 +167,10 @@ static void plot_ticks_x(const plot_panel *panel, base_text *out) {
 static void plot_axes(const plot_panel *panel, base_text *out) {
     const repro_column *columns = panel->report->table->columns;
     plot_ticks_x(panel, out);
-    double step = plot_step(panel->y1 - panel->y0);
-    for (double y = ceil(panel->y0 / step) * step; y <= panel->y1; y += step) {
-        double at = plot_up(panel, y);
+    double step = plot_step(panel->y1 - panel->y0), first;
+    int n = plot_multiples(panel->y0, panel->y1, step, &first);
+    for (int i = 0; i < n; i++) {
+        double y = first + i * step, at = plot_up(panel, y);
         base_text_printf(out,
                          "<path class=\"rule\" d=\"M%d %.1fH%d\"/><text class=\"soft\" x=\"%d\" y=\"%.1f\" "
                          "text-anchor=\"end\">%g</text>\n",
@@ -249,9 +257,9 @@ static double plot_badness(const plot_panel *panel, const plot_box *box, const p
         bad += 4 * plot_overlap(box, &mark);
         for (int k = i + 1; k < panel->n; k++) { /* the line to the next point of the series */
             if (panel->point[k].series != p->series) continue;
-            for (double t = 0.05; t < 1; t += 0.05) {
-                plot_box dot = {p->px + t * (panel->point[k].px - p->px) - 1,
-                                p->py + t * (panel->point[k].py - p->py) - 1, 2, 2};
+            for (int t = 1; t < 20; t++) {
+                plot_box dot = {p->px + t / 20.0 * (panel->point[k].px - p->px) - 1,
+                                p->py + t / 20.0 * (panel->point[k].py - p->py) - 1, 2, 2};
                 bad += 1.5 * plot_overlap(box, &dot);
             }
             break;

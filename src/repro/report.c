@@ -69,13 +69,13 @@ static bool report_has_kind(const repro_table *table, repro_kind kind) {
 
 /* The network of the row, if it has one and this version knows it. */
 static base_status report_network(repro_book *book, const repro_table *table, repro_result *r) {
-    model_config config = {0};
+    const model_config *found = NULL;
     r->model = repro_row_text(table, r->row, "model");
-    for (int i = 0; r->model && !r->known && i < model_count(); i++) {
-        config = *model_at(i);
-        r->known = !strcmp(config.name, r->model);
-    }
-    if (!r->known) return BASE_OK;
+    for (int i = 0; r->model && !found && i < model_count(); i++)
+        if (!strcmp(model_at(i)->name, r->model)) found = model_at(i);
+    if (!found) return BASE_OK;
+    model_config config = *found;
+    r->known = true;
     const char *image = repro_row_text(table, r->row, "image");
     r->image = config.image = image ? atoi(image) : config.image;
     BASE_TRY(model_size(&config, &r->params, &r->gflop));
