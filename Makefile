@@ -41,7 +41,7 @@ endif
 
 # *.c and *.h of src, and what is embedded in the program.
 SOURCES = $(shell find src -name '*.[ch]' -o -name '*.inc')
-EMBEDDED = LICENSE NOTICE $(sort $(filter-out %.md %.html repro/results,$(wildcard repro/*)) bench/published.tsv weights/manifest.tsv)
+EMBEDDED = LICENSE NOTICE $(sort $(filter-out %.md %.html repro/results,$(wildcard repro/*)) bench/published.tsv src/data/manifest.tsv weights/manifest.tsv)
 COMMIT := $(shell git describe --always --dirty --abbrev=12 2>/dev/null || echo unknown)
 
 all: check-deps

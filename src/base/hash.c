@@ -1,8 +1,10 @@
-/* hash: FNV-1a, and SHA-256 by nettle. */
+/* hash: FNV-1a, and SHA-256 and MD5 by nettle. */
 #include "base/base.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <nettle/md5.h>
+#include <nettle/nettle-meta.h>
 #include <nettle/sha2.h>
 #include <string.h>
 #include <unistd.h>
@@ -14,41 +16,55 @@ DEIT_INTERNAL uint64_t base_fnv1a64(const void *data, size_t size) {
     return h;
 }
 
-static void hash_hex(struct sha256_ctx *context, char hex[65]) {
+typedef union {
+    struct sha256_ctx sha256;
+    struct md5_ctx md5;
+} hash_context;
+
+/* hex: [2 digest bytes + 1] */
+static void hash_hex(const struct nettle_hash *kind, hash_context *context, char *hex) {
     uint8_t digest[SHA256_DIGEST_SIZE];
-    sha256_digest(context, sizeof digest, digest);
-    for (int i = 0; i < SHA256_DIGEST_SIZE; i++) {
+    kind->digest(context, kind->digest_size, digest);
+    for (unsigned i = 0; i < kind->digest_size; i++) {
         hex[2 * i] = "0123456789abcdef"[digest[i] >> 4];
         hex[2 * i + 1] = "0123456789abcdef"[digest[i] & 15];
     }
-    hex[64] = 0;
+    hex[2 * kind->digest_size] = 0;
 }
 
 DEIT_INTERNAL void base_sha256(const void *data, size_t size, char hex[65]) {
-    struct sha256_ctx context;
-    sha256_init(&context);
-    sha256_update(&context, size, data);
-    hash_hex(&context, hex);
+    hash_context context;
+    nettle_sha256.init(&context);
+    nettle_sha256.update(&context, size, data);
+    hash_hex(&nettle_sha256, &context, hex);
 }
 
-DEIT_INTERNAL base_status base_sha256_file(const char *path, char hex[65]) {
+static base_status hash_file(const struct nettle_hash *kind, const char *path, char *hex) {
     enum { CHUNK = 1 << 18 };
-    struct sha256_ctx context;
+    hash_context context;
     hex[0] = 0;
     int file = open(path, O_RDONLY | O_CLOEXEC);
     if (file < 0) return base_fail("%s: cannot open: %s", path, strerror(errno));
     uint8_t *chunk = base_malloc(CHUNK);
     base_status status = chunk ? BASE_OK : BASE_ERROR;
-    sha256_init(&context);
+    kind->init(&context);
     while (!status) {
         ssize_t n = read(file, chunk, CHUNK);
         if (n < 0 && errno == EINTR) continue;
         if (n < 0) status = base_fail("%s: cannot read: %s", path, strerror(errno));
         if (n <= 0) break;
-        sha256_update(&context, (size_t)n, chunk);
+        kind->update(&context, (size_t)n, chunk);
     }
-    if (!status) hash_hex(&context, hex);
+    if (!status) hash_hex(kind, &context, hex);
     base_free(chunk);
     close(file);
     return status;
+}
+
+DEIT_INTERNAL base_status base_sha256_file(const char *path, char hex[65]) {
+    return hash_file(&nettle_sha256, path, hex);
+}
+
+DEIT_INTERNAL base_status base_md5_file(const char *path, char hex[33]) {
+    return hash_file(&nettle_md5, path, hex);
 }

@@ -78,6 +78,9 @@ DEIT_INTERNAL const cli_command *const *cli_commands(void);
 DEIT_INTERNAL const cli_command *cli_predict(void);
 DEIT_INTERNAL const cli_command *cli_data(void);
 DEIT_INTERNAL const cli_command *cli_eval(void);
+DEIT_INTERNAL const cli_command *cli_disagree(void);
+DEIT_INTERNAL const cli_command *cli_tokens(void);
+DEIT_INTERNAL const cli_command *cli_positions(void);
 DEIT_INTERNAL const cli_command *cli_train(void);
 DEIT_INTERNAL const cli_command *cli_log(void);
 DEIT_INTERNAL const cli_command *cli_bench(void);
@@ -122,6 +125,8 @@ DEIT_INTERNAL base_status cli_net(model_net **net, char **path, int64_t batch);
 
 /* --weights-dir's default: $DEIT_WEIGHTS or the cache folder's weights; base_malloc'd. */
 DEIT_INTERNAL char *cli_weights_folder(void);
+/* The same of data sets: $DEIT_DATA or the cache folder's data. */
+DEIT_INTERNAL char *cli_data_folder(void);
 
 /* ---- The terminal ------------------------------------------------------------------------------------------------ */
 

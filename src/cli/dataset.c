@@ -1,11 +1,12 @@
-/* deit data: sets of pictures checked, packed so that training can read them in any order, and the loader timed. */
+/* deit data: sets of pictures listed, fetched, counted, checked, packed so that training can read them in any order,
+ * and the loader timed. */
 #include "cli/internal.h"
 #include "data/data.h"
 
 #include <string.h>
 
 static struct {
-    const char *split, *labels;
+    const char *split, *labels, *folder, *mirror;
     int64_t image, batch;
     double seconds;
     bool json;
@@ -68,6 +69,31 @@ static base_status dataset_check(const char *path) {
     return status;
 }
 
+/* ---- count ---------------------------------------------------------------------------------------------------------
+ */
+
+/* What the files say, without a picture being read. */
+static base_status dataset_sizes(const char *path) {
+    static const char *const splits[] = {"train", "val"};
+    int64_t images[2];
+    int classes = 0;
+    for (int i = 0; i < 2; i++) {
+        data_options options = {.path = path, .split = splits[i], .labels = dataset_given.labels};
+        data_set *set;
+        BASE_TRY(data_open(&set, &options, cli_context()));
+        images[i] = data_count(set);
+        if (data_classes(set) > classes) classes = data_classes(set);
+        data_close(set);
+    }
+    cli_progress_end();
+    if (dataset_given.json)
+        return cli_print_json(json_pack("{s:s, s:I, s:I, s:i}", "data", path, "train", (json_int_t)images[0], "test",
+                                        (json_int_t)images[1], "classes", classes));
+    printf("data      %s\ntrain     %lld\ntest      %lld\nclasses   %d\n", path, (long long)images[0],
+           (long long)images[1], classes);
+    return BASE_OK;
+}
+
 /* ---- speed ------------------------------------------------------------------------------------------------------- */
 
 typedef struct {
@@ -123,21 +149,41 @@ static base_status dataset_speed(const char *path) {
     return BASE_OK;
 }
 
-static base_status dataset_run(int n, char **arguments) {
-    bool pack = !strcmp(arguments[0], "pack"), speed = !strcmp(arguments[0], "speed");
-    if (n != (pack ? 3 : 2))
-        return base_fail_as(BASE_USAGE, "data: expected %s",
-                            pack    ? "pack FROM.tar.gz TO.tar"
-                            : speed ? "speed PATH"
-                                    : "check PATH");
-    if (!pack) return speed ? dataset_speed(arguments[1]) : dataset_check(arguments[1]);
-    base_status status = store_repack(arguments[1], arguments[2], cli_context());
+static base_status dataset_pack(const char *from, const char *to) {
+    base_status status = store_repack(from, to, cli_context());
     cli_progress_end();
     return status;
 }
 
+/* list, fetch: what works in the folder of data sets. */
+static base_status dataset_catalogue(int n, char **arguments) {
+    char *folder = dataset_given.folder ? base_strdup(dataset_given.folder) : cli_data_folder();
+    if (!folder) return BASE_ERROR;
+    base_status status = !strcmp(arguments[0], "list")
+                             ? cli_data_list(folder, dataset_given.json)
+                             : cli_data_fetch(n - 1, arguments + 1, folder, dataset_given.mirror);
+    base_free(folder);
+    return status;
+}
+
+static base_status dataset_run(int n, char **arguments) {
+    static const struct {
+        const char *action, *what;
+        int least, most;
+        base_status (*run)(const char *path);
+    } actions[] = {{"check", "check PATH", 1, 1, dataset_check},   {"count", "count PATH", 1, 1, dataset_sizes},
+                   {"speed", "speed PATH", 1, 1, dataset_speed},   {"pack", "pack FROM.tar.gz TO.tar", 2, 2, NULL},
+                   {"list", "list, and nothing more", 0, 0, NULL}, {"fetch", "fetch NAME...", 1, 64, NULL}};
+    int i = 0;
+    while (strcmp(actions[i].action, arguments[0]) != 0) i++;
+    if (n - 1 < actions[i].least || n - 1 > actions[i].most)
+        return base_fail_as(BASE_USAGE, "data: expected %s", actions[i].what);
+    if (actions[i].run) return actions[i].run(arguments[1]);
+    return !strcmp(arguments[0], "pack") ? dataset_pack(arguments[1], arguments[2]) : dataset_catalogue(n, arguments);
+}
+
 DEIT_INTERNAL const cli_command *cli_data(void) {
-    static const char *const words[] = {"check", "pack", "speed", NULL};
+    static const char *const words[] = {"list", "fetch", "count", "check", "pack", "speed", NULL};
     static const cli_flag flags[] = {
         {"split", CLI_TEXT, &dataset_given.split, .help = "the part to take; without it val, where there is one",
          .word = "NAME"},
@@ -145,21 +191,28 @@ DEIT_INTERNAL const cli_command *cli_data(void) {
         {"image", CLI_INT, &dataset_given.image, .help = "speed: side of the image", .min = 1, .max = 8192},
         {"batch", CLI_INT, &dataset_given.batch, .help = "speed: images a batch", .min = 2, .max = 65536},
         {"seconds", CLI_REAL, &dataset_given.seconds, .help = "speed: how long, at least", .min = 0.01, .max = 1e6},
-        {"json", CLI_YES, &dataset_given.json, .help = "speed: print JSON"},
+        {"data-dir", CLI_FOLDER, &dataset_given.folder,
+         .help = "list, fetch: the folder of data sets; without it DEIT_DATA or ~/.cache/deit/data"},
+        {"mirror", CLI_TEXT, &dataset_given.mirror,
+         .help = "fetch: a URL to get the files under, instead of their authors'", .word = "URL"},
+        {"json", CLI_YES, &dataset_given.json, .help = "list, count, speed: print JSON"},
         {0},
     };
     static const cli_command command = {
         .name = "data",
-        .summary = "data sets: checked, packed for training, the loader timed",
-        .arguments = "check PATH | pack FROM TO | speed PATH",
+        .summary = "data sets: listed, fetched, counted, checked, packed for training, the loader timed",
+        .arguments = "list | fetch NAME... | count PATH | check PATH | pack FROM TO | speed PATH",
         .about =
+            "  deit data list                                  the sets that deit knows, and which of them are here\n"
+            "  deit data fetch cifar10                         downloads with curl, goes on where it stopped, checks\n"
+            "  deit data count imagenet                        pictures and classes, without reading a picture\n"
             "  deit data check imagenet --split train          reads every picture, counts images and classes\n"
             "  deit data pack 102flowers.tgz 102flowers.tar    unpacks what is compressed: training reads in any "
             "order\n"
             "  deit data speed imagenet --split train          how fast training's loader is, with DeiT's augmentation",
         .words = words,
         .least = 1,
-        .most = 3,
+        .most = 64,
         .flags = flags,
         .run = dataset_run};
     return &command;

@@ -53,25 +53,23 @@ static void doctor_libraries(void) {
            nettle_version_minor(), archive_version_details());
 }
 
-/* Data sets in DEIT_DATA, as deit repro finds them. */
+/* Data sets in their folder, as deit repro finds them. */
 static void doctor_data(void) {
-    const char *folder = getenv("DEIT_DATA");
+    char *folder = cli_data_folder();
     base_arena arena = {0};
     repro_places places;
-    if (!folder || !*folder) {
-        printf("data         DEIT_DATA is not set\n");
-        return;
-    }
-    printf("data         %s\n", folder);
-    if (repro_locate(&places, folder, &arena)) {
+    bool there = folder && base_path_exists(folder);
+    printf("data         %s%s\n", folder ? folder : "?", there ? "" : ": not there (DEIT_DATA names another)");
+    if (repro_locate(&places, there ? folder : NULL, &arena)) {
         printf("             %s\n", base_message());
     } else {
-        const char *const names[] = {"ImageNet", "labels", "ReaL", "ImageNetV2"};
-        const char *const paths[] = {places.imagenet, places.labels, places.real, places.imagenetv2};
-        for (int i = 0; i < 4; i++)
+        const char *const names[] = {"ImageNet", "labels", "ReaL", "ImageNetV2", "Fashion"};
+        const char *const paths[] = {places.imagenet, places.labels, places.real, places.imagenetv2, places.fashion};
+        for (int i = 0; i < 5; i++)
             if (paths[i] || i != 1) printf("             %-10s %s\n", names[i], paths[i] ? paths[i] : "not there");
     }
     base_arena_free(&arena);
+    base_free(folder);
 }
 
 static void doctor_weights(const char *folder) {

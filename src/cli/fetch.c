@@ -2,15 +2,9 @@
 #include "cli/internal.h"
 #include "repro/manifest.h"
 
-#include <errno.h>
 #include <math.h>
-#include <signal.h>
-#include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 static struct {
     const char *folder, *mirror;
@@ -182,71 +176,11 @@ static base_status fetch_verify(const char *folder) {
 
 /* ---- fetch ------------------------------------------------------------------------------------------------------- */
 
-enum { FETCH_CURL_RANGE = 33, FETCH_CURL_RESUME = 36 }; // curl's exit codes where it cannot go on with a part
-
-/* Runs curl; *code: its exit code. */
-static base_status fetch_curl(const char *url, const char *part, int *code) {
-    extern char **environ;
-    const char *show = isatty(STDERR_FILENO) ? "--progress-bar" : "--no-progress-meter";
-    const char *const words[] = {"curl", "--fail",   "--location", "--show-error", show, "--continue-at",
-                                 "-",    "--output", part,         "--",           url,  NULL};
-    pid_t child;
-    int wait = 0, error = posix_spawnp(&child, "curl", NULL, NULL, (char *const *)words, environ);
-    if (error == ENOENT)
-        return base_fail("the program curl is not installed: install it, or download %s yourself", url);
-    if (error) return base_fail("curl: %s", strerror(error));
-    while (waitpid(child, &wait, 0) < 0)
-        if (errno != EINTR) return base_fail("curl: %s", strerror(errno));
-    if (base_cancelled(cli_context())) return BASE_CANCELLED;
-    *code = WIFEXITED(wait) ? WEXITSTATUS(wait) : 128 + WTERMSIG(wait);
-    return BASE_OK;
-}
-
-static base_status fetch_download(const char *url, const char *part) {
-    int code;
-    BASE_TRY(fetch_curl(url, part, &code));
-    if (code == FETCH_CURL_RANGE || code == FETCH_CURL_RESUME) {
-        unlink(part);
-        BASE_TRY(fetch_curl(url, part, &code));
-    }
-    return code ? base_fail("%s: curl failed with exit code %d; run again to go on where it stopped", url, code)
-                : BASE_OK;
-}
-
-/* Whether the file is what the manifest says, or, where that knows no checksum, holds tensors at all. */
-static base_status fetch_check(const repro_weights *row, const char *path) {
-    char digest[65];
+/* Whether a file holds tensors at all. */
+static base_status fetch_plausible(const char *path) {
     store *s;
-    BASE_TRY(base_sha256_file(path, digest));
-    if (!repro_weights_match(row, digest))
-        return base_fail("%s: expected sha256 %s..., found %s", row->file, row->sha256, digest);
-    if (*row->sha256) return BASE_OK;
     BASE_TRY(store_open(&s, path));
     store_close(s);
-    printf("%s: no checksum known; sha256 %s\n", row->file, digest);
-    return BASE_OK;
-}
-
-static base_status fetch_fetch_to(const repro_weights *row, const char *path, const char *part) {
-    if (base_path_exists(path)) {
-        BASE_TRY(fetch_check(row, path));
-        printf("%s is there already\n", path);
-        return BASE_OK;
-    }
-    char *url = fetch_given.mirror ? base_path_join(fetch_given.mirror, row->file) : base_strdup(row->url);
-    if (!url) return BASE_ERROR;
-    // A part that was complete when the last run stopped would make the server refuse to go on after its end.
-    base_status status =
-        base_path_exists(part) && *row->sha256 && !fetch_check(row, part) ? BASE_OK : fetch_download(url, part);
-    base_free(url);
-    if (status) return status;
-    status = fetch_check(row, part);
-    if (status) {
-        unlink(part);
-        return status;
-    }
-    if (rename(part, path)) return base_fail("%s: %s", path, strerror(errno));
-    printf("%s\n", path);
     return BASE_OK;
 }
 
@@ -262,15 +196,9 @@ static base_status fetch_known(const char *name) {
 
 static base_status fetch_fetch(const char *name) {
     const repro_weights *row = repro_weights_find(name);
-    char *folder = fetch_folder(), *path = NULL;
-    if (!folder) return BASE_ERROR;
-    base_status status = base_make_folders(folder);
-    if (!status && !(path = base_path_join(folder, row->file))) status = BASE_ERROR;
-    base_text part = {0};
-    if (!status) base_text_printf(&part, "%s.part", path);
-    if (!status) status = part.failed ? base_fail("out of memory") : fetch_fetch_to(row, path, part.data);
-    base_text_free(&part);
-    base_free(path);
+    const cli_download what = {.file = row->file, .url = row->url, .sha256 = row->sha256, .plausible = fetch_plausible};
+    char *folder = fetch_folder();
+    base_status status = folder ? cli_fetch(&what, folder, fetch_given.mirror) : BASE_ERROR;
     base_free(folder);
     return status;
 }

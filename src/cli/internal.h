@@ -6,6 +6,18 @@
 
 /* The flags of one group (CLI_NETWORK, ...). */
 DEIT_INTERNAL const cli_flag *cli_group_flags(unsigned group);
+/* A file to download. */
+typedef struct {
+    const char *file, *url;
+    const char *sha256, *md5;                   /* hex digits, or the first ones known; "" or NULL: not known */
+    base_status (*plausible)(const char *path); /* looked at where no checksum is known; may be NULL */
+} cli_download;
+/* Downloads it with curl to folder/file, from its URL, or from the mirror: a URL that the file is under. Goes on with
+ * what an earlier run left in folder/file.part. Prints where it is. */
+DEIT_INTERNAL base_status cli_fetch(const cli_download *what, const char *folder, const char *mirror);
+/* catalogue.c: the data sets by name; folder: of data sets. */
+DEIT_INTERNAL base_status cli_data_list(const char *folder, bool json);
+DEIT_INTERNAL base_status cli_data_fetch(int n, char **names, const char *folder, const char *mirror);
 /* Sets up Ctrl-C. */
 DEIT_INTERNAL void cli_signals(void);
 

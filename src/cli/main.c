@@ -8,10 +8,10 @@
 #include <string.h>
 
 DEIT_INTERNAL const cli_command *const *cli_commands(void) {
-    static const cli_command *commands[16];
-    const cli_command *all[] = {cli_predict(), cli_eval(),    cli_train(),   cli_log(),
-                                cli_data(),    cli_bench(),   cli_profile(), cli_repro(),
-                                cli_forward(), cli_weights(), cli_doctor(),  cli_completion()};
+    static const cli_command *commands[20];
+    const cli_command *all[] = {cli_predict(), cli_eval(),    cli_disagree(), cli_tokens(), cli_positions(),
+                                cli_train(),   cli_log(),     cli_data(),     cli_bench(),  cli_profile(),
+                                cli_repro(),   cli_forward(), cli_weights(),  cli_doctor(), cli_completion()};
     memcpy(commands, all, sizeof all);
     return commands;
 }

@@ -9,10 +9,11 @@ static struct {
     const char *model, *weights, *part;
     int64_t image, patch, dim, depth, heads, classes, seed, threads, batch;
     bool distilled;
-    int strict, precision, schedule, head;
+    int strict, positions, precision, schedule, head;
 } network_given;
 
 static const char *const network_yes_no[] = {"yes", "no", NULL};
+static const char *const network_positions[] = {"bicubic", "bilinear", NULL};
 static const char *const network_precisions[] = {"f32", "bf16", NULL};
 static const char *const network_schedules[] = {"throughput", "latency", NULL};
 static const char *const network_heads[] = {"mean", "class", "dist", NULL}; // in model_head's order
@@ -41,6 +42,8 @@ DEIT_INTERNAL const cli_flag *cli_group_flags(unsigned group) {
          .word = "KEY"},
         {"strict", CLI_CHOICE, &network_given.strict, .help = "no: leave out heads of another shape, and say so",
          .choices = network_yes_no},
+        {"positions", CLI_CHOICE, &network_given.positions,
+         .help = "how a position grid of another size is interpolated", .choices = network_positions},
         {"seed", CLI_INT, &network_given.seed, .help = "for values that no file gives", .min = 0, .max = 9e15},
         {0},
     };
@@ -108,17 +111,26 @@ DEIT_INTERNAL base_status cli_network(const char *model, model_config *config) {
 
 /* ---- Weights ----------------------------------------------------------------------------------------------------- */
 
-DEIT_INTERNAL char *cli_weights_folder(void) {
-    const char *folder = getenv("DEIT_WEIGHTS");
+/* What the environment names, or a folder of the cache. */
+static char *network_folder(const char *variable, const char *name) {
+    const char *folder = getenv(variable);
     if (folder && *folder) return base_strdup(folder);
     char *cache = base_cache_folder();
     if (!cache) {
-        base_fail("no folder for weights: set DEIT_WEIGHTS");
+        base_fail("no folder for %s: set %s", name, variable);
         return NULL;
     }
-    char *path = base_path_join(cache, "weights");
+    char *path = base_path_join(cache, name);
     base_free(cache);
     return path;
+}
+
+DEIT_INTERNAL char *cli_weights_folder(void) {
+    return network_folder("DEIT_WEIGHTS", "weights");
+}
+
+DEIT_INTERNAL char *cli_data_folder(void) {
+    return network_folder("DEIT_DATA", "data");
 }
 
 DEIT_INTERNAL base_status cli_weights_path(const model_config *config, char **path) {
@@ -140,8 +152,10 @@ DEIT_INTERNAL base_status cli_weights_path(const model_config *config, char **pa
 }
 
 DEIT_INTERNAL base_status cli_weights_open(model_weights **weights, const model_config *config, const char *path) {
-    model_weights_options options = {
-        .loose = network_given.strict == 1, .seed = (uint64_t)network_given.seed, .part = network_given.part};
+    model_weights_options options = {.bilinear = network_given.positions == 1,
+                                     .loose = network_given.strict == 1,
+                                     .seed = (uint64_t)network_given.seed,
+                                     .part = network_given.part};
     return model_weights_open(weights, config, path, &options, cli_context());
 }
 

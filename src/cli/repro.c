@@ -78,6 +78,15 @@ static base_status repro_hold(const repro_report *report, const json_t *baseline
     return status;
 }
 
+/* --data, DEIT_DATA, or what was fetched; NULL: there is none. */
+static char *repro_data_folder(void) {
+    const char *named = repro_given.data ? repro_given.data : getenv("DEIT_DATA");
+    char *folder = named && *named ? base_strdup(named) : cli_data_folder();
+    if ((named && *named) || (folder && base_path_exists(folder))) return folder;
+    base_free(folder);
+    return NULL;
+}
+
 /* --results, DEIT_RESULTS, the source tree's own, or the cache. */
 static char *repro_results_folder(void) {
     static const char tree[] = "repro/results";
@@ -107,12 +116,12 @@ static base_status repro_measure_and_show(const repro_tables *tables, const repr
 }
 
 static base_status repro_tables_run(const repro_tables *tables, const char *file, const json_t *baseline) {
-    const char *data = repro_given.data ? repro_given.data : getenv("DEIT_DATA");
+    char *data = repro_data_folder();
     char *folder = repro_given.weights_dir ? base_strdup(repro_given.weights_dir) : cli_weights_folder();
     char *results = repro_results_folder();
     repro_options options = {.only = repro_given.only,
                              .precision = repro_given.precision ? "bf16" : "f32",
-                             .data = data && *data ? data : NULL,
+                             .data = data,
                              .weights_dir = folder,
                              .weights_named = repro_given.weights_dir,
                              .fresh = repro_given.fresh,
@@ -121,7 +130,7 @@ static base_status repro_tables_run(const repro_tables *tables, const char *file
                              .results = results,
                              .shipped = "weights"};
     base_status status = repro_measure_and_show(tables, &options, file, baseline);
-    base_free(folder), base_free(results);
+    base_free(data), base_free(folder), base_free(results);
     return status;
 }
 
@@ -216,7 +225,8 @@ DEIT_INTERNAL const cli_command *cli_repro(void) {
                  "  real.json                            the ReaL labels\n"
                  "  imagenetv2-matched-frequency.tar.gz  or imagenetv2-matched-frequency-format-val/\n"
                  "  imagenet/train/, train/              to train the paper's networks (--retrain)\n"
-                 "  fashion-mnist/, cifar-10-binary.tar.gz\n"
+                 "  fashion-mnist/, cifar-10-binary.tar.gz, cifar-100-binary.tar.gz\n"
+                 "  flowers-102/, stanford-cars/, inat2018/, inat2019/    as they are downloaded ('deit data fetch')\n"
                  "or be ImageNet's validation set itself.\n"
                  "\n"
                  "Stopped with Ctrl-C it keeps what is measured; the same command goes on from there.",

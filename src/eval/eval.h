@@ -39,6 +39,47 @@ typedef struct {
 } eval_class;
 DEIT_INTERNAL void eval_top(const float *logits, int classes, int k, eval_class *best);
 
+/* ---- Disagreement (Table 4) -------------------------------------------------------------------------------------- */
+
+enum { EVAL_MOST_NETS = 8, EVAL_MOST_CLASSIFIERS = 1 + 3 * EVAL_MOST_NETS };
+/* The truth (net -1), or a network's answer by one of its heads. */
+typedef struct {
+    int net;
+    model_head head;
+} eval_classifier;
+typedef struct {
+    int64_t images, bad;
+    int n; /* the truth, then each network; of a distilled one its class head, its distillation head, both */
+    eval_classifier classifiers[EVAL_MOST_CLASSIFIERS];
+    int64_t differ[EVAL_MOST_CLASSIFIERS][EVAL_MOST_CLASSIFIERS]; /* images that the two answer differently */
+} eval_disagreement;
+/* Runs all networks over the set at once. Those that are distilled must have been made for MODEL_HEAD_EACH. Of the
+ * options `real` is not used. */
+DEIT_INTERNAL base_status eval_disagree(eval_disagreement *result, model_net *const *nets, int n, data_set *set,
+                                        const eval_options *options, const base_context *context);
+
+/* ---- Tokens ------------------------------------------------------------------------------------------------------ */
+
+enum { EVAL_MOST_LAYERS = 32 };
+/* The cosine of the class and the distillation token. */
+typedef struct {
+    int64_t images, bad;
+    double learned;                  /* of the two as learned: they are parameters */
+    int layers;                      /* depth + 2 */
+    double cosine[EVAL_MOST_LAYERS]; /* the mean over images: with positions, after each block, after the last norm */
+} eval_tokens;
+/* net: of model_token_net_new, with these weights. images: so many of the set, spread evenly over it; 0: all. */
+DEIT_INTERNAL base_status eval_token_similarity(eval_tokens *result, model_net *net, model_weights *weights,
+                                                data_set *set, int64_t images, const eval_options *options,
+                                                const base_context *context);
+
+/* The mean l2 norm of the vectors of a position grid from x from, and of what becomes of it at to x to. */
+typedef struct {
+    int from, to;
+    double before, bicubic, bilinear;
+} eval_positions;
+DEIT_INTERNAL base_status eval_position_norms(eval_positions *result, const model_weights *weights, int to, int dim);
+
 /* ---- Throughput -------------------------------------------------------------------------------------------------- */
 
 enum { EVAL_SPEED_SAMPLES = 200 }; /* the most a case gets */

@@ -11,8 +11,9 @@ typedef enum { MODEL_BILINEAR, MODEL_BICUBIC } model_interpolation;
 typedef enum {
     MODEL_HEAD_MEAN,
     MODEL_HEAD_CLASS,
-    MODEL_HEAD_DIST
-} model_head; /* a distilled network's answer; MEAN is how the paper evaluates */
+    MODEL_HEAD_DIST,
+    MODEL_HEAD_EACH /* both, side by side */
+} model_head;       /* a distilled network's answer; MEAN is how the paper evaluates */
 enum { MODEL_MAX_HEADS = 2 };
 
 typedef struct model_family model_family;
@@ -53,8 +54,12 @@ DEIT_INTERNAL int model_count(void);
 DEIT_INTERNAL const model_config *model_at(int index);
 DEIT_INTERNAL base_status model_find(const char *name, model_config *config);
 
-/* The graph of a network for batches of `batch`: image -> logits of the chosen head. */
+/* The graph of a network for batches of `batch`: image -> logits of the chosen head, or of each. */
 DEIT_INTERNAL base_status model_graph(nn_graph **graph, const model_config *config, int64_t batch, model_head head);
+/* The graph of a distilled network that shows its tokens: outputs are the class and the distillation token [B, dim]
+ * with their positions added, after each block, and after the last norm: 2 (depth + 2). It has all parameters but the
+ * heads'. */
+DEIT_INTERNAL base_status model_token_graph(nn_graph **graph, const model_config *config, int64_t batch);
 /* Parameters (elements), and GFLOP an image (2 a multiply-add); computed from the graph. */
 DEIT_INTERNAL base_status model_size(const model_config *config, int64_t *parameters, double *gflop);
 
@@ -62,14 +67,16 @@ DEIT_INTERNAL base_status model_size(const model_config *config, int64_t *parame
 
 typedef struct model_weights model_weights;
 typedef struct {
+    bool bilinear;    /* a position grid of another size is interpolated so; otherwise bicubic */
     bool loose;       /* a head of another shape is left at its initial values, and said; otherwise it is an error */
     uint64_t seed;    /* for what is left at its initial values */
     const char *part; /* key in a torch checkpoint ("model_ema"); NULL: the usual ones */
 } model_weights_options;
 
 /* Opens weights for a network: safetensors, torch .pth, or npz with Google's ViT names. Position grids of another size
- * are interpolated (bicubic, as the authors' code). All missing, extra and mis-shaped tensors are named in one message,
- * the first of them and the registered network that the file does fit before all. path NULL: initial values from seed.
+ * are interpolated (bicubic, as the authors' code, if not told otherwise). All missing, extra and mis-shaped tensors
+ * are named in one message, the first of them and the registered network that the file does fit before all. path NULL:
+ * initial values from seed.
  */
 DEIT_INTERNAL base_status model_weights_open(model_weights **weights, const model_config *config, const char *path,
                                              const model_weights_options *options, const base_context *context);
@@ -79,12 +86,23 @@ DEIT_INTERNAL base_status model_weights_open_memory(model_weights **weights, con
                                                     const base_context *context);
 DEIT_INTERNAL nn_source model_weights_source(model_weights *weights);
 DEIT_INTERNAL void model_weights_close(model_weights *weights);
+/* What a safetensors file says of the network that its weights are for: pairs of key and value, ended by NULL. */
+typedef struct {
+    char number[6][16];
+    const char *pairs[20];
+} model_metadata;
+DEIT_INTERNAL const char *const *model_describe(const model_config *config, model_metadata *metadata);
+/* The vit that such a file is of, by its metadata. */
+DEIT_INTERNAL base_status model_weights_config(const char *path, model_config *config);
 /* Writes them all as safetensors with timm's names; as: STORE_F32, STORE_F16 or STORE_BF16. */
 DEIT_INTERNAL base_status model_weights_write(model_weights *weights, const char *path, store_dtype as);
 
-/* The position grid of side `from` to side `to`: bicubic with a = -0.75, edges clamped, not antialiased (torch's
- * interpolate). in: [from, from, dim] -> out: [to, to, dim]. */
-DEIT_INTERNAL void model_resize_grid(const float *in, int from, float *out, int to, int dim);
+/* The position grid of side `from` to side `to`: bicubic with a = -0.75, or bilinear; edges clamped, not antialiased
+ * (torch's interpolate). in: [from, from, dim] -> out: [to, to, dim]. */
+DEIT_INTERNAL void model_resize_grid(const float *in, int from, float *out, int to, int dim, model_interpolation how);
+/* The positions of a transformer's weights as the file has them, without those of the class and distillation token:
+ * *grid [*side, *side, dim], base_malloc'd. */
+DEIT_INTERNAL base_status model_position_grid(const model_weights *weights, float **grid, int *side);
 
 /* ---- A network ready to run -------------------------------------------------------------------------------------- */
 
@@ -111,8 +129,12 @@ typedef struct {
 /* Plans the network and packs the weights; weights NULL: noise, for measuring speed. */
 DEIT_INTERNAL base_status model_net_new(model_net **net, const model_config *config, model_weights *weights,
                                         const model_options *options);
+/* The same of model_token_graph; its plan is run by nn_run, with all its outputs. */
+DEIT_INTERNAL base_status model_token_net_new(model_net **net, const model_config *config, model_weights *weights,
+                                              const model_options *options);
 DEIT_INTERNAL void model_net_free(model_net *net);
-/* images: [n, 3, image, image], normalised -> logits: [n, classes]. Any n. One call at a time a net. */
+/* images: [n, 3, image, image], normalised -> logits: [n, classes]; of MODEL_HEAD_EACH and a distilled network
+ * [2, n, classes], the class head's first. Any n. One call at a time a net. */
 DEIT_INTERNAL base_status model_net_run(model_net *net, int64_t n, const float *images, float *logits);
 
 #endif

@@ -30,15 +30,17 @@ static void net_schedule(model_net *net) {
     net->micro_batch = wanted < share ? wanted : share;
 }
 
-DEIT_INTERNAL base_status model_net_new(model_net **out, const model_config *config, model_weights *weights,
-                                        const model_options *options) {
+/* tokens: the graph that shows the tokens. */
+static base_status net_new(model_net **out, const model_config *config, model_weights *weights,
+                           const model_options *options, bool tokens) {
     *out = NULL;
     model_net *net = base_calloc(1, sizeof *net);
     if (!net) return BASE_ERROR;
     net->config = *config, net->options = *options;
     net_schedule(net);
     nn_graph *graph = NULL;
-    base_status status = model_graph(&graph, config, net->micro_batch, options->head);
+    base_status status = tokens ? model_token_graph(&graph, config, net->micro_batch)
+                                : model_graph(&graph, config, net->micro_batch, options->head);
     if (!status) {
         net->gflop = nn_graph_flops(graph) * 1e-9 / (double)net->micro_batch;
         nn_plan_options plan = {
@@ -53,6 +55,16 @@ DEIT_INTERNAL base_status model_net_new(model_net **out, const model_config *con
     return status;
 }
 
+DEIT_INTERNAL base_status model_net_new(model_net **net, const model_config *config, model_weights *weights,
+                                        const model_options *options) {
+    return net_new(net, config, weights, options, false);
+}
+
+DEIT_INTERNAL base_status model_token_net_new(model_net **net, const model_config *config, model_weights *weights,
+                                              const model_options *options) {
+    return net_new(net, config, weights, options, true);
+}
+
 DEIT_INTERNAL void model_net_free(model_net *net) {
     if (!net) return;
     nn_plan_free(net->plan);
@@ -60,5 +72,6 @@ DEIT_INTERNAL void model_net_free(model_net *net) {
 }
 
 DEIT_INTERNAL base_status model_net_run(model_net *net, int64_t n, const float *images, float *logits) {
-    return nn_run(net->plan, n, &images, &logits);
+    float *const heads[MODEL_MAX_HEADS] = {logits, logits + n * net->config.classes};
+    return nn_run(net->plan, n, &images, heads);
 }

@@ -55,6 +55,7 @@ DEIT_INTERNAL base_status model_graph(nn_graph **out, const model_config *config
     int heads = config->family->build(config, graph, x, logits);
     if (heads == 2 && head == MODEL_HEAD_MEAN) logits[0] = nn_average(graph, logits[0], logits[1]);
     nn_output(graph, logits[heads == 2 && head == MODEL_HEAD_DIST ? 1 : 0]);
+    if (heads == 2 && head == MODEL_HEAD_EACH) nn_output(graph, logits[1]);
     base_status status = nn_graph_status(graph);
     if (status)
         nn_graph_free(graph);

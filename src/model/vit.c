@@ -16,16 +16,30 @@ static nn_value vit_block(const model_config *config, nn_graph *g, nn_value x, i
     return nn_add(g, x, nn_drop_path(g, nn_dropout(g, y, config->drop), path));
 }
 
-/* x: [B, 3, S, S] -> tokens [B, 1 (+ 1) + (S / patch)^2, dim] -> blocks -> heads on the first tokens */
-static int vit_build(const model_config *config, nn_graph *g, nn_value x, nn_value logits[MODEL_MAX_HEADS]) {
+/* The tokens after a layer, of a graph that shows them. */
+static void vit_show(nn_graph *g, nn_value x, bool show) {
+    if (show) nn_output(g, nn_select_token(g, x, 0)), nn_output(g, nn_select_token(g, x, 1));
+}
+
+/* x: [B, 3, S, S] -> tokens [B, 1 (+ 1) + (S / patch)^2, dim] -> blocks -> normed tokens */
+static nn_value vit_trunk(const model_config *config, nn_graph *g, nn_value x, bool show) {
     x = nn_tokens(g, x, config->patch, config->dim, config->distilled ? 2 : 1);
     x = nn_dropout(g, x, config->drop);
+    vit_show(g, x, show);
     for (int i = 0; i < config->depth; i++) {
         nn_block(g);
         x = vit_block(config, g, x, i);
+        vit_show(g, x, show);
     }
     nn_block(g);
     x = nn_layer_norm(g, x, 1e-6f, "norm");
+    vit_show(g, x, show);
+    return x;
+}
+
+/* Heads on the first tokens. */
+static int vit_build(const model_config *config, nn_graph *g, nn_value x, nn_value logits[MODEL_MAX_HEADS]) {
+    x = vit_trunk(config, g, x, false);
     logits[0] = nn_linear(g, nn_select_token(g, x, 0), config->classes, "head");
     if (!config->distilled) return 1;
     logits[1] = nn_linear(g, nn_select_token(g, x, 1), config->classes, "head_dist");
@@ -44,6 +58,22 @@ static base_status vit_check(const model_config *c) {
     if (c->dim % c->heads)
         return base_fail_as(BASE_USAGE, "%s: a dim of %d does not divide into %d heads", c->name, c->dim, c->heads);
     return BASE_OK;
+}
+
+DEIT_INTERNAL base_status model_token_graph(nn_graph **out, const model_config *config, int64_t batch) {
+    *out = NULL;
+    if (!config->distilled)
+        return base_fail_as(BASE_USAGE, "%s has no distillation token to compare the class token with", config->name);
+    BASE_TRY(config->family->check(config));
+    nn_graph *graph = nn_graph_new(batch);
+    if (!graph) return BASE_ERROR;
+    vit_trunk(config, graph, nn_input(graph, 3, (int64_t[]){3, config->image, config->image}), true);
+    base_status status = nn_graph_status(graph);
+    if (status)
+        nn_graph_free(graph);
+    else
+        *out = graph;
+    return status;
 }
 
 static const model_family vit_family = {"vit", vit_build, vit_check, {"head", "head_dist"}};

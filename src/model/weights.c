@@ -1,6 +1,7 @@
 /* Weights for a network: which tensor of a file becomes which parameter, and what to say when they do not fit. */
 #include "model/internal.h"
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 typedef enum { WEIGHTS_TENSOR, WEIGHTS_FLAX, WEIGHTS_GRID, WEIGHTS_INITIAL } weights_kind;
@@ -270,7 +271,8 @@ static base_status weights_read_grid(const model_weights *w, const weights_entry
     if (!status) {
         if (extra_in < extra) nn_param_init(param, index, w->options.seed, out);
         memcpy(out, in, (size_t)((extra_in < extra ? extra_in : extra) * dim) * sizeof *out);
-        model_resize_grid(in + (int64_t)extra_in * dim, side_in, out + (int64_t)extra * dim, side, dim);
+        model_resize_grid(in + (int64_t)extra_in * dim, side_in, out + (int64_t)extra * dim, side, dim,
+                          w->options.bilinear ? MODEL_BILINEAR : MODEL_BICUBIC);
     }
     base_free(in);
     return status;
@@ -295,12 +297,85 @@ static base_status weights_read(void *user, int index, const nn_param *param, fl
     return BASE_OK;
 }
 
+/* The positions are the graph's parameter of that name; -1: it has none. */
+static int weights_positions(const model_weights *w) {
+    for (int i = 0; i < nn_param_count(w->graph); i++)
+        if (!strcmp(nn_param_at(w->graph, i)->name, "pos_embed")) return i;
+    return -1;
+}
+
+DEIT_INTERNAL base_status model_position_grid(const model_weights *w, float **grid, int *side) {
+    int i = weights_positions(w), extra;
+    *grid = NULL;
+    if (i < 0) return base_fail_as(BASE_USAGE, "%s has no position embeddings", w->config.name);
+    const weights_entry *entry = &w->entry[i];
+    const nn_param *param = nn_param_at(w->graph, i);
+    int64_t positions = entry->kind == WEIGHTS_GRID ? entry->positions : param->dim[1], dim = param->dim[2];
+    if (!weights_grid(positions, entry->kind == WEIGHTS_INITIAL ? w->config.distilled : weights_file_is_distilled(w),
+                      side, &extra))
+        return base_fail("%lld positions are no square grid", (long long)positions);
+    float *all = base_malloc((size_t)(positions * dim) * sizeof *all);
+    if (!all) return BASE_ERROR;
+    base_status status = BASE_OK;
+    if (entry->kind == WEIGHTS_INITIAL)
+        nn_param_init(param, i, w->options.seed, all);
+    else
+        status =
+            w->flax ? model_flax_read(w->store, param->name, all, positions * dim) : store_read_f32(entry->tensor, all);
+    memmove(all, all + extra * dim, (size_t)((positions - extra) * dim) * sizeof *all);
+    if (status)
+        base_free(all);
+    else
+        *grid = all;
+    return status;
+}
+
 DEIT_INTERNAL nn_source model_weights_source(model_weights *weights) {
     return (nn_source){weights_read, weights, weights->store ? store_file(weights->store) : NULL};
 }
 
+DEIT_INTERNAL const char *const *model_describe(const model_config *config, model_metadata *m) {
+    const int numbers[6] = {config->image, config->classes, config->patch, config->dim, config->depth, config->heads};
+    for (int i = 0; i < 6; i++) snprintf(m->number[i], sizeof m->number[i], "%d", numbers[i]);
+    bool vit = config->patch > 0; /* of the other networks the name says all */
+    const char *const pairs[] = {"format",     "pt",         "model",
+                                 config->name, "input_size", m->number[0],
+                                 "classes",    m->number[1], vit ? "patch" : NULL,
+                                 m->number[2], "dim",        m->number[3],
+                                 "depth",      m->number[4], "heads",
+                                 m->number[5], "distilled",  config->distilled ? "yes" : "no",
+                                 NULL};
+    memcpy(m->pairs, pairs, sizeof pairs);
+    return m->pairs;
+}
+
+DEIT_INTERNAL base_status model_weights_config(const char *path, model_config *config) {
+    store *s;
+    BASE_TRY(store_open(&s, path));
+    *config = model_vit();
+    const struct {
+        const char *key;
+        int *to;
+    } members[] = {{"input_size", &config->image}, {"classes", &config->classes}, {"patch", &config->patch},
+                   {"dim", &config->dim},          {"depth", &config->depth},     {"heads", &config->heads}};
+    base_status status = BASE_OK;
+    for (size_t i = 0; i < sizeof members / sizeof *members && !status; i++) {
+        const char *text = store_metadata(s, members[i].key);
+        if (text)
+            *members[i].to = atoi(text);
+        else
+            status = base_fail("%s: says not what vit it is (no %s in its metadata): give a network's name", path,
+                               members[i].key);
+    }
+    const char *distilled = store_metadata(s, "distilled");
+    config->distilled = distilled && !strcmp(distilled, "yes");
+    store_close(s);
+    return status ? status : config->family->check(config);
+}
+
 DEIT_INTERNAL base_status model_weights_write(model_weights *w, const char *path, store_dtype as) {
     nn_params *params = NULL;
+    model_metadata metadata;
     int count = nn_param_count(w->graph);
     store_tensor *tensors = base_calloc((size_t)count, sizeof *tensors);
     store_dtype *types = base_calloc((size_t)count, sizeof *types);
@@ -313,8 +388,7 @@ DEIT_INTERNAL base_status model_weights_write(model_weights *w, const char *path
         types[i] = as;
     }
     if (!status)
-        status = store_write_safetensors(path, tensors, types, (size_t)count,
-                                         (const char *[]){"format", "pt", "model", w->config.name, NULL});
+        status = store_write_safetensors(path, tensors, types, (size_t)count, model_describe(&w->config, &metadata));
     nn_params_free(params);
     base_free(types);
     base_free(tensors);

@@ -8,7 +8,7 @@
 #include <oneapi/dnnl/dnnl_ukernel.h>
 #endif
 
-enum { NN_MAX_INPUTS = 4, NN_MAX_PARAMS = 5, NN_MAX_OUTPUTS = 8, NN_MAX_ARGS = 8 };
+enum { NN_MAX_INPUTS = 4, NN_MAX_PARAMS = 5, NN_MAX_OUTPUTS = 64, NN_MAX_ARGS = 8 };
 
 typedef struct nn_op nn_op;
 typedef struct {

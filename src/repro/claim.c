@@ -26,9 +26,13 @@ static double claim_scaled(repro_kind kind, double value) {
     return kind == REPRO_SPEED ? log(value) : value;
 }
 
-/* Adds a cell's squared deviations from its mean; counts its degrees of freedom. */
+/* Adds a cell's squared deviations from its mean; counts its degrees of freedom. A cell that cannot vary, such as a
+ * network's disagreement with itself, says nothing of the others. */
 static void claim_pool_cell(const repro_cell *cell, repro_kind kind, double *squares, int *df) {
     double mean = 0;
+    bool varies = false;
+    for (int i = 1; i < cell->n; i++) varies |= cell->values[i] != cell->values[0];
+    if (!varies && cell->values[0] == 0) return;
     for (int i = 0; i < cell->n; i++) mean += claim_scaled(kind, cell->values[i]) / cell->n;
     for (int i = 0; i < cell->n; i++) {
         double d = claim_scaled(kind, cell->values[i]) - mean;

@@ -49,20 +49,20 @@ static base_status command_add_word(command_filler *filler, const char *word, si
     return BASE_OK;
 }
 
-/* Adds a word with the {name} in it filled in. A value that is all of the word may be several. */
-static base_status command_fill_word(command_filler *filler, const char *word) {
-    const char *brace = strchr(word, '{'), *end = brace ? strchr(brace, '}') : NULL;
-    if (!end) return command_add_word(filler, word, strlen(word));
-    const repro_name *name = command_name(filler->names, filler->n, brace + 1, (size_t)(end - brace - 1));
-    if (!name) return base_fail("a command has the unknown name '%.*s'", (int)(end - brace + 1), brace);
-    const char *value = filler->fill == REPRO_FILL_KEY ? name->key : name->value;
-    if (!value && filler->fill == REPRO_FILL_SHOW) value = name->example;
-    if (!value && !filler->unknown) filler->unknown = name;
-    if (!value) value = "";
-    if (brace != word || end[1]) {
-        const char *all = base_arena_printf(filler->arena, "%.*s%s%s", (int)(brace - word), word, value, end + 1);
-        return all ? command_add_word(filler, all, strlen(all)) : BASE_ERROR;
-    }
+/* The value of the {name} at `brace`, "" where it is not known; *end: behind it. */
+static base_status command_value(command_filler *filler, const char *brace, const char **end, const char **value) {
+    *end = strchr(brace, '}') + 1;
+    const repro_name *name = command_name(filler->names, filler->n, brace + 1, (size_t)(*end - brace - 2));
+    if (!name) return base_fail("a command has the unknown name '%.*s'", (int)(*end - brace), brace);
+    *value = filler->fill == REPRO_FILL_KEY ? name->key : name->value;
+    if (!*value && filler->fill == REPRO_FILL_SHOW) *value = name->example;
+    if (!*value && !filler->unknown) filler->unknown = name;
+    if (!*value) *value = "";
+    return BASE_OK;
+}
+
+/* A value that is all of a word: it may be several. */
+static base_status command_add_value(command_filler *filler, const char *value) {
     if (!strstr(value, " --") && strncmp(value, "--", 2) != 0)
         return command_add_word(filler, value, strlen(value)); /* a path may have spaces */
     for (size_t size; *value; value += size) {
@@ -71,6 +71,20 @@ static base_status command_fill_word(command_filler *filler, const char *word) {
         if (size) BASE_TRY(command_add_word(filler, value, size));
     }
     return BASE_OK;
+}
+
+/* Adds a word with each {name} in it filled in. */
+static base_status command_fill_word(command_filler *filler, const char *word) {
+    const char *all = "", *at = word, *value;
+    for (const char *brace; (brace = strchr(at, '{')) && strchr(brace, '}');) {
+        const char *before = at;
+        BASE_TRY(command_value(filler, brace, &at, &value));
+        if (brace == word && !*at) return command_add_value(filler, value);
+        all = base_arena_printf(filler->arena, "%s%.*s%s", all, (int)(brace - before), before, value);
+        if (!all) return BASE_ERROR;
+    }
+    all = base_arena_printf(filler->arena, "%s%s", all, at);
+    return all ? command_add_word(filler, all, strlen(all)) : BASE_ERROR;
 }
 
 DEIT_INTERNAL base_status repro_command_fill(const char *text, const repro_name *names, int n, repro_fill fill,

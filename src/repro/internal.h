@@ -90,6 +90,7 @@ struct repro_job {
 typedef struct repro_use repro_use;
 struct repro_use {
     repro_use *next;
+    const repro_table *table;
     repro_result *result;
     const repro_command *command;
     repro_job *job;

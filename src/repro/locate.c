@@ -6,6 +6,8 @@
  *   ImageNetV2  imagenetv2-matched-frequency-format-val/ or imagenetv2-matched-frequency.tar.gz
  *   to train on ImageNet: imagenet/ with train/ and val/
  *   CIFAR-10    cifar-10-binary.tar.gz or cifar-10-batches-bin/
+ *   CIFAR-100   cifar-100-binary.tar.gz or cifar-100-binary/
+ *   as they are downloaded, a folder each: flowers-102/, stanford-cars/, inat2018/, inat2019/
  *   Fashion-MNIST  fashion-mnist/ with its four files; or where Debian's package puts it
  *
  * The folder may also be ImageNet's validation set itself: a folder of synsets or an archive. */
@@ -38,6 +40,9 @@ DEIT_INTERNAL base_status repro_locate(repro_places *places, const char *data, b
                                      "imagenetv2-matched-frequency.tar", NULL};
     static const char *const train[] = {"imagenet/train", "train", NULL};
     static const char *const cifar10[] = {"cifar-10-binary.tar.gz", "cifar-10-batches-bin", NULL};
+    static const char *const cifar100[] = {"cifar-100-binary.tar.gz", "cifar-100-binary", NULL};
+    static const char *const flowers[] = {"flowers-102", NULL}, *const cars[] = {"stanford-cars", NULL};
+    static const char *const inat18[] = {"inat2018", NULL}, *const inat19[] = {"inat2019", NULL};
     static const char *const fashion[] = {"fashion-mnist", NULL};
     *places = (repro_places){.fashion = base_path_is_folder(locate_debian) ? "fashion-mnist" : NULL};
     if (!data || !*data) return BASE_OK;
@@ -59,6 +64,9 @@ DEIT_INTERNAL base_status repro_locate(repro_places *places, const char *data, b
     places->train = locate_first(folder, train, arena);
     if (places->train) places->train = base_arena_printf(arena, "%.*s", (int)strlen(places->train) - 6, places->train);
     places->cifar10 = locate_first(folder, cifar10, arena);
+    places->cifar100 = locate_first(folder, cifar100, arena);
+    places->flowers = locate_first(folder, flowers, arena), places->cars = locate_first(folder, cars, arena);
+    places->inat18 = locate_first(folder, inat18, arena), places->inat19 = locate_first(folder, inat19, arena);
     if (locate_first(folder, fashion, arena)) places->fashion = locate_first(folder, fashion, arena);
     if (places->imagenet && strstr(places->imagenet, "ILSVRC2012_img_val"))
         places->labels = locate_first(folder, labels, arena);

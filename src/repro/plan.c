@@ -51,6 +51,11 @@ static void plan_places(plan_list *list, const repro_state *state) {
               "ImageNetV2 is not here");
     plan_file(list, "train", at->train, plan_in(state, "imagenet"), "ImageNet's training set is not here");
     plan_file(list, "cifar10", at->cifar10, plan_in(state, "cifar-10-binary.tar.gz"), "CIFAR-10 is not here");
+    plan_file(list, "cifar100", at->cifar100, plan_in(state, "cifar-100-binary.tar.gz"), "CIFAR-100 is not here");
+    plan_file(list, "flowers", at->flowers, plan_in(state, "flowers-102"), "Flowers-102 is not here");
+    plan_file(list, "cars", at->cars, plan_in(state, "stanford-cars"), "Stanford Cars is not here");
+    plan_file(list, "inat18", at->inat18, plan_in(state, "inat2018"), "iNaturalist 2018 is not here");
+    plan_file(list, "inat19", at->inat19, plan_in(state, "inat2019"), "iNaturalist 2019 is not here");
     plan_name(list, "fashion", at->fashion, "fashion-mnist",
               "Fashion-MNIST is not here (Debian's package dataset-fashion-mnist, or fashion-mnist/ in --data)");
     list->names[list->n - 1].key = "fashion-mnist"; /* the same wherever it lies */
@@ -257,11 +262,11 @@ static base_status plan_job(repro_state *state, const repro_job *like, repro_job
     return BASE_OK;
 }
 
-static base_status plan_use(repro_state *state, repro_result *r, const repro_command *command, repro_job *job,
-                            const char *left_out) {
+static base_status plan_use(repro_state *state, const repro_table *table, repro_result *r, const repro_command *command,
+                            repro_job *job, const char *left_out) {
     repro_use *use = base_arena_alloc(&state->book->arena, sizeof *use);
     if (!use || !job) return BASE_ERROR;
-    *use = (repro_use){.result = r, .command = command, .job = job, .left_out = left_out};
+    *use = (repro_use){.table = table, .result = r, .command = command, .job = job, .left_out = left_out};
     *state->last_use = use, state->last_use = &use->next;
     state->n_jobs += !job->used;
     job->used = true;
@@ -297,7 +302,7 @@ static base_status plan_cell(repro_state *state, const repro_report *report, rep
         if (!job)
             repro_reason(r, command, lacks.needs->why, false);
         else
-            BASE_TRY(plan_use(state, r, command, job, lacks.left_out ? lacks.left_out->why : NULL));
+            BASE_TRY(plan_use(state, table, r, command, job, lacks.left_out ? lacks.left_out->why : NULL));
     }
     return BASE_OK;
 }

@@ -117,7 +117,9 @@ DEIT_INTERNAL double repro_published(const char *model, int image);
  */
 typedef struct {
     const char *imagenet, *labels, *real, *imagenetv2;
-    const char *train, *cifar10, *fashion; /* ImageNet's folder with train/ in it; fashion: a path or "fashion-mnist" */
+    const char *train; /* ImageNet's folder with train/ in it */
+    const char *cifar10, *cifar100, *flowers, *cars, *inat18, *inat19;
+    const char *fashion; /* a path, or "fashion-mnist" */
 } repro_places;
 DEIT_INTERNAL base_status repro_locate(repro_places *places, const char *data, base_arena *arena);
 

@@ -182,9 +182,24 @@ static base_status work_add(repro_state *state, const repro_job *job, repro_cell
     return command ? BASE_OK : BASE_ERROR;
 }
 
+/* Where the row's value stands: "disagreement.{key}.convnet" with the row's cells filled in; NULL: the row has no such
+ * cell. */
+static const char *work_key(const repro_use *use, const char *key, char text[128]) {
+    const char *brace = strchr(key, '{'), *end = brace ? strchr(brace, '}') : NULL;
+    char column[64];
+    if (!end) return key;
+    snprintf(column, sizeof column, "%.*s", (int)(end - brace - 1), brace + 1);
+    const char *cell = repro_row_text(use->table, use->result->row, column);
+    if (!cell) return NULL;
+    snprintf(text, 128, "%.*s%s%s", (int)(brace - key), key, cell, end + 1);
+    return text;
+}
+
 /* The k-th column that the job's output gives. */
 static base_status work_take(repro_state *state, const repro_use *use, int k) {
-    const char *key = use->command->key[k];
+    char text[128];
+    const char *key = work_key(use, use->command->key[k], text);
+    if (!key) return BASE_OK;
     const json_t *output = json_object_get(use->job->record, "output"), *number = work_find(output, key);
     repro_cell *cell = &use->result->cell[use->command->scale][use->command->column[k]];
     if (!json_is_number(number)) {

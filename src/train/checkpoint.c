@@ -79,43 +79,9 @@ static int checkpoint_state_arrays(const train_optimizer *optimizer, checkpoint_
 
 DEIT_INTERNAL base_status train_weights_write(const char *path, const model_config *config, const nn_params *params,
                                               const float *values) {
-    char number[6][16];
-    const int numbers[6] = {config->image, config->classes, config->patch, config->dim, config->depth, config->heads};
-    for (int i = 0; i < 6; i++) snprintf(number[i], sizeof number[i], "%d", numbers[i]);
-    bool vit = config->patch > 0; // of the other networks the name says all
-    const char *const metadata[] = {"format",     "pt",         "model",
-                                    config->name, "input_size", number[0],
-                                    "classes",    number[1],    vit ? "patch" : NULL,
-                                    number[2],    "dim",        number[3],
-                                    "depth",      number[4],    "heads",
-                                    number[5],    "distilled",  config->distilled ? "yes" : "no",
-                                    NULL};
+    model_metadata metadata;
     checkpoint_array array = {"", (float *)values};
-    return checkpoint_write_arrays(path, params, &array, 1, metadata);
-}
-
-DEIT_INTERNAL base_status train_weights_config(const char *path, model_config *config) {
-    store *s;
-    BASE_TRY(store_open(&s, path));
-    *config = model_vit();
-    const struct {
-        const char *key;
-        int *to;
-    } members[] = {{"input_size", &config->image}, {"classes", &config->classes}, {"patch", &config->patch},
-                   {"dim", &config->dim},          {"depth", &config->depth},     {"heads", &config->heads}};
-    base_status status = BASE_OK;
-    for (size_t i = 0; i < sizeof members / sizeof *members && !status; i++) {
-        const char *text = store_metadata(s, members[i].key);
-        if (text)
-            *members[i].to = atoi(text);
-        else
-            status = base_fail("%s: says not what vit it is (no %s in its metadata): give a network's name", path,
-                               members[i].key);
-    }
-    const char *distilled = store_metadata(s, "distilled");
-    config->distilled = distilled && !strcmp(distilled, "yes");
-    store_close(s);
-    return status ? status : config->family->check(config);
+    return checkpoint_write_arrays(path, params, &array, 1, model_describe(config, &metadata));
 }
 
 /* ---- Saving ------------------------------------------------------------------------------------------------------ */

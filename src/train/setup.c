@@ -117,7 +117,7 @@ static base_status setup_teacher(train_session *s) {
         return base_fail_as(BASE_USAGE, "--distillation-type %s: expected --teacher-path FILE",
                             o->distillation_type == TRAIN_DISTIL_SOFT ? "soft" : "hard");
     BASE_TRY(strcmp(o->teacher_model, "vit") ? model_find(o->teacher_model, &config)
-                                             : train_weights_config(o->teacher_path, &config));
+                                             : model_weights_config(o->teacher_path, &config));
     config.image = (int)(o->teacher_resolution ? o->teacher_resolution : s->config.image);
     config.classes = s->config.classes;
     BASE_TRY(config.family->check(&config));

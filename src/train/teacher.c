@@ -78,7 +78,7 @@ DEIT_INTERNAL base_status train_teacher_run(train_teacher_net *teacher, int64_t 
         if (from == to)
             memcpy(y, images + plane * in, (size_t)in * sizeof(float));
         else
-            model_resize_grid(images + plane * in, from, y, to, 1);
+            model_resize_grid(images + plane * in, from, y, to, 1, MODEL_BICUBIC);
         float scale = teacher->scale[plane % 3], shift = teacher->shift[plane % 3];
         for (int64_t j = 0; j < out; j++) y[j] = y[j] * scale + shift;
     }

@@ -240,8 +240,6 @@ DEIT_INTERNAL base_status train_checkpoint_link(const char *folder, int64_t step
 /* Weights by timm's names, with metadata that says what network they are. values: as nn_params.values. */
 DEIT_INTERNAL base_status train_weights_write(const char *path, const model_config *config, const nn_params *params,
                                               const float *values);
-/* The vit that a file of train_weights_write's is, by its metadata. */
-DEIT_INTERNAL base_status train_weights_config(const char *path, model_config *config);
 
 /* ---- Logs -------------------------------------------------------------------------------------------------------- */
 

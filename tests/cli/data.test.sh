@@ -73,3 +73,55 @@ check_exit 0 '$DEIT data speed mnist --image 28 --batch 2 --seconds 0.1 --json'
 check_out '"cpu_ms_per_image": [0-9.]+'
 check_exit 1 '$DEIT data speed set --split train'
 check_err 'its 3 images make no batch of 64 .*: use a smaller --batch-size'
+
+name 'count says what is there without reading a picture'
+check_exit 0 '$DEIT data count bad'
+check_out '^train     3$'
+check_out '^test      2$'
+check_out '^classes   2$'
+check_exit 0 '$DEIT data count set --json'
+check_out '"train": 3,'
+check_exit 1 '$DEIT data count mnist'
+check_err 'no train-images-idx3-ubyte in it'
+
+name 'list shows the sets that deit knows, and where they are'
+check 'mkdir sets && cp cifar-10-binary.tar.gz sets'
+check_exit 0 '$DEIT data list --data-dir sets'
+check_out '^cifar10 +50000 +10000 +10  sets/cifar-10-binary\.tar\.gz$'
+check_out '^inat2018 +437513 +24426 +8142  not here$'
+check_out '^imagenet +1281167 .*registration'
+check_exit 0 'DEIT_DATA=sets $DEIT data list --json'
+check_out '"path": "sets/cifar-10-binary.tar.gz"'
+check_out '"folder": "sets"'
+
+# The originals are not at hand: of those with a checksum only the refusal can be tried.
+name 'fetch checks the checksum, goes on where it stopped, and leaves nothing wrong behind'
+if ! command -v curl >/dev/null; then skip 'no curl'; fi
+check 'mkdir mirror && cp cifar-10-binary.tar.gz mirror && tar czf mirror/imagenetv2-matched-frequency.tar.gz set'
+check_exit 1 '$DEIT data fetch cifar10 --mirror "file://$PWD/mirror" --data-dir new'
+check_err 'cifar-10-binary\.tar\.gz: expected md5 c32a1d4ab5d03f1284b67883e8d87530, found [0-9a-f]{32}$'
+check '[ -z "$(ls new)" ]'
+check 'head -c 100 mirror/imagenetv2-matched-frequency.tar.gz >new/imagenetv2-matched-frequency.tar.gz.part'
+check_exit 0 '$DEIT data fetch imagenetv2 --mirror "file://$PWD/mirror" --data-dir new'
+check_out 'no checksum known; sha256 [0-9a-f]{64}'
+check 'cmp mirror/imagenetv2-matched-frequency.tar.gz new/imagenetv2-matched-frequency.tar.gz && [ "$(ls new | wc -l)" = 1 ]'
+check_exit 0 '$DEIT data fetch imagenetv2 --mirror file:///none --data-dir new'
+check_out 'is there already'
+
+name "a package's files are not the authors', though their contents are"
+if ! command -v curl >/dev/null; then skip 'no curl'; fi
+if [ ! -e /usr/share/datasets/fashion-mnist ]; then skip 'no Fashion-MNIST here'; fi
+check_exit 1 '$DEIT data fetch fashion-mnist --mirror file:///usr/share/datasets/fashion-mnist --data-dir new'
+check_err 'train-images-idx3-ubyte\.gz: expected md5 8d4fb7e6c68d591d4c3dfef9ec88bf0d' # the package was compressed anew
+check '[ -z "$(ls new/fashion-mnist)" ]'
+
+name 'fetch of what cannot be fetched'
+check_exit 1 '$DEIT data fetch imagenet'
+check_err '^deit: imagenet cannot be fetched: it is behind a registration'
+check_exit 2 '$DEIT data fetch cifar11'
+check_err "did you mean 'cifar10'"
+check_exit 2 '$DEIT data fetch'
+check_err 'expected fetch NAME'
+if ! command -v curl >/dev/null; then skip 'no curl'; fi
+check_exit 1 '$DEIT data fetch real --mirror "file://$PWD/mirror" --data-dir new'
+check_err 'curl failed'

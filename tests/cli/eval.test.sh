@@ -101,3 +101,54 @@ check_err '^deit: .*takes .* GB, and .* free'
 name 'weights in the weights folder are found by the name of the network'
 check_exit 2 "DEIT_WEIGHTS=\$PWD/none \$DEIT eval --model deit_tiny_patch16_224 --data imagenet"
 check_err 'weights fetch deit_tiny_patch16_224'
+
+tokens='--model vit --image 48 --patch 16 --dim 32 --depth 2 --heads 2 --distilled --classes 3'
+$DEIT weights init t.safetensors $tokens --seed 1
+
+name 'disagreement of networks, in one pass'
+check_exit 0 '$DEIT disagree plain=vit:w.safetensors two=vit:t.safetensors --data set'
+check_out '^ +truth +plain +two-class +two-distil +two-both$'
+check_out '^truth +0\.0000 +[01]\.[0-9]{4} '
+check_out '^two-both .* 0\.0000$'
+check_out 'share of the 7 images of set'
+check '$DEIT disagree vit:w.safetensors --data set.tar.gz --json --threads 1 >differ.json'
+check 'tr -d ",\"" <folder.txt >folder.txt.plain && tr -d ",\"" <differ.json | awk "NR == FNR { if (/vit: 0\\.[0-9]+\$/ && !share) share = \$2; next } /top1/ { top = \$2 }
+    END { wrong = 100 * share + top - 100; exit wrong > 1e-4 || wrong < -1e-4 || !share }" - folder.txt.plain'
+
+name 'disagreement: what is wrong is named'
+check_exit 2 '$DEIT disagree vit:w.safetensors vit:t.safetensors --data set'
+check_err "two networks are called 'vit': name them, NAME=vit:t\.safetensors"
+check_exit 2 '$DEIT disagree resnet81:w.safetensors --data set'
+check_err "did you mean 'resnet18'"
+check_exit 2 '$DEIT disagree a= --data set'
+check_err 'expected \[NAME=\]MODEL'
+check_exit 2 '$DEIT disagree vit --data set'
+check_err 'expected vit:WEIGHTS'
+check_exit 1 '$DEIT disagree resnet18:w.safetensors --data set'
+check_err '^deit: w\.safetensors: does not fit resnet18'
+check_exit 1 '$DEIT disagree vit:w.safetensors --data bad'
+check_err '^deit: .*(cmyk|empty)\.jpg'
+check_exit 0 '$DEIT disagree a=vit:w.safetensors b=vit:t.safetensors --data bad --max-bad 2'
+check_out '6 images'
+check_out '2 bad files were left out'
+
+name 'cosines of the tokens'
+check_exit 0 "\$DEIT tokens $tokens --weights t.safetensors --data set"
+check_out '^learned +-?[01]\.[0-9]{4}$'
+check_out '^after block 2 +-?[01]\.'
+check_out 'the mean of 7 images'
+check_exit 0 "\$DEIT tokens $tokens --weights t.safetensors --data set --images 3 --json"
+check_out '"images": 3,'
+check_exit 2 "\$DEIT tokens $vit --classes 3 --weights w.safetensors --data set"
+check_err 'vit has no distillation token'
+check_exit 2 "\$DEIT tokens $tokens --weights t.safetensors --data set.tar.gz --images 3"
+check_err 'a compressed tar is read whole'
+
+name 'positions at another size, and what evaluation makes of them'
+check_exit 0 "\$DEIT positions $vit --classes 3 --weights w.safetensors --image 96"
+check_out '^bilinear +0\.[0-9]{4} +0\.[0-9]{4}$'
+check_out '3 x 3 made 6 x 6'
+check_exit 2 '$DEIT positions --model resnet18'
+check_err 'resnet18 is no transformer'
+for how in bicubic bilinear; do check "$eval --data set --image 96 --positions $how --threads 1 --json | grep '\"loss\"' >$how.txt"; done
+check '[ -s bicubic.txt ] && ! cmp -s bicubic.txt bilinear.txt'

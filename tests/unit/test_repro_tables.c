@@ -98,7 +98,7 @@ static const test_repro_printed test_repro_table6[] = {
     {"ImageNet", "", {1281167, 50000, 1000}},       {"iNaturalist 2018", "", {437513, 24426, 8142}},
     {"iNaturalist 2019", "", {265240, 3003, 1010}}, {"Flowers-102", "", {2040, 6149, 102}},
     {"Stanford Cars", "", {8144, 8041, 196}},       {"CIFAR-100", "", {50000, 10000, 100}},
-    {"CIFAR-10", "", {50000, 10000, 10}},
+    {"CIFAR-10", "", {50000, 10000, 10}},           {"Fashion-MNIST", "", {NONE, NONE, NONE}},
 };
 
 static const test_repro_printed test_repro_table8[] = {
@@ -184,7 +184,14 @@ TEST(repro_tables_are_the_paper_s) {
 TEST(repro_text_results_are_the_paper_s) {
     repro_table *table;
     CHECK_OK(repro_table_open(&table, "token-similarity"));
-    if (table) CHECK(table->n == 2 && table->rows[0].published[1] == 0.06 && table->rows[1].published[1] == 0.93);
+    int cosine = table ? repro_column_find(table, "cosine") : 0, printed = 0;
+    for (int i = 0; table && i < table->n; i++) {
+        double value = table->rows[i].published[cosine];
+        if (!strcmp(table->rows[i].text[0], "the input")) CHECK(value == 0.06);
+        if (!strcmp(table->rows[i].text[0], "the last layer")) CHECK(value == 0.93);
+        printed += !isnan(value);
+    }
+    CHECK_EQ_INT(printed, 2);
     repro_table_free(table);
     CHECK_OK(repro_table_open(&table, "distillation-by-epochs"));
     int top1 = table ? repro_column_find(table, "top1") : 0;
@@ -260,7 +267,17 @@ TEST(repro_commands_of_all_tables_can_be_planned) {
     int n = 0, trainings = 0, cells = 0;
     for (const char *const *name = repro_table_names(); *name; name++) CHECK_OK(repro_table_open(&tables[n++], *name));
     CHECK_OK(repro_begin(&state, tables, n, &options, NULL));
-    state.places = (repro_places){"val", NULL, "real.json", "v2.tar.gz", "imagenet", "cifar.tar.gz", "fashion-mnist"};
+    state.places = (repro_places){.imagenet = "val",
+                                  .real = "real.json",
+                                  .imagenetv2 = "v2.tar.gz",
+                                  .train = "imagenet",
+                                  .cifar10 = "cifar.tar.gz",
+                                  .cifar100 = "cifar100.tar.gz",
+                                  .flowers = "flowers",
+                                  .cars = "cars",
+                                  .inat18 = "inat18",
+                                  .inat19 = "inat19",
+                                  .fashion = "fashion-mnist"};
     CHECK_OK(repro_plan(&state));
     for (repro_job *job = state.jobs; job; job = job->next) {
         const char *line = repro_job_line(&state, job);

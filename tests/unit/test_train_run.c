@@ -346,7 +346,7 @@ TEST(train_teacher_has_its_own_normalisation_and_size) {
     train_net *net = net_test_new(&own, &o);
     CHECK_OK(train_weights_write("/tmp/deit_test_teacher.safetensors", &own, net->params, net->params->values));
     model_config described;
-    CHECK_OK(train_weights_config("/tmp/deit_test_teacher.safetensors", &described));
+    CHECK_OK(model_weights_config("/tmp/deit_test_teacher.safetensors", &described));
     CHECK(described.dim == 16 && described.depth == 2 && described.classes == NET_CLASSES && !described.distilled);
     enum { PIXELS = 3 * NET_SIDE * NET_SIDE };
     float pixels[2 * PIXELS], student_sees[2 * PIXELS], teacher_sees[2 * PIXELS], direct[2 * NET_CLASSES],

@@ -1,0 +1,137 @@
+/* deit data list, deit data fetch: the data sets that deit knows, which of them are here, and how they come here. */
+#include "cli/internal.h"
+#include "repro/repro.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* The first line of a set; NULL: there is no such set. */
+static const repro_data_file *catalogue_find(const char *name) {
+    const repro_data_file *row;
+    for (int i = 0; (row = repro_data_file_at(i)); i++)
+        if (!strcmp(row->name, name)) return row;
+    return NULL;
+}
+
+static bool catalogue_is_first(const repro_data_file *row) {
+    return catalogue_find(row->name) == row;
+}
+
+/* ---- list -------------------------------------------------------------------------------------------------------- */
+
+/* Where the set was found; NULL: it is not here. */
+static const char *catalogue_place(const repro_places *places, const char *name) {
+    const struct {
+        const char *name, *path;
+    } known[] = {{"fashion-mnist", places->fashion},
+                 {"cifar10", places->cifar10},
+                 {"cifar100", places->cifar100},
+                 {"flowers102", places->flowers},
+                 {"cars", places->cars},
+                 {"inat2018", places->inat18},
+                 {"inat2019", places->inat19},
+                 {"imagenet", places->imagenet},
+                 {"imagenetv2", places->imagenetv2},
+                 {"real", places->real}};
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (!strcmp(known[i].name, name)) return known[i].path;
+    return NULL;
+}
+
+static json_t *catalogue_json(const repro_data_file *row, const char *path) {
+    json_t *o = json_pack("{s:s, s:s?}", "name", row->name, "path", path);
+    const char *const names[] = {"train", "test", "classes"}, *const values[] = {row->train, row->test, row->classes};
+    for (int i = 0; o && i < 3; i++)
+        json_object_set_new(o, names[i], *values[i] ? json_integer(atoll(values[i])) : json_null());
+    return o;
+}
+
+DEIT_INTERNAL base_status cli_data_list(const char *folder, bool json) {
+    base_arena arena = {0};
+    repro_places places;
+    base_status status = repro_locate(&places, base_path_exists(folder) ? folder : NULL, &arena);
+    json_t *rows = json_array();
+    if (!status && !json) printf("%-14s %8s %7s %8s  %s\n", "NAME", "TRAIN", "TEST", "CLASSES", "WHERE");
+    const repro_data_file *row;
+    for (int i = 0; !status && (row = repro_data_file_at(i)); i++) {
+        const char *path = catalogue_place(&places, row->name), *note = *row->note ? row->note : "not here";
+        if (!catalogue_is_first(row)) continue;
+        if (json)
+            json_array_append_new(rows, catalogue_json(row, path));
+        else
+            printf("%-14s %8s %7s %8s  %s\n", row->name, *row->train ? row->train : "-", *row->test ? row->test : "-",
+                   *row->classes ? row->classes : "-", path ? path : note);
+    }
+    if (!status && !json)
+        printf("\nLooked for in %s ('deit data fetch NAME' gets it there; --data-dir or DEIT_DATA names another "
+               "folder).\n",
+               folder);
+    base_arena_free(&arena);
+    if (!status && json) return cli_print_json(json_pack("{s:s, s:o}", "folder", folder, "sets", rows));
+    json_decref(rows);
+    return status;
+}
+
+/* ---- fetch ------------------------------------------------------------------------------------------------------- */
+
+/* Takes a file out of an archive, to stand beside it. */
+static base_status catalogue_take(const char *archive, const char *folder, const char *file) {
+    store_stream *stream;
+    const char *name;
+    const uint8_t *bytes;
+    size_t size;
+    char *path = base_path_join(folder, file);
+    base_status status = !path ? BASE_ERROR : base_path_exists(path) ? BASE_OK : store_stream_open(&stream, archive);
+    if (status || base_path_exists(path)) {
+        base_free(path);
+        return status;
+    }
+    bool found = false;
+    while (!status && !found && !(status = store_stream_next(stream, &name)) && name) {
+        const char *slash = strrchr(name, '/');
+        if (strcmp(slash ? slash + 1 : name, file) != 0) continue;
+        found = true;
+        status = store_stream_data(stream, &bytes, &size);
+        if (!status) status = base_write_file(path, bytes, size);
+        if (!status) printf("%s\n", path);
+    }
+    if (!status && !found) status = base_fail("%s: no %s in it", archive, file);
+    store_stream_close(stream);
+    base_free(path);
+    return status;
+}
+
+static base_status catalogue_fetch(const repro_data_file *row, const char *data, const char *mirror) {
+    const cli_download what = {.file = row->file, .url = row->url, .sha256 = row->sha256, .md5 = row->md5};
+    char *folder = *row->folder ? base_path_join(data, row->folder) : base_strdup(data), *archive = NULL;
+    base_status status = folder ? cli_fetch(&what, folder, mirror) : BASE_ERROR;
+    if (!status && *row->take)
+        status =
+            (archive = base_path_join(folder, row->file)) ? catalogue_take(archive, folder, row->take) : BASE_ERROR;
+    if (status && !mirror && *row->note) status = base_fail_in(status, "%s (%s)", row->name, row->note);
+    base_free(archive);
+    base_free(folder);
+    return status;
+}
+
+static base_status catalogue_known(const char *name) {
+    const repro_data_file *row = catalogue_find(name);
+    const char *names[32];
+    int n = 0;
+    if (row && *row->file) return BASE_OK;
+    if (row) return base_fail("%s cannot be fetched: it is %s", name, row->note);
+    for (int i = 0; n < 32 && (row = repro_data_file_at(i)); i++)
+        if (catalogue_is_first(row)) names[n++] = row->name;
+    const char *near = base_nearest(name, names, n);
+    if (near) return base_fail_as(BASE_USAGE, "no data set named '%s'; did you mean '%s'?", name, near);
+    return base_fail_as(BASE_USAGE, "no data set named '%s'; 'deit data list' shows the names", name);
+}
+
+DEIT_INTERNAL base_status cli_data_fetch(int n, char **names, const char *folder, const char *mirror) {
+    const repro_data_file *row;
+    for (int i = 0; i < n; i++) BASE_TRY(catalogue_known(names[i]));
+    for (int i = 0; i < n; i++)
+        for (int k = 0; (row = repro_data_file_at(k)); k++)
+            if (!strcmp(row->name, names[i])) BASE_TRY(catalogue_fetch(row, folder, mirror));
+    return BASE_OK;
+}
