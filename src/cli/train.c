@@ -42,25 +42,39 @@ static const cli_flag *train_flags(void) {
                             .help = "deit, deit-finetune, transfer-sgd, transfer-inat, vit, or a file of flags",
                             .word = "NAME|FILE"};
     flags[n++] = (cli_flag){"resume", CLI_FOLDER, &train_given.resume,
-                            .help = "go on with the run in this folder, by its options and the flags given"};
+                            .help = "go on with the run in this folder, by its options; of the flags only those of "
+                                    "where and how it runs may be given anew"};
     flags[n++] = (cli_flag){"json", CLI_YES, &train_given.json, .help = "print the result as JSON"};
     const train_option *option;
     for (int i = 0; (option = train_option_at(i)); i++) flags[n++] = train_flag_of(i, option);
     return flags;
 }
 
+/* The options that the run to go on with was begun with. */
+static base_status train_begun(train_options *options) {
+    char *path = base_path_join(train_given.resume, "args.json");
+    base_status status = !path ? BASE_ERROR
+                         : base_path_exists(path)
+                             ? train_options_read(options, path)
+                             : base_fail("%s: no run to go on with (no args.json)", train_given.resume);
+    base_free(path);
+    return status;
+}
+
+/* The official script takes whatever flags it is given beside --resume, and trains on with a mixture of two runs. */
+static base_status train_goes_on(const train_options *options) {
+    train_options begun;
+    base_status status = train_options_init(&begun);
+    if (!status) status = train_begun(&begun);
+    if (!status) status = train_options_goes_on(&begun, options, train_given.resume);
+    train_options_free(&begun);
+    return status;
+}
+
 /* Defaults, or those of the run to go on with; then the recipe, then the flags. */
 static base_status train_gather(train_options *options) {
     BASE_TRY(train_options_init(options));
-    if (train_given.resume) {
-        char *path = base_path_join(train_given.resume, "args.json");
-        base_status status = !path ? BASE_ERROR
-                             : base_path_exists(path)
-                                 ? train_options_read(options, path)
-                                 : base_fail("%s: no run to go on with (no args.json)", train_given.resume);
-        base_free(path);
-        BASE_TRY(status);
-    }
+    if (train_given.resume) BASE_TRY(train_begun(options));
     if (train_given.recipe) BASE_TRY(train_recipe(options, train_given.recipe));
     const train_option *option;
     for (int i = 0; (option = train_option_at(i)); i++) {
@@ -70,8 +84,9 @@ static base_status train_gather(train_options *options) {
                                                           : train_given.text[i];
         BASE_TRY(train_options_set(options, option, text));
     }
-    return train_given.resume ? train_options_set(options, train_option_find("output-dir"), train_given.resume)
-                              : BASE_OK;
+    if (!train_given.resume) return BASE_OK;
+    BASE_TRY(train_goes_on(options));
+    return train_options_set(options, train_option_find("output-dir"), train_given.resume);
 }
 
 /* ---- The result -------------------------------------------------------------------------------------------------- */
@@ -135,7 +150,9 @@ DEIT_INTERNAL const cli_command *cli_train(void) {
             "  deit train --recipe deit-finetune --model deit_base_patch16_384 --finetune base.safetensors ...\n"
             "  deit train --resume runs/small\n\n"
             "Flags and defaults are the official script's, of its first release. A recipe sets some of them; flags\n"
-            "given beside it count more.",
+            "given beside it count more. Beside --resume these may be given anew: --data, --teacher-path,\n"
+            "--num-workers, --threads, --max-bad, --epochs, --cooldown-epochs, --save-steps, --recompute, --eval and\n"
+            "--head; another flag that is not what the run was begun with is an error.",
         .run = train_command};
     command.flags = train_flags();
     return &command;

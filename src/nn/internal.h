@@ -81,6 +81,15 @@ typedef enum {
     NN_KIND_ATTENTION,
     NN_KIND_SELECT
 } nn_kind;
+/* Of the inputs that an operator may read as bf16, which type it wants each in; precision.c converts where it is
+ * another.
+ */
+typedef enum {
+    NN_TYPES_ANY,    /* as it comes */
+    NN_TYPES_VALUE,  /* that of its value */
+    NN_TYPES_FIRST,  /* that of input 0 */
+    NN_TYPES_PRODUCT /* bf16; of vectors [B, C] f32 */
+} nn_types;
 typedef struct nn_worker nn_worker;
 /* An operator. flops may be NULL (none); backward may be NULL (inputs need no gradient); setup makes what run needs. */
 struct nn_op {
@@ -90,8 +99,10 @@ struct nn_op {
     int saved_input;       /* of this input only what is saved beside the value is read; 0: of none */
     bool sums;             /* it can add another value, in whose storage its own then lies (nn_node.sum) */
     bool rowwise;          /* row i of the value depends on row i of the inputs alone: [.., D] -> [.., E] */
-    bool reads_16bit;      /* takes bf16 inputs where the plan's precision is bf16 */
+    unsigned reads_16bit;  /* bit j: input j may be bf16 where the plan's precision is bf16 */
+    nn_types types;        /* of those inputs */
     bool makes_16bit;      /* its value may be stored as bf16 */
+    bool sums_16bit;       /* also where it adds another value (which then is bf16 too) */
     bool keeps_type;       /* its value is stored as that of input 0 */
     double (*flops)(const nn_graph *graph, const nn_node *node);
     /* Adds the nodes of the gradient; dy is the gradient of the node's value; gradient[i] is set to that of input i. */
@@ -161,12 +172,14 @@ DEIT_INTERNAL base_status nn_winograd_new(nn_winograd **out, nn_plan *plan, int 
                                           int64_t groups);
 DEIT_INTERNAL void nn_winograd_run(const nn_winograd *winograd, nn_worker *worker);
 
-/* passes.c: in this order. */
+/* Whether a node reads of its input j only what is saved beside the value. */
+DEIT_INTERNAL bool nn_reads_saved(const nn_node *node, int j);
+/* passes.c, recompute.c, precision.c: in this order. */
 DEIT_INTERNAL void nn_pass_dead(nn_graph *graph);
 DEIT_INTERNAL base_status nn_pass_narrow(nn_graph *graph);
 DEIT_INTERNAL void nn_pass_fuse(nn_graph *graph);
 DEIT_INTERNAL base_status nn_pass_recompute(nn_graph *graph);
-DEIT_INTERNAL void nn_pass_precision(nn_graph *graph, nn_dtype precision);
+DEIT_INTERNAL base_status nn_pass_precision(nn_graph *graph, nn_dtype precision);
 DEIT_INTERNAL base_status nn_pass_arena(nn_graph *graph, size_t *bytes);
 
 /* ---- Plans ------------------------------------------------------------------------------------------------------- */
@@ -348,9 +361,13 @@ typedef struct {
     /* y [r] = x[r] factor[r] over rows of cols; y f32 (it may be x) or bf16. */
     void (*scale_rows)(const float *x, int64_t x_ld, const float *factor, void *y, nn_dtype y_type, int64_t y_ld,
                        int64_t rows, int64_t cols);
-    /* y = activation of x, count numbers; y f32 (it may be x) or bf16. */
-    void (*activate)(nn_activation activation, const float *x, void *y, nn_dtype y_type, int64_t count);
+    /* y = activation of x, count numbers; y may be x. */
+    void (*activate)(nn_activation activation, const void *x, nn_dtype x_type, void *y, nn_dtype y_type, int64_t count);
     void (*to_bf16)(const float *x, uint16_t *y, int64_t count);
+    void (*from_bf16)(const uint16_t *x, float *y, int64_t count);
+    /* y = a + b, count numbers; y may be a or b of its type. */
+    void (*add)(const void *a, nn_dtype a_type, const void *b, nn_dtype b_type, void *y, nn_dtype y_type,
+                int64_t count);
     /* y = x times factor [cols], over rows of cols; x and y of one type (y may be x). */
     void (*scale_columns)(const void *x, const float *factor, void *y, nn_dtype type, int64_t rows, int64_t cols);
     /* sums [cols] += the columns of x [rows, cols]. */
@@ -366,10 +383,11 @@ typedef struct {
     void (*sum_columns)(const void *x, nn_dtype type, double *sums, int64_t rows, int64_t cols);
     /* Layer norm over rows of cols: dx = the gradient of x, + add where it is not NULL (dx may be add, or dy); sums:
      * [2, cols] += those of weight and bias. part: [2, cols], room to work in. */
-    void (*layer_norm_backward)(const float *x, const float *dy, const float *gamma, const float *add, float *dx,
-                                double *sums, float *part, int64_t rows, int64_t cols, float eps);
-    /* dx = dy times the activation's derivative at x (ReLU: x may be its value); dx may be dy. */
-    void (*activate_backward)(nn_activation activation, const float *x, const float *dy, float *dx, int64_t count);
+    void (*layer_norm_backward)(const float *x, const void *dy, nn_dtype dy_type, const float *gamma, const float *add,
+                                float *dx, double *sums, float *part, int64_t rows, int64_t cols, float eps);
+    /* dx = dy times the activation's derivative at x (ReLU: x may be its value); dx may be dy; all of one type. */
+    void (*activate_backward)(nn_activation activation, const void *x, const void *dy, void *dx, nn_dtype type,
+                              int64_t count);
     /* mean and square [cols], zeros before: of the columns of x [rows, cols], and the sums of squares around them.
      * part: [2, cols], room to work in. */
     void (*moments)(const void *x, nn_dtype type, int64_t rows, int64_t cols, double *mean, double *square,
@@ -384,20 +402,22 @@ typedef struct {
     void (*norm_backward)(nn_activation activation, const nn_norm *n, const void *dy, const float *means, void *dx,
                           int64_t begin, int64_t end);
     /* sums [cols] = the columns of x y summed, x, y: [rows, cols]; part: [cols], room to work in. */
-    void (*dot_columns)(const float *x, const float *y, float *sums, int64_t rows, int64_t cols, float *part);
+    void (*dot_columns)(const void *x, const void *y, nn_dtype type, float *sums, int64_t rows, int64_t cols,
+                        float *part);
     /* One output pixel (y, dy: [cols]) of a pooling with a window of high x wide pixels, rows of it `stride` numbers
      * apart: dx += dy at the first of the largest (max), or a share of it at all. */
-    void (*pool_backward)(bool max, const float *x, const float *y, const float *dy, float *dx, int64_t high,
-                          int64_t wide, int64_t stride, int64_t cols);
-    /* part [kernel kernel, C] += the gradients of the taps from output rows begin .. end - 1, x as d has it, f32. */
-    void (*depthwise_weights)(const nn_depthwise *d, const float *dy, float *part, int64_t begin, int64_t end);
-    /* Rows begin .. end - 1 of dx from dy [out_height, out_width, C]; shapes as d has them, f32. */
-    void (*depthwise_inputs)(const nn_depthwise *d, const float *dy, float *dx, int64_t out_height, int64_t begin,
+    void (*pool_backward)(bool max, const void *x, const void *y, const void *dy, nn_dtype type, float *dx,
+                          int64_t high, int64_t wide, int64_t stride, int64_t cols);
+    /* part [kernel kernel, C] += the gradients of the taps from output rows begin .. end - 1; x and shapes as d has
+     * them, dy of type y_type. */
+    void (*depthwise_weights)(const nn_depthwise *d, const void *dy, float *part, int64_t begin, int64_t end);
+    /* Rows begin .. end - 1 of dx (x_type) from dy [out_height, out_width, C] (y_type); shapes as d has them. */
+    void (*depthwise_inputs)(const nn_depthwise *d, const void *dy, void *dx, int64_t out_height, int64_t begin,
                              int64_t end);
     /* From scores s and dp [rows, ld], cols of it used, ld a multiple of 16, to p = e^(scale s - lse) and
-     * ds = scale p (dp - o . d_o), in place; o, d_o: [rows, size] with row stride o_ld. */
-    void (*softmax_backward)(float *s, float *dp, int64_t ld, const float *lse, const float *o, const float *d_o,
-                             int64_t o_ld, int64_t size, int64_t rows, int64_t cols, float scale);
+     * ds = scale p (dp - o . d_o), in place; o, d_o: [rows, size] of one type with row stride o_ld. */
+    void (*softmax_backward)(float *s, float *dp, int64_t ld, const float *lse, const void *o, const void *d_o,
+                             nn_dtype type, int64_t o_ld, int64_t size, int64_t rows, int64_t cols, float scale);
 } nn_simd_table;
 DEIT_INTERNAL const nn_simd_table *nn_simd(void);
 DEIT_INTERNAL void nn_watch(nn_worker *worker, int node); /* profile.c: whether the value just made is finite */

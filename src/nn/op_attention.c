@@ -148,26 +148,35 @@ static void attention_run(nn_worker *worker, int i) {
  * inputs: qkv [B, T, 3 D], o [B, T, D] (the forward's value, with its log-sum-exp), do [B, T, D] -> dqkv [B, T, 3 D].
  * For each head: P = exp(scale Q K^T - lse); dV = P^T dO; dP = dO V^T; dS = scale P (dP - rowsum(dO O)); dQ = dS K; dK
  * = dS^T Q. */
+static size_t attention_narrow(const attention_setup *s) { /* bytes a score in a narrower copy */
+    return s->type == NN_BF16 ? sizeof(uint16_t) : 0;
+}
+static uint8_t *attention_at(const nn_worker *worker, const attention_setup *s, int node, int64_t number) {
+    return (uint8_t *)nn_value_at(worker, node) + (size_t)number * nn_type_size(s->type);
+}
+
 static base_status attention_gradient_setup(nn_plan *plan, int i) {
     const nn_node *node = &plan->graph->nodes[i];
     attention_setup *s = nn_setup_alloc(plan, i, sizeof *s);
     if (!s) return BASE_ERROR;
     attention_shape(plan, i, &plan->graph->nodes[node->input[0]], s);
     int64_t T = s->tokens, d = s->size, wide = 3 * s->dim, ld = s->scores_ld;
-    nn_want_scratch(plan, (size_t)(T * ld) * sizeof(float) * 2); /* P and dP of a head */
-    nn_arg c[8];
-    for (int j = 0; j < 8; j++) c[j] = nn_arg_caller(j); /* q k v, do, P, dP, dq/dk/dv */
-    nn_matmul m = {.a = dnnl_f32, .b = dnnl_f32, .c = dnnl_f32, .bias_param = -1, .pack_param = -1, .per_thread = true};
+    dnnl_data_type_t type = nn_dnnl_type(s->type);
+    nn_want_scratch(plan, (size_t)(T * ld) * 2 * (sizeof(float) + attention_narrow(s)));
+    nn_arg c[9];
+    for (int j = 0; j < 9; j++) c[j] = nn_arg_caller(j); /* q k v, do, scores, dP, dq/dk/dv, P, dS */
+    nn_matmul m = {.a = type, .b = type, .c = dnnl_f32, .bias_param = -1, .pack_param = -1, .per_thread = true};
     m.m = T, m.n = T, m.k = d, m.lda = wide, m.ldb = wide, m.ldc = ld, m.b_transposed = true;
     BASE_TRY(nn_matmul_new(&s->g_scores, plan, &m, &c[0], &c[1], &c[4], NULL));
     m.lda = s->dim;
     BASE_TRY(nn_matmul_new(&s->g_probabilities, plan, &m, &c[3], &c[2], &c[5], NULL));
     m.m = T, m.n = d, m.k = T, m.lda = ld, m.ldc = wide, m.b_transposed = false, m.a_transposed = true, m.ldb = s->dim;
-    BASE_TRY(nn_matmul_new(&s->g_v, plan, &m, &c[4], &c[3], &c[6], NULL));
+    m.c = type;
+    BASE_TRY(nn_matmul_new(&s->g_v, plan, &m, &c[7], &c[3], &c[6], NULL));
     m.ldb = wide;
-    BASE_TRY(nn_matmul_new(&s->g_k, plan, &m, &c[5], &c[0], &c[6], NULL));
+    BASE_TRY(nn_matmul_new(&s->g_k, plan, &m, &c[8], &c[0], &c[6], NULL));
     m.a_transposed = false;
-    return nn_matmul_new(&s->g_q, plan, &m, &c[5], &c[1], &c[6], NULL);
+    return nn_matmul_new(&s->g_q, plan, &m, &c[8], &c[1], &c[6], NULL);
 }
 
 static void attention_gradient_head(nn_worker *worker, int i, int thread, int64_t job) {
@@ -175,21 +184,28 @@ static void attention_gradient_head(nn_worker *worker, int i, int thread, int64_
     const attention_setup *s = worker->plan->setup[i];
     int64_t head = job % s->heads, image = job / s->heads, wide = image * s->tokens * 3 * s->dim + head * s->size;
     int64_t narrow = image * s->tokens * s->dim + head * s->size;
-    float *q = (float *)nn_value_at(worker, node->input[0]) + wide, *k = q + s->dim, *v = k + s->dim;
-    float *o = (float *)nn_value_at(worker, node->input[1]) + narrow,
-          *d_o = (float *)nn_value_at(worker, node->input[2]) + narrow;
-    float *dq = (float *)nn_value_at(worker, i) + wide, *dk = dq + s->dim, *dv = dk + s->dim;
-    float *p = nn_scratch_at(worker, thread), *dp = p + s->tokens * s->scores_ld;
+    size_t step = (size_t)s->dim * nn_type_size(s->type);
+    uint8_t *q = attention_at(worker, s, node->input[0], wide), *dq = attention_at(worker, s, i, wide);
+    uint8_t *o = attention_at(worker, s, node->input[1], narrow),
+            *d_o = attention_at(worker, s, node->input[2], narrow);
+    int64_t count = s->tokens * s->scores_ld;
+    float *p = nn_scratch_at(worker, thread), *dp = p + count;
+    uint16_t *half = (uint16_t *)(dp + count); /* P and dS in bf16, where products take that */
     const float *lse = nn_saved_at(worker, node->input[1]) + job * s->tokens;
-    void *pointers[7] = {q, k, v, d_o, p, dp, dq};
+    void *pointers[9] = {q, q + step, q + 2 * step, d_o, p, dp, dq, p, dp};
     nn_kernel_run(s->g_scores, worker, thread, pointers);
     nn_kernel_run(s->g_probabilities, worker, thread, pointers);
-    nn_simd()->softmax_backward(p, dp, s->scores_ld, lse, o, d_o, s->dim, s->size, s->tokens, s->tokens,
+    nn_simd()->softmax_backward(p, dp, s->scores_ld, lse, o, d_o, s->type, s->dim, s->size, s->tokens, s->tokens,
                                 1 / sqrtf((float)s->size));
+    if (s->type == NN_BF16) {
+        nn_simd()->to_bf16(p, half, count);
+        nn_simd()->to_bf16(dp, half + count, count);
+        pointers[7] = half, pointers[8] = half + count;
+    }
     nn_kernel_run(s->g_q, worker, thread, pointers);
-    pointers[6] = dk;
+    pointers[6] = dq + step;
     nn_kernel_run(s->g_k, worker, thread, pointers);
-    pointers[6] = dv;
+    pointers[6] = dq + 2 * step;
     nn_kernel_run(s->g_v, worker, thread, pointers);
 }
 
@@ -207,6 +223,9 @@ static double attention_gradient_flops(const nn_graph *graph, const nn_node *nod
     return 2.5 * attention_flops(graph, &graph->nodes[node->input[1]]);
 }
 static const nn_op attention_gradient_op = {.name = "attention gradient",
+                                            .reads_16bit = 7,
+                                            .types = NN_TYPES_VALUE,
+                                            .makes_16bit = true,
                                             .flops = attention_gradient_flops,
                                             .setup = attention_gradient_setup,
                                             .run = attention_gradient_run};
@@ -220,7 +239,7 @@ static void attention_backward(nn_graph *graph, int i, nn_value dy, nn_value *gr
 
 static const nn_op attention_op = {.name = "attention",
                                    .kind = NN_KIND_ATTENTION,
-                                   .reads_16bit = true,
+                                   .reads_16bit = 1,
                                    .makes_16bit = true,
                                    .flops = attention_flops,
                                    .backward = attention_backward,

@@ -160,6 +160,9 @@ static const nn_op bn_gradient_op = {.name = "batch norm gradient",
                                      .kind = NN_KIND_NORM_GRADIENT,
                                      .keeps_parameters = true,
                                      .saved_input = 2,
+                                     .reads_16bit = 3,
+                                     .types = NN_TYPES_VALUE,
+                                     .makes_16bit = true,
                                      .setup = bn_setup,
                                      .run = bn_gradient_run};
 
@@ -168,8 +171,14 @@ static void bn_backward(nn_graph *graph, int i, nn_value dy, nn_value *gradient)
     nn_value inputs[3] = {forward.input[0], dy, i};
     gradient[0] = nn_add_like(graph, &bn_gradient_op, i, 3, inputs, forward.ndim, forward.dim);
 }
-static const nn_op bn_op = {
-    .name = "batch norm", .kind = NN_KIND_TRAINING_NORM, .backward = bn_backward, .setup = bn_setup, .run = bn_run};
+static const nn_op bn_op = {.name = "batch norm",
+                            .kind = NN_KIND_TRAINING_NORM,
+                            .reads_16bit = 3,
+                            .types = NN_TYPES_VALUE,
+                            .makes_16bit = true,
+                            .backward = bn_backward,
+                            .setup = bn_setup,
+                            .run = bn_run};
 
 /* ---- The operator ------------------------------------------------------------------------------------------------ */
 

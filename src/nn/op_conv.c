@@ -181,7 +181,7 @@ static void conv_tile(nn_worker *worker, int i, int thread, int64_t job) {
         from = scaled;
     }
     nn_kernel_run(setup->kernel[last], worker, thread, (void *[]){from, to});
-    if (setup->activation) nn_simd()->activate(setup->activation, (float *)to, to, NN_F32, rows * out);
+    if (setup->activation) nn_simd()->activate(setup->activation, to, NN_F32, to, NN_F32, rows * out);
 }
 
 static void conv_run_tiled(nn_worker *worker, int i) {
@@ -285,7 +285,8 @@ static void conv_expand_block(nn_worker *worker, int i, int thread, const uint8_
     const conv_setup *setup = worker->plan->setup[i];
     const uint8_t *at = image + (size_t)(from * x->dim[2] * x->dim[3]) * nn_type_size(x->dtype);
     nn_kernel_run(setup->expand[to - from < setup->block], worker, thread, (void *[]){(void *)(uintptr_t)at, rows});
-    if (node->inner) nn_simd()->activate(node->inner, rows, rows, NN_F32, (to - from) * x->dim[2] * node->dim[3]);
+    if (node->inner)
+        nn_simd()->activate(node->inner, rows, NN_F32, rows, NN_F32, (to - from) * x->dim[2] * node->dim[3]);
 }
 
 /* Output rows begin .. end - 1 of the image, a band at a time. */
@@ -464,7 +465,7 @@ static void conv_activate(nn_worker *worker, int i, nn_activation activation) {
 #pragma omp parallel for num_threads(threads) if (threads > 1) schedule(static)
     for (int t = 0; t < threads; t++) {
         int64_t begin = count * t / threads, end = count * (t + 1) / threads;
-        nn_simd()->activate(activation, y + begin, y + begin, NN_F32, end - begin);
+        nn_simd()->activate(activation, y + begin, NN_F32, y + begin, NN_F32, end - begin);
     }
 }
 
@@ -485,8 +486,10 @@ static void conv_run(nn_worker *worker, int i) {
 static const nn_op conv_op = {.name = "convolution",
                               .kind = NN_KIND_CONV,
                               .sums = true,
-                              .reads_16bit = true,
+                              .reads_16bit = 1,
+                              .types = NN_TYPES_PRODUCT,
                               .makes_16bit = true,
+                              .sums_16bit = true,
                               .flops = conv_flops,
                               .backward = nn_conv_backward,
                               .setup = conv_setup_new,

@@ -5,13 +5,13 @@
 enum { CONV_GRADIENT_WEIGHT, CONV_GRADIENT_BIAS }; /* params */
 
 typedef struct {
-    dnnl_memory_desc_t x, y, any, plain;
+    dnnl_memory_desc_t x, y, any, gradient, plain; /* any, gradient: weights and theirs, as oneDNN likes */
     dnnl_primitive_attr_t attr;
     dnnl_primitive_desc_t forward, primitive;
 } conv_gradient_descs;
 
 static void conv_gradient_forget(conv_gradient_descs *d) {
-    dnnl_memory_desc_t all[] = {d->x, d->y, d->any, d->plain};
+    dnnl_memory_desc_t all[] = {d->x, d->y, d->any, d->gradient, d->plain};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         if (all[i]) dnnl_memory_desc_destroy(all[i]);
     if (d->attr) dnnl_primitive_attr_destroy(d->attr);
@@ -30,8 +30,8 @@ static dnnl_status_t conv_gradient_describe(conv_gradient_descs *d, const nn_nod
     dnnl_status_t status = nn_conv_map(&d->x, x);
     if (!status) status = nn_conv_map(&d->y, y);
     if (!status) status = nn_conv_weights(&d->plain, groups, out, in, kernel, false, dnnl_f32);
-    if (!status)
-        status = nn_conv_weights(&d->any, groups, out, in, kernel, true, weights ? dnnl_f32 : nn_dnnl_type(y->dtype));
+    if (!status) status = nn_conv_weights(&d->any, groups, out, in, kernel, true, nn_dnnl_type(y->dtype));
+    if (!status) status = nn_conv_weights(&d->gradient, groups, out, in, kernel, true, dnnl_f32);
     if (!status) status = dnnl_primitive_attr_create(&d->attr);
     if (!status) status = dnnl_primitive_attr_set_scratchpad_mode(d->attr, dnnl_scratchpad_mode_user);
     if (!status)
@@ -40,8 +40,8 @@ static dnnl_status_t conv_gradient_describe(conv_gradient_descs *d, const nn_nod
                                                                 strides, dilation, before, after, NULL);
     if (!status && weights)
         status = dnnl_convolution_backward_weights_primitive_desc_create(
-            &d->primitive, nn_engine(), dnnl_convolution_direct, d->x, d->any, NULL, d->y, strides, dilation, before,
-            after, d->forward, d->attr);
+            &d->primitive, nn_engine(), dnnl_convolution_direct, d->x, d->gradient, NULL, d->y, strides, dilation,
+            before, after, d->forward, d->attr);
     else if (!status)
         status = dnnl_convolution_backward_data_primitive_desc_create(
             &d->primitive, nn_engine(), dnnl_convolution_direct, d->x, d->any, d->y, strides, dilation, before, after,
@@ -96,6 +96,9 @@ static void conv_gradient_input_run(nn_worker *worker, int i) {
     nn_kernel_run(*(nn_kernel **)worker->plan->setup[i], worker, 0, NULL);
 }
 static const nn_op conv_gradient_input_op = {.name = "convolution gradient",
+                                             .reads_16bit = 1,
+                                             .types = NN_TYPES_PRODUCT,
+                                             .makes_16bit = true,
                                              .flops = conv_gradient_flops,
                                              .setup = conv_gradient_input_setup,
                                              .run = conv_gradient_input_run};
@@ -178,6 +181,8 @@ static void conv_gradient_weight_run(nn_worker *worker, int i) {
 }
 static const nn_op conv_gradient_weight_op = {.name = "convolution weight gradient",
                                               .keeps_parameters = true,
+                                              .reads_16bit = 3,
+                                              .types = NN_TYPES_PRODUCT,
                                               .flops = conv_gradient_flops,
                                               .setup = conv_gradient_weight_setup,
                                               .run = conv_gradient_weight_run};

@@ -7,8 +7,8 @@ enum { DEPTHWISE_WEIGHT, DEPTHWISE_BIAS }; /* params */
 /* The shapes of a convolution from x to y. */
 static nn_depthwise depthwise_shape(const nn_node *node, const nn_node *x, const nn_node *y) {
     int64_t kernel = node->attr[NN_CONV_KERNEL], stride = node->attr[NN_CONV_STRIDE], after;
-    nn_depthwise d = {.x_type = NN_F32,
-                      .y_type = NN_F32,
+    nn_depthwise d = {.x_type = x->dtype,
+                      .y_type = y->dtype,
                       .height = x->dim[1],
                       .width = x->dim[2],
                       .channels = x->dim[3],
@@ -38,18 +38,18 @@ static void depthwise_input_images(nn_worker *worker, int i, const float *taps, 
     const nn_node *node = &worker->plan->graph->nodes[i], *y = &worker->plan->graph->nodes[node->input[0]];
     nn_depthwise d = depthwise_shape(node, node, y);
     int64_t in = d.height * d.width * d.channels, out = y->dim[1] * y->dim[2] * d.channels;
-    const float *dy = nn_value_at(worker, node->input[0]);
-    float *dx = nn_value_at(worker, i);
     d.taps = taps;
     nn_depthwise turned = d;
+    turned.x_type = d.y_type, turned.y_type = d.x_type;
     turned.height = y->dim[1], turned.width = y->dim[2], turned.out_width = d.width;
     turned.top = d.kernel - 1 - d.top, turned.left = d.kernel - 1 - d.left;
     for (int64_t b = begin; b < end; b++) {
-        turned.x = dy + b * out, turned.y = dx + b * in;
+        turned.x = (const uint8_t *)nn_value_at(worker, node->input[0]) + (size_t)(b * out) * nn_type_size(d.y_type);
+        turned.y = (uint8_t *)nn_value_at(worker, i) + (size_t)(b * in) * nn_type_size(d.x_type);
         if (d.stride == 1)
             nn_simd()->depthwise(&turned, 0, d.height);
         else
-            nn_simd()->depthwise_inputs(&d, dy + b * out, dx + b * in, y->dim[1], 0, d.height);
+            nn_simd()->depthwise_inputs(&d, turned.x, turned.y, y->dim[1], 0, d.height);
     }
 }
 
@@ -67,8 +67,11 @@ static void depthwise_input_run(nn_worker *worker, int i) {
     for (int t = 0; t < threads; t++)
         depthwise_input_images(worker, i, laid, images * t / threads, images * (t + 1) / threads);
 }
-static const nn_op depthwise_input_op = {
-    .name = "convolution gradient", .setup = depthwise_input_setup, .run = depthwise_input_run};
+static const nn_op depthwise_input_op = {.name = "convolution gradient",
+                                         .reads_16bit = 1,
+                                         .makes_16bit = true,
+                                         .setup = depthwise_input_setup,
+                                         .run = depthwise_input_run};
 
 /* ---- Of the taps: x, dy -> the parameters' gradients ------------------------------------------------------------- */
 
@@ -89,8 +92,10 @@ static void depthwise_weight_images(nn_worker *worker, int i, int thread, int64_
     float *part = (float *)(sums + taps);
     memset(sums, 0, taps * sizeof *sums);
     for (int64_t b = begin; b < end; b++) {
-        d.x = (const float *)nn_value_at(worker, node->input[0]) + b * d.height * d.width * d.channels;
-        const float *dy = (const float *)nn_value_at(worker, node->input[1]) + b * y->dim[1] * y->dim[2] * d.channels;
+        d.x = (const uint8_t *)nn_value_at(worker, node->input[0]) +
+              (size_t)(b * d.height * d.width * d.channels) * nn_type_size(d.x_type);
+        const uint8_t *dy = (const uint8_t *)nn_value_at(worker, node->input[1]) +
+                            (size_t)(b * y->dim[1] * y->dim[2] * d.channels) * nn_type_size(d.y_type);
         memset(part, 0, taps * sizeof *part);
         nn_simd()->depthwise_weights(&d, dy, part, 0, y->dim[1]);
         for (size_t j = 0; j < taps; j++) sums[j] += (double)part[j];
@@ -118,6 +123,7 @@ static void depthwise_weight_run(nn_worker *worker, int i) {
 }
 static const nn_op depthwise_weight_op = {.name = "convolution weight gradient",
                                           .keeps_parameters = true,
+                                          .reads_16bit = 3,
                                           .setup = depthwise_weight_setup,
                                           .run = depthwise_weight_run};
 

@@ -3,6 +3,9 @@
 
 /* ---- Activations: attr[0] says which ----------------------------------------------------------------------------- */
 
+static void *eltwise_at(const nn_worker *worker, int node, int64_t begin) {
+    return (uint8_t *)nn_value_at(worker, node) + (size_t)begin * nn_type_size(worker->plan->graph->nodes[node].dtype);
+}
 /* Runs a loop over all numbers of value i in equal shares of 16-number blocks, a share a thread. */
 typedef void (*eltwise_loop)(nn_worker *worker, int i, int64_t begin, int64_t end);
 static void eltwise_share(nn_worker *worker, int i, eltwise_loop loop) {
@@ -17,8 +20,9 @@ static void eltwise_share(nn_worker *worker, int i, eltwise_loop loop) {
 
 static void eltwise_activate_loop(nn_worker *worker, int i, int64_t begin, int64_t end) {
     const nn_node *node = &worker->plan->graph->nodes[i];
-    nn_simd()->activate((nn_activation)node->attr[0], (const float *)nn_value_at(worker, node->input[0]) + begin,
-                        (float *)nn_value_at(worker, i) + begin, NN_F32, end - begin);
+    nn_dtype type = worker->plan->graph->nodes[node->input[0]].dtype;
+    nn_simd()->activate((nn_activation)node->attr[0], eltwise_at(worker, node->input[0], begin), type,
+                        eltwise_at(worker, i, begin), node->dtype, end - begin);
 }
 static void eltwise_activate_run(nn_worker *worker, int i) {
     eltwise_share(worker, i, eltwise_activate_loop);
@@ -27,15 +31,19 @@ static void eltwise_activate_run(nn_worker *worker, int i) {
 /* inputs: x (of ReLU the value y, so that x need not be kept), dy. */
 static void eltwise_gradient_loop(nn_worker *worker, int i, int64_t begin, int64_t end) {
     const nn_node *node = &worker->plan->graph->nodes[i];
-    const float *x = nn_value_at(worker, node->input[0]), *dy = nn_value_at(worker, node->input[1]);
-    nn_simd()->activate_backward((nn_activation)node->attr[0], x + begin, dy + begin,
-                                 (float *)nn_value_at(worker, i) + begin, end - begin);
+    nn_simd()->activate_backward((nn_activation)node->attr[0], eltwise_at(worker, node->input[0], begin),
+                                 eltwise_at(worker, node->input[1], begin), eltwise_at(worker, i, begin), node->dtype,
+                                 end - begin);
 }
 static void eltwise_gradient_run(nn_worker *worker, int i) {
     eltwise_share(worker, i, eltwise_gradient_loop);
 }
-static const nn_op eltwise_gradient_op = {
-    .name = "activation gradient", .kind = NN_KIND_ACTIVATION_GRADIENT, .run = eltwise_gradient_run};
+static const nn_op eltwise_gradient_op = {.name = "activation gradient",
+                                          .kind = NN_KIND_ACTIVATION_GRADIENT,
+                                          .reads_16bit = 3,
+                                          .types = NN_TYPES_VALUE,
+                                          .makes_16bit = true,
+                                          .run = eltwise_gradient_run};
 
 static void eltwise_activate_backward(nn_graph *graph, int i, nn_value dy, nn_value *gradient) {
     nn_node forward = graph->nodes[i];
@@ -45,6 +53,8 @@ static void eltwise_activate_backward(nn_graph *graph, int i, nn_value dy, nn_va
 static const nn_op eltwise_activate_op = {.name = "activation",
                                           .kind = NN_KIND_ACTIVATION,
                                           .rowwise = true,
+                                          .reads_16bit = 1,
+                                          .makes_16bit = true,
                                           .backward = eltwise_activate_backward,
                                           .run = eltwise_activate_run};
 
@@ -68,9 +78,10 @@ static nn_value eltwise_pair(nn_graph *graph, const nn_op *op, nn_value a, nn_va
 
 static void eltwise_add_loop(nn_worker *worker, int i, int64_t begin, int64_t end) {
     const nn_node *node = &worker->plan->graph->nodes[i];
-    const float *a = nn_value_at(worker, node->input[0]), *b = nn_value_at(worker, node->input[1]);
-    float *y = nn_value_at(worker, i);
-    for (int64_t j = begin; j < end; j++) y[j] = a[j] + b[j];
+    const nn_node *nodes = worker->plan->graph->nodes;
+    nn_simd()->add(eltwise_at(worker, node->input[0], begin), nodes[node->input[0]].dtype,
+                   eltwise_at(worker, node->input[1], begin), nodes[node->input[1]].dtype, eltwise_at(worker, i, begin),
+                   node->dtype, end - begin);
 }
 static void eltwise_add_run(nn_worker *worker, int i) {
     eltwise_share(worker, i, eltwise_add_loop);
@@ -79,8 +90,13 @@ static void eltwise_add_backward(nn_graph *graph, int i, nn_value dy, nn_value *
     (void)graph, (void)i;
     gradient[0] = gradient[1] = dy;
 }
-static const nn_op eltwise_add_op = {
-    .name = "add", .kind = NN_KIND_ADD, .rowwise = true, .backward = eltwise_add_backward, .run = eltwise_add_run};
+static const nn_op eltwise_add_op = {.name = "add",
+                                     .kind = NN_KIND_ADD,
+                                     .rowwise = true,
+                                     .reads_16bit = 3,
+                                     .makes_16bit = true,
+                                     .backward = eltwise_add_backward,
+                                     .run = eltwise_add_run};
 
 DEIT_INTERNAL nn_value nn_add(nn_graph *graph, nn_value a, nn_value b) {
     return eltwise_pair(graph, &eltwise_add_op, a, b);

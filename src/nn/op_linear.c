@@ -44,14 +44,12 @@ static base_status linear_setup(nn_plan *plan, int i) {
                    .ldc = n,
                    .b_transposed = true,
                    .a = nn_dnnl_type(x->dtype),
-                   .b = nn_dnnl_type(plan->options.precision),
+                   .b = nn_dnnl_type(x->dtype),
                    .c = nn_dnnl_type(node->dtype),
                    .bias_param = node->param[LINEAR_BIAS],
                    .pack_param = node->param[LINEAR_WEIGHT],
                    .sum = node->sum,
                    .activation = node->activation};
-    if (x->dtype != plan->options.precision)
-        m.b = m.a; /* an f32 input, as the network's first value may be: f32 weights */
     nn_arg a = nn_arg_value(node->input[0], 0), c = nn_arg_value(i, 0);
     return nn_matmul_new(kernel, plan, &m, &a, NULL, &c, NULL);
 }
@@ -74,9 +72,9 @@ static base_status linear_input_gradient_setup(nn_plan *plan, int i) {
                    .lda = n,
                    .ldb = k,
                    .ldc = k,
-                   .a = dnnl_f32,
-                   .b = dnnl_f32,
-                   .c = dnnl_f32,
+                   .a = nn_dnnl_type(dy->dtype),
+                   .b = nn_dnnl_type(dy->dtype),
+                   .c = nn_dnnl_type(node->dtype),
                    .bias_param = -1,
                    .pack_param = node->param[LINEAR_WEIGHT],
                    .sum = node->sum};
@@ -121,8 +119,8 @@ static base_status linear_weight_gradient_setup(nn_plan *plan, int i) {
                    .ldb = k,
                    .ldc = k,
                    .a_transposed = true,
-                   .a = dnnl_f32,
-                   .b = dnnl_f32,
+                   .a = nn_dnnl_type(dy->dtype),
+                   .b = nn_dnnl_type(x->dtype),
                    .c = dnnl_f32,
                    .bias_param = -1,
                    .pack_param = -1,
@@ -146,11 +144,17 @@ static double linear_weight_flops(const nn_graph *graph, const nn_node *node) {
 }
 static const nn_op linear_input_gradient_op = {.name = "linear gradient",
                                                .sums = true,
+                                               .reads_16bit = 1,
+                                               .types = NN_TYPES_PRODUCT,
+                                               .makes_16bit = true,
+                                               .sums_16bit = true,
                                                .flops = linear_flops,
                                                .setup = linear_input_gradient_setup,
                                                .run = linear_run};
 static const nn_op linear_weight_gradient_op = {.name = "linear weight gradient",
                                                 .keeps_parameters = true,
+                                                .reads_16bit = 3,
+                                                .types = NN_TYPES_PRODUCT,
                                                 .flops = linear_weight_flops,
                                                 .setup = linear_weight_gradient_setup,
                                                 .run = linear_weight_gradient_run};
@@ -168,7 +172,8 @@ static const nn_op linear_op = {.name = "linear",
                                 .kind = NN_KIND_LINEAR,
                                 .sums = true,
                                 .rowwise = true,
-                                .reads_16bit = true,
+                                .reads_16bit = 1,
+                                .types = NN_TYPES_PRODUCT,
                                 .makes_16bit = true,
                                 .flops = linear_flops,
                                 .backward = nn_product_backward,

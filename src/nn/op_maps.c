@@ -19,12 +19,15 @@ static void maps_share(nn_worker *worker, int i, int64_t rows, maps_loop loop) {
 static void maps_last_loop(nn_worker *worker, int i, int64_t begin, int64_t end) {
     const nn_node *node = &worker->plan->graph->nodes[i];
     int64_t height = node->dim[1], width = node->dim[2], channels = node->dim[3];
-    float *y = nn_value_at(worker, i);
+    bool half = node->dtype == NN_BF16;
+    float row[half ? width * channels : 1];
     for (int64_t r = begin; r < end; r++) { /* row r % height of image r / height */
         const float *x =
             (const float *)nn_value_at(worker, node->input[0]) + (r / height * channels * height + r % height) * width;
+        float *y = half ? row : (float *)nn_value_at(worker, i) + r * width * channels;
         for (int64_t c = 0; c < channels; c++)
-            for (int64_t j = 0; j < width; j++) y[(r * width + j) * channels + c] = x[c * height * width + j];
+            for (int64_t j = 0; j < width; j++) y[j * channels + c] = x[c * height * width + j];
+        if (half) nn_simd()->to_bf16(row, (uint16_t *)nn_value_at(worker, i) + r * width * channels, width * channels);
     }
 }
 static void maps_last_run(nn_worker *worker, int i) {
@@ -51,7 +54,8 @@ static void maps_last_backward(nn_graph *graph, int i, nn_value dy, nn_value *gr
     nn_node x = graph->nodes[graph->nodes[i].input[0]];
     gradient[0] = nn_add_like(graph, &maps_first_op, i, 1, &dy, x.ndim, x.dim);
 }
-static const nn_op maps_last_op = {.name = "channels last", .backward = maps_last_backward, .run = maps_last_run};
+static const nn_op maps_last_op = {
+    .name = "channels last", .makes_16bit = true, .backward = maps_last_backward, .run = maps_last_run};
 
 DEIT_INTERNAL nn_value nn_channels_last(nn_graph *graph, nn_value x) {
     if (x < 0) return -1;
@@ -82,21 +86,26 @@ static void maps_subsample_run(nn_worker *worker, int i) {
 static void maps_spread_loop(nn_worker *worker, int i, int64_t begin, int64_t end) {
     const nn_node *node = &worker->plan->graph->nodes[i], *y = &worker->plan->graph->nodes[node->input[0]];
     int64_t stride = node->attr[0], height = node->dim[1], width = node->dim[2], channels = node->dim[3];
-    float *to = (float *)nn_value_at(worker, i) + begin * width * channels;
-    memset(to, 0, (size_t)((end - begin) * width * channels) * sizeof(float));
-    for (int64_t r = begin; r < end; r++, to += width * channels) {
+    size_t pixel = (size_t)channels * nn_type_size(node->dtype), row = (size_t)width * pixel;
+    uint8_t *to = (uint8_t *)nn_value_at(worker, i) + (size_t)begin * row;
+    memset(to, 0, (size_t)(end - begin) * row);
+    for (int64_t r = begin; r < end; r++, to += row) {
         if (r % height % stride) continue;
-        const float *from = (const float *)nn_value_at(worker, node->input[0]) +
-                            (r / height * y->dim[1] + r % height / stride) * y->dim[2] * channels;
+        const uint8_t *from = (const uint8_t *)nn_value_at(worker, node->input[0]) +
+                              (size_t)((r / height * y->dim[1] + r % height / stride) * y->dim[2]) * pixel;
         for (int64_t j = 0; j < y->dim[2]; j++)
-            memcpy(to + j * stride * channels, from + j * channels, (size_t)channels * sizeof(float));
+            memcpy(to + (size_t)(j * stride) * pixel, from + (size_t)j * pixel, pixel);
     }
 }
 static void maps_spread_run(nn_worker *worker, int i) {
     const nn_node *node = &worker->plan->graph->nodes[i];
     maps_share(worker, i, node->dim[0] * node->dim[1], maps_spread_loop);
 }
-static const nn_op maps_spread_op = {.name = "subsample gradient", .run = maps_spread_run};
+static const nn_op maps_spread_op = {.name = "subsample gradient",
+                                     .reads_16bit = 1,
+                                     .types = NN_TYPES_VALUE,
+                                     .makes_16bit = true,
+                                     .run = maps_spread_run};
 
 static void maps_subsample_backward(nn_graph *graph, int i, nn_value dy, nn_value *gradient) {
     nn_node x = graph->nodes[graph->nodes[i].input[0]];
@@ -104,7 +113,8 @@ static void maps_subsample_backward(nn_graph *graph, int i, nn_value dy, nn_valu
 }
 static const nn_op maps_subsample_op = {.name = "subsample",
                                         .keeps_type = true,
-                                        .reads_16bit = true,
+                                        .reads_16bit = 1,
+                                        .types = NN_TYPES_VALUE,
                                         .makes_16bit = true,
                                         .backward = maps_subsample_backward,
                                         .run = maps_subsample_run};
@@ -182,8 +192,10 @@ static void maps_pool_gradient_loop(nn_worker *worker, int i, int64_t begin, int
     const nn_node *node = &worker->plan->graph->nodes[i], *to = &worker->plan->graph->nodes[node->input[1]];
     int64_t kernel = node->attr[1], stride = node->attr[2], height = node->dim[1], width = node->dim[2],
             channels = node->dim[3], item = height * width * channels;
-    const float *x = nn_value_at(worker, node->input[0]), *y = nn_value_at(worker, node->input[1]),
-                *dy = nn_value_at(worker, node->input[2]);
+    nn_dtype type = worker->plan->graph->nodes[node->input[0]].dtype;
+    size_t size = nn_type_size(type);
+    const uint8_t *x = nn_value_at(worker, node->input[0]), *y = nn_value_at(worker, node->input[1]),
+                  *dy = nn_value_at(worker, node->input[2]);
     float *dx = nn_value_at(worker, i);
     memset(dx + begin * item, 0, (size_t)((end - begin) * item) * sizeof(float));
     for (int64_t p = begin * to->dim[1] * to->dim[2]; p < end * to->dim[1] * to->dim[2]; p++) {
@@ -193,14 +205,17 @@ static void maps_pool_gradient_loop(nn_worker *worker, int i, int64_t begin, int
                 high = (row + kernel < height ? row + kernel : height) - top,
                 wide = (col + kernel < width ? col + kernel : width) - left;
         int64_t at = image * item + (top * width + left) * channels;
-        nn_simd()->pool_backward(node->attr[0] == NN_POOL_MAX, x + at, y + p * channels, dy + p * channels, dx + at,
-                                 high, wide, width * channels, channels);
+        size_t pixel = (size_t)(p * channels) * size;
+        nn_simd()->pool_backward(node->attr[0] == NN_POOL_MAX, x + (size_t)at * size, y + pixel, dy + pixel, type,
+                                 dx + at, high, wide, width * channels, channels);
     }
 }
 static void maps_pool_gradient_run(nn_worker *worker, int i) {
     maps_share(worker, i, worker->plan->graph->nodes[i].dim[0], maps_pool_gradient_loop);
 }
-static const nn_op maps_pool_gradient_op = {.name = "pooling gradient", .run = maps_pool_gradient_run};
+/* Where windows overlap its numbers are sums: f32. */
+static const nn_op maps_pool_gradient_op = {
+    .name = "pooling gradient", .reads_16bit = 7, .types = NN_TYPES_FIRST, .run = maps_pool_gradient_run};
 
 static void maps_pool_backward(nn_graph *graph, int i, nn_value dy, nn_value *gradient) {
     nn_node forward = graph->nodes[i], x = graph->nodes[forward.input[0]];
@@ -210,7 +225,8 @@ static void maps_pool_backward(nn_graph *graph, int i, nn_value dy, nn_value *gr
 static const nn_op maps_pool_op = {.name = "pooling",
                                    .backward = maps_pool_backward,
                                    .keeps_type = true,
-                                   .reads_16bit = true,
+                                   .reads_16bit = 1,
+                                   .types = NN_TYPES_VALUE,
                                    .makes_16bit = true,
                                    .setup = maps_pool_setup,
                                    .run = maps_pool_run};
@@ -255,15 +271,24 @@ static void maps_global_run(nn_worker *worker, int i) {
 static void maps_global_gradient_loop(nn_worker *worker, int i, int64_t begin, int64_t end) {
     const nn_node *node = &worker->plan->graph->nodes[i];
     int64_t pixels = node->dim[1] * node->dim[2], channels = node->dim[3];
-    const float *dy = nn_value_at(worker, node->input[0]);
-    float *dx = nn_value_at(worker, i), share = 1 / (float)pixels;
-    for (int64_t p = begin * pixels; p < end * pixels; p++)
-        for (int64_t c = 0; c < channels; c++) dx[p * channels + c] = dy[p / pixels * channels + c] * share;
+    size_t pixel = (size_t)channels * nn_type_size(node->dtype);
+    float share = 1 / (float)pixels, first[channels];
+    for (int64_t b = begin; b < end; b++) {
+        const float *dy = (const float *)nn_value_at(worker, node->input[0]) + b * channels;
+        uint8_t *dx = (uint8_t *)nn_value_at(worker, i) + (size_t)(b * pixels) * pixel;
+        for (int64_t c = 0; c < channels; c++) first[c] = dy[c] * share;
+        if (node->dtype == NN_BF16)
+            nn_simd()->to_bf16(first, (uint16_t *)dx, channels);
+        else
+            memcpy(dx, first, pixel);
+        for (int64_t p = 1; p < pixels; p++) memcpy(dx + (size_t)p * pixel, dx, pixel);
+    }
 }
 static void maps_global_gradient_run(nn_worker *worker, int i) {
     maps_share(worker, i, worker->plan->graph->nodes[i].dim[0], maps_global_gradient_loop);
 }
-static const nn_op maps_global_gradient_op = {.name = "global pooling gradient", .run = maps_global_gradient_run};
+static const nn_op maps_global_gradient_op = {
+    .name = "global pooling gradient", .makes_16bit = true, .run = maps_global_gradient_run};
 
 static void maps_global_backward(nn_graph *graph, int i, nn_value dy, nn_value *gradient) {
     nn_node x = graph->nodes[graph->nodes[i].input[0]];
@@ -271,7 +296,7 @@ static void maps_global_backward(nn_graph *graph, int i, nn_value dy, nn_value *
 }
 static const nn_op maps_global_op = {.name = "global pooling",
                                      .kind = NN_KIND_POOL,
-                                     .reads_16bit = true,
+                                     .reads_16bit = 1,
                                      .backward = maps_global_backward,
                                      .run = maps_global_run};
 
@@ -306,17 +331,21 @@ static base_status maps_factor_setup(nn_plan *plan, int i) {
 static void maps_factor_run(nn_worker *worker, int i) {
     const nn_node *node = &worker->plan->graph->nodes[i], *x = &worker->plan->graph->nodes[node->input[0]];
     int64_t images = node->dim[0], channels = node->dim[1], pixels = x->dim[1] * x->dim[2];
-    const float *map = nn_value_at(worker, node->input[0]), *dy = nn_value_at(worker, node->input[1]);
+    const uint8_t *map = nn_value_at(worker, node->input[0]), *dy = nn_value_at(worker, node->input[1]);
+    size_t image = (size_t)(pixels * channels) * nn_type_size(x->dtype);
     float *factor = nn_value_at(worker, i);
     int threads = nn_threads(worker);
 #pragma omp parallel for num_threads(threads) if (threads > 1) schedule(static)
     for (int t = 0; t < threads; t++)
         for (int64_t b = images * t / threads; b < images * (t + 1) / threads; b++)
-            nn_simd()->dot_columns(map + b * pixels * channels, dy + b * pixels * channels, factor + b * channels,
+            nn_simd()->dot_columns(map + (size_t)b * image, dy + (size_t)b * image, x->dtype, factor + b * channels,
                                    pixels, channels, nn_scratch_at(worker, t));
 }
-static const nn_op maps_factor_op = {
-    .name = "scale's factor gradient", .setup = maps_factor_setup, .run = maps_factor_run};
+static const nn_op maps_factor_op = {.name = "scale's factor gradient",
+                                     .reads_16bit = 3,
+                                     .types = NN_TYPES_FIRST,
+                                     .setup = maps_factor_setup,
+                                     .run = maps_factor_run};
 
 static const nn_op maps_scale_op;
 static void maps_scale_backward(nn_graph *graph, int i, nn_value dy, nn_value *gradient) {
@@ -329,7 +358,8 @@ static const nn_op maps_scale_op = {.name = "scale",
                                     .backward = maps_scale_backward,
                                     .kind = NN_KIND_SCALE,
                                     .keeps_type = true,
-                                    .reads_16bit = true,
+                                    .reads_16bit = 1,
+                                    .types = NN_TYPES_VALUE,
                                     .makes_16bit = true,
                                     .run = maps_scale_run};
 

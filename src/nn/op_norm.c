@@ -63,8 +63,9 @@ static base_status norm_gradient_setup(nn_plan *plan, int i) {
 static void norm_gradient_run(nn_worker *worker, int i) {
     const nn_graph *graph = worker->plan->graph;
     const nn_node *node = &graph->nodes[i];
-    const float *x = nn_value_at(worker, node->input[0]), *dy = nn_value_at(worker, node->input[1]),
-                *add = node->sum ? nn_value_at(worker, node->input[2]) : NULL,
+    nn_dtype type = graph->nodes[node->input[1]].dtype;
+    const uint8_t *dy = nn_value_at(worker, node->input[1]);
+    const float *x = nn_value_at(worker, node->input[0]), *add = node->sum ? nn_value_at(worker, node->input[2]) : NULL,
                 *gamma = nn_small_at(worker, node->param[0]);
     float *dx = nn_value_at(worker, i);
     int64_t rows = nn_node_rows(node), cols = nn_node_cols(node);
@@ -76,8 +77,8 @@ static void norm_gradient_run(nn_worker *worker, int i) {
         int64_t at = begin * cols;
         double *sums = nn_scratch_at(worker, t); /* [2, D]: this thread's share of dgamma, dbeta */
         memset(sums, 0, (size_t)cols * 2 * sizeof(double));
-        nn_simd()->layer_norm_backward(x + at, dy + at, gamma, add ? add + at : NULL, dx + at, sums,
-                                       (float *)(sums + 2 * cols), end - begin, cols, node->real);
+        nn_simd()->layer_norm_backward(x + at, dy + (size_t)at * nn_type_size(type), type, gamma, add ? add + at : NULL,
+                                       dx + at, sums, (float *)(sums + 2 * cols), end - begin, cols, node->real);
     }
     for (int p = 0; p < 2; p++)
         if (nn_wants_gradient(graph, node->param[p])) nn_add_shares(worker, node->param[p], p * cols);
@@ -86,6 +87,7 @@ static void norm_gradient_run(nn_worker *worker, int i) {
 static const nn_op norm_gradient_op = {.name = "layer norm gradient",
                                        .keeps_parameters = true,
                                        .sums = true,
+                                       .reads_16bit = 2,
                                        .setup = norm_gradient_setup,
                                        .run = norm_gradient_run};
 

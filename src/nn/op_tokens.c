@@ -131,8 +131,9 @@ static base_status tokens_gradient_setup(nn_plan *plan, int i) {
     if (!setup) return BASE_ERROR;
     int64_t patches = dy->dim[1] - node->attr[1], dim = dy->dim[2],
             size = image->dim[1] * node->attr[0] * node->attr[0];
-    setup->patch_bytes = (size_t)(patches * size) * sizeof(float);
-    nn_want_whole(plan, setup->patch_bytes);
+    setup->patch_type = plan->options.precision;
+    setup->patch_bytes = ((size_t)(patches * size) * nn_type_size(setup->patch_type) + 63) / 64 * 64;
+    nn_want_whole(plan, setup->patch_bytes + (setup->patch_type == NN_BF16 ? (size_t)(patches * dim) * 2 : 0));
     nn_want_whole(plan, (size_t)(dy->dim[1] * dim) * sizeof(float));
     /* dW [D, size] += dy^T [D, P] patches [P, size], an image at a time */
     nn_matmul m = {.m = dim,
@@ -142,8 +143,8 @@ static base_status tokens_gradient_setup(nn_plan *plan, int i) {
                    .ldb = size,
                    .ldc = size,
                    .a_transposed = true,
-                   .a = dnnl_f32,
-                   .b = dnnl_f32,
+                   .a = nn_dnnl_type(setup->patch_type),
+                   .b = nn_dnnl_type(setup->patch_type),
                    .c = dnnl_f32,
                    .bias_param = -1,
                    .pack_param = -1,
@@ -185,7 +186,10 @@ static void tokens_gradient_run(nn_worker *worker, int i) {
     const nn_node *node = &graph->nodes[i], *image = &graph->nodes[node->input[0]], *dy = &graph->nodes[node->input[1]];
     const tokens_setup *setup = worker->plan->setup[i];
     int64_t extra = node->attr[1], tokens = dy->dim[1], dim = dy->dim[2], pixels = nn_node_count(image) / image->dim[0];
-    float *patches = nn_whole_at(worker), *sums = patches;
+    uint8_t *patches = nn_whole_at(worker);
+    float *sums = nn_whole_at(worker);
+    uint16_t *half =
+        (uint16_t *)(patches + setup->patch_bytes); /* an image's dy in bf16, where the product takes that */
     tokens_sum_images(worker, node->input[1], sums);
     tokens_add(worker, node->param[TOKENS_POSITIONS], sums, 1);
     tokens_add(worker, node->param[TOKENS_CLASS], sums, 1);
@@ -193,10 +197,13 @@ static void tokens_gradient_run(nn_worker *worker, int i) {
     tokens_add(worker, node->param[TOKENS_BIAS], sums + extra * dim, tokens - extra);
     if (!nn_wants_gradient(graph, node->param[TOKENS_WEIGHT])) return;
     for (int64_t b = 0; b < image->dim[0]; b++) {
-        const float *g = (const float *)nn_value_at(worker, node->input[1]) + b * tokens * dim;
+        const float *g = (const float *)nn_value_at(worker, node->input[1]) + (b * tokens + extra) * dim;
+        bool narrow = setup->patch_type == NN_BF16;
+        if (narrow) nn_simd()->to_bf16(g, half, (tokens - extra) * dim);
         tokens_patches((const float *)nn_value_at(worker, node->input[0]) + b * pixels, image, node->attr[0], patches,
-                       NN_F32);
-        nn_kernel_run(setup->weight_gradient, worker, 0, (void *[]){(void *)(uintptr_t)(g + extra * dim), patches});
+                       setup->patch_type);
+        nn_kernel_run(setup->weight_gradient, worker, 0,
+                      (void *[]){narrow ? (void *)half : (void *)(uintptr_t)g, patches});
     }
 }
 

@@ -1,5 +1,5 @@
 /* The passes: each takes the graph a step from what was written towards what runs. In order: dead, narrow, fuse,
- * recompute (recompute.c), precision, arena. */
+ * recompute (recompute.c), precision (precision.c), arena. */
 #include "nn/internal.h"
 #include <stdlib.h>
 #include <string.h>
@@ -88,8 +88,7 @@ DEIT_INTERNAL base_status nn_pass_narrow(nn_graph *graph) {
 
 /* ---- Fuse -------------------------------------------------------------------------------------------------------- */
 
-/* Whether a node reads of its input j only what is saved beside the value. */
-static bool passes_reads_saved(const nn_node *node, int j) {
+DEIT_INTERNAL bool nn_reads_saved(const nn_node *node, int j) {
     return j > 0 && j == node->op->saved_input;
 }
 
@@ -99,7 +98,7 @@ static int passes_uses(const nn_graph *graph, int value, int after) {
     for (int i = 0; i < graph->n_outputs; i++) uses += graph->outputs[i] == value;
     for (int i = after + 1; i < graph->n_nodes; i++)
         for (int j = 0; j < graph->nodes[i].n_inputs; j++)
-            uses += graph->nodes[i].input[j] == value && !passes_reads_saved(&graph->nodes[i], j);
+            uses += graph->nodes[i].input[j] == value && !nn_reads_saved(&graph->nodes[i], j);
     return uses;
 }
 
@@ -249,45 +248,6 @@ DEIT_INTERNAL void nn_pass_fuse(nn_graph *graph) {
         if (graph->nodes[i].sum) graph->nodes[i].alias = graph->nodes[i].input[graph->nodes[i].n_inputs - 1];
 }
 
-/* ---- Precision: which values are stored as bf16 ------------------------------------------------------------------ */
-
-/* Whether node k can read value i as bf16. A residual sum in a convolutional network is stored as bf16 too; in a
- * transformer the stream stays f32, like the logits and what losses read. */
-static bool passes_reads_16bit(const nn_graph *graph, int k, int i) {
-    const nn_node *node = &graph->nodes[k];
-    for (int j = 0; j < node->n_inputs; j++) {
-        if (node->input[j] != i) continue;
-        bool summed = node->sum && j == node->n_inputs - 1;
-        bool factor = j == 1 && (node->gated || node->op->kind == NN_KIND_SCALE);
-        if (!node->op->reads_16bit || factor || (summed && node->op->kind != NN_KIND_CONV)) return false;
-    }
-    return true;
-}
-
-static bool passes_is_16bit(const nn_graph *graph, int i) {
-    const nn_node *node = &graph->nodes[i];
-    if (!node->op->makes_16bit) return false;
-    if (node->sum && (node->op->kind != NN_KIND_CONV || graph->nodes[node->alias].dtype != NN_BF16)) return false;
-    if (node->op->keeps_type && graph->nodes[node->input[0]].dtype != NN_BF16) return false;
-    for (int k = 0; k < graph->n_outputs; k++)
-        if (graph->outputs[k] == i) return false;
-    for (int k = i + 1; k < graph->n_nodes; k++)
-        if (!passes_reads_16bit(graph, k, i)) return false;
-    return true;
-}
-
-/* bf16 where whoever makes it can and everyone who reads it does. */
-DEIT_INTERNAL void nn_pass_precision(nn_graph *graph, nn_dtype precision) {
-    if (precision != NN_BF16) return;
-    for (int i = 0; i < graph->n_nodes; i++) graph->nodes[i].dtype = passes_is_16bit(graph, i) ? NN_BF16 : NN_F32;
-    /* What shares storage or keeps a type shares the type: where a later one is f32, the earlier one becomes it. */
-    for (int i = graph->n_nodes - 1; i >= 0; i--) {
-        nn_node *node = &graph->nodes[i];
-        int other = node->sum ? node->alias : node->op->keeps_type ? node->input[0] : i;
-        if (node->dtype == NN_F32) graph->nodes[other].dtype = NN_F32;
-    }
-}
-
 /* ---- Arena: values that are not alive together share storage ----------------------------------------------------- */
 
 typedef struct {
@@ -329,7 +289,7 @@ static int passes_blocks(nn_graph *graph, passes_block *blocks) {
     for (int i = 0; i < steps; i++) {
         for (int j = 0; j < graph->nodes[i].n_inputs; j++) {
             graph->nodes[graph->nodes[i].input[j]].last_saved = i;
-            if (passes_reads_saved(&graph->nodes[i], j)) continue;
+            if (nn_reads_saved(&graph->nodes[i], j)) continue;
             nn_node *root = &graph->nodes[passes_root(graph, graph->nodes[i].input[j])];
             if (root->last_use < i) root->last_use = i;
             graph->nodes[graph->nodes[i].input[j]].last_use = i;

@@ -228,8 +228,6 @@ DEIT_INTERNAL void nn_plan_accumulate(nn_plan *plan, bool accumulate) {
 static base_status plan_passes(nn_plan *plan) {
     nn_graph *graph = plan->graph;
     BASE_TRY(nn_graph_status(graph));
-    if (graph->has_backward && plan->options.precision != NN_F32)
-        return base_fail("training in bf16 is not offered: use f32");
     if ((graph->has_backward || graph->training) && !plan->options.params)
         return base_fail("a training plan needs a parameter store with gradients");
     if ((graph->has_backward || graph->training) && plan->options.workers != 1)
@@ -239,7 +237,7 @@ static base_status plan_passes(nn_plan *plan) {
     if (!graph->has_backward) BASE_TRY(nn_pass_narrow(graph));
     nn_pass_fuse(graph);
     if (graph->has_backward && plan->options.recompute) BASE_TRY(nn_pass_recompute(graph));
-    nn_pass_precision(graph, plan->options.precision);
+    BASE_TRY(nn_pass_precision(graph, plan->options.precision));
     return nn_pass_arena(graph, &plan->value_bytes);
 }
 

@@ -120,7 +120,8 @@ static bool loop_save_now(const loop_run *r) {
 
 static double loop_left(const train_session *s) {
     double epochs = (double)(s->options->epochs + s->options->cooldown_epochs - s->state.epoch);
-    return (epochs * (double)s->passes - (double)s->state.pass) * s->pass_seconds + epochs * s->test_seconds;
+    double tests = s->ema ? 2 : 1; // of the weights, and of their average
+    return (epochs * (double)s->passes - (double)s->state.pass) * s->pass_seconds + epochs * tests * s->test_seconds;
 }
 
 static void loop_show(loop_run *r) {
@@ -205,13 +206,15 @@ static json_t *loop_line(const loop_run *r, const eval_result *test, const eval_
 static base_status loop_finish_epoch(loop_run *r, const eval_result *test, const eval_result *ema) {
     train_session *s = r->s;
     train_state *state = &s->state;
+    char average[48] = "";
+    if (ema) snprintf(average, sizeof average, "; the average's: top-1 %.2f", ema->top1);
     bool best = test->top1 > state->best_acc1 || state->best_epoch < 0;
     if (s->folder.path) BASE_TRY(train_folder_log(&s->folder, loop_line(r, test, ema)));
     base_log(s->context, BASE_LOG_INFO,
-             "epoch %lld/%lld: loss %.4f, lr %.3g, %.0f images/s; test: top-1 %.2f, top-5 %.2f, loss %.4f%s",
+             "epoch %lld/%lld: loss %.4f, lr %.3g, %.0f images/s; test: top-1 %.2f, top-5 %.2f, loss %.4f%s%s",
              (long long)state->epoch + 1, (long long)(s->options->epochs + s->options->cooldown_epochs),
              state->loss_sum / (double)state->pass, r->lr, (double)s->options->batch_size / s->pass_seconds, test->top1,
-             test->top5, test->loss, best ? ", the best yet" : "");
+             test->top5, test->loss, best ? ", the best yet" : "", average);
     *r->result = (train_result){.epochs = state->epoch + 1,
                                 .steps = state->step,
                                 .test_acc1 = test->top1,
@@ -230,16 +233,14 @@ static base_status loop_finish_epoch(loop_run *r, const eval_result *test, const
 
 static base_status loop_epoch(loop_run *r) {
     train_session *s = r->s;
-    int64_t last = s->options->epochs + s->options->cooldown_epochs - 1;
     eval_result test, ema;
     r->lr = train_schedule_epoch(&s->schedule, s->state.epoch);
     BASE_TRY(loop_train(r));
-    bool average = s->ema && s->state.epoch == last;
     base_status status = loop_evaluate(s, false, &test);
-    if (!status && average) status = loop_evaluate(s, true, &ema);
+    if (!status && s->ema) status = loop_evaluate(s, true, &ema);
     if (status == BASE_CANCELLED) return loop_stopped(r);
     if (status) return status;
-    return loop_finish_epoch(r, &test, average ? &ema : NULL);
+    return loop_finish_epoch(r, &test, s->ema ? &ema : NULL);
 }
 
 /* ---- The run ----------------------------------------------------------------------------------------------------- */

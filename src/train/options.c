@@ -37,22 +37,23 @@ static const train_option options_table[] = {
     OPTION("freeze", TRAIN_TEXT, freeze, "",
            .help = "parameters to leave as they are: patterns separated by commas (blocks.0.*,pos_embed)"),
 
-    OPTION("data-path", TRAIN_FILE, data_path, "", .section = "Data",
+    OPTION("data-path", TRAIN_FILE, data_path, "", .section = "Data", .may_change = true,
            .help = "folder, archive, CIFAR or idx files with a training and a test split"),
-    OPTION("data", TRAIN_FILE, data_path, "", .alias = true, .help = "the same as --data-path"),
+    OPTION("data", TRAIN_FILE, data_path, "", .alias = true, .may_change = true, .help = "the same as --data-path"),
     OPTION("train-split", TRAIN_TEXT, train_split, "train", .help = "the split to train on"),
     OPTION("test-split", TRAIN_TEXT, test_split, "",
            .help = "the split to evaluate on; empty: val, validation or test, whichever there is"),
     OPTION("fit", TRAIN_CHOICE, fit, "none", .choices = options_fits,
            .help = "to networks of 32 pixels and less, where pictures are not resized otherwise"),
-    OPTION("num-workers", TRAIN_INT, num_workers, "0", .most = 256,
+    OPTION("num-workers", TRAIN_INT, num_workers, "0", .most = 256, .may_change = true,
            .help = "threads that decode and augment; 0: one a core"),
-    OPTION("max-bad", TRAIN_INT, max_bad, "0", .most = 1e9, .help = "files that may be unreadable"),
+    OPTION("max-bad", TRAIN_INT, max_bad, "0", .most = 1e9, .may_change = true, .help = "files that may be unreadable"),
 
     OPTION("batch-size", TRAIN_INT, batch_size, "64", .section = "Optimisation", .least = 1, .most = 1e6,
            .help = "images a pass"),
     OPTION("accumulate", TRAIN_INT, accumulate, "1", .least = 1, .most = 1e6, .help = "passes a step"),
-    OPTION("epochs", TRAIN_INT, epochs, "300", .least = 1, .most = 1e6, .help = "passes over the training set"),
+    OPTION("epochs", TRAIN_INT, epochs, "300", .least = 1, .most = 1e6, .may_change = true,
+           .help = "passes over the training set"),
     OPTION("opt", TRAIN_CHOICE, opt, "adamw", .choices = options_optimizers, .help = "sgd: with Nesterov's momentum"),
     OPTION("opt-eps", TRAIN_REAL, opt_eps, "1e-8", .most = 1, .help = "AdamW's epsilon"),
     OPTION("opt-betas", TRAIN_PAIR, opt_betas, "0.9,0.999", .most = 1, .help = "AdamW's betas"),
@@ -69,7 +70,7 @@ static const train_option options_table[] = {
            .help = "--sched step: its steps"),
     OPTION("decay-rate", TRAIN_REAL, decay_rate, "0.1", .most = 1, .help = "--sched step: factor a step"),
     OPTION("warmup-epochs", TRAIN_REAL, warmup_epochs, "5", .most = 1e6, .help = "epochs of rising rate"),
-    OPTION("cooldown-epochs", TRAIN_INT, cooldown_epochs, "0", .most = 1e6,
+    OPTION("cooldown-epochs", TRAIN_INT, cooldown_epochs, "0", .most = 1e6, .may_change = true,
            .help = "epochs at --min-lr after --epochs (the official script asks for 10 and never runs them)"),
     OPTION("model-ema", TRAIN_SWITCH, model_ema, "yes", .help = "keep a moving average of the weights"),
     OPTION("model-ema-decay", TRAIN_REAL, model_ema_decay, "0.99996", .most = 1, .help = "of that average, a step"),
@@ -103,20 +104,21 @@ static const train_option options_table[] = {
     OPTION("distillation-tau", TRAIN_REAL, distillation_tau, "1.0", .least = 1e-6, .most = 1e6,
            .help = "temperature of soft"),
     OPTION("teacher-model", TRAIN_MODEL, teacher_model, "regnety_160", .help = "the teacher's network"),
-    OPTION("teacher-path", TRAIN_FILE, teacher_path, "", .help = "its weights"),
+    OPTION("teacher-path", TRAIN_FILE, teacher_path, "", .may_change = true, .help = "its weights"),
     OPTION("teacher-resolution", TRAIN_INT, teacher_resolution, "0", .most = 16384,
            .help = "side of the images it sees; 0: the student's"),
 
-    OPTION("output-dir", TRAIN_FOLDER, output_dir, "", .section = "The run",
+    OPTION("output-dir", TRAIN_FOLDER, output_dir, "", .section = "The run", .may_change = true,
            .help = "the run's folder: options, log, curves, checkpoints"),
-    OPTION("eval", TRAIN_SWITCH, eval, "no", .help = "evaluate only"),
+    OPTION("eval", TRAIN_SWITCH, eval, "no", .may_change = true, .help = "evaluate only"),
     OPTION("start-epoch", TRAIN_INT, start_epoch, "0", .most = 1e6, .help = "epoch to begin with"),
-    OPTION("save-steps", TRAIN_INT, save_steps, "0", .most = 1e12,
+    OPTION("save-steps", TRAIN_INT, save_steps, "0", .most = 1e12, .may_change = true,
            .help = "steps between checkpoints within an epoch; 0: half an hour"),
     OPTION("precision", TRAIN_CHOICE, precision, "f32", .choices = options_precisions, .help = "of the arithmetic"),
-    OPTION("recompute", TRAIN_SWITCH, recompute, "no", .help = "less memory: the backward computes values again"),
-    OPTION("threads", TRAIN_INT, threads, "0", .most = 4096, .help = "in all; 0: every core"),
-    OPTION("head", TRAIN_CHOICE, head, "mean", .choices = options_heads,
+    OPTION("recompute", TRAIN_SWITCH, recompute, "no", .may_change = true,
+           .help = "less memory: the backward computes values again"),
+    OPTION("threads", TRAIN_INT, threads, "0", .most = 4096, .may_change = true, .help = "in all; 0: every core"),
+    OPTION("head", TRAIN_CHOICE, head, "mean", .choices = options_heads, .may_change = true,
            .help = "that evaluation asks of a distilled network: its heads' mean, or one"),
 };
 #undef OPTION
@@ -302,6 +304,22 @@ static json_t *options_value(const train_options *options, const train_option *o
         return json_pack("[f, f]", ((const double *)value)[0], ((const double *)value)[1]);
     default: return json_string(train_option_text(options, option, room));
     }
+}
+
+DEIT_INTERNAL base_status train_options_goes_on(const train_options *begun, const train_options *options,
+                                                const char *run) {
+    for (int i = 0; i < OPTIONS_COUNT; i++) {
+        const train_option *option = &options_table[i];
+        char room[2][80];
+        const char *old = train_option_text(begun, option, room[0]), *now = train_option_text(options, option, room[1]);
+        if (option->may_change || !strcmp(old, now)) continue;
+        return base_fail_as(
+            BASE_USAGE,
+            "--%s: the run in %s was begun with '%s', not '%s'; leave the flag out to go on with it, or "
+            "begin another run with another --output-dir",
+            option->name, run, old, now);
+    }
+    return BASE_OK;
 }
 
 DEIT_INTERNAL json_t *train_options_json(const train_options *options) {

@@ -69,6 +69,7 @@ typedef struct {
     double least, most;
     const char *const *choices; /* ended by NULL */
     bool alias;                 /* another name for the option before it */
+    bool may_change;            /* also in a run that goes on: it says where and how, not what is trained */
 } train_option;
 enum { TRAIN_MOST_OPTIONS = 96 };
 DEIT_INTERNAL const train_option *train_option_at(int index); /* NULL past the end */
@@ -85,6 +86,10 @@ DEIT_INTERNAL void train_options_print(const train_options *options, base_text *
 /* args.json: all of them, with the official script's keys. NULL: memory ended. */
 DEIT_INTERNAL json_t *train_options_json(const train_options *options);
 DEIT_INTERNAL base_status train_options_read(train_options *options, const char *path);
+/* Whether a run begun with some options can go on with others: BASE_USAGE names the first that may not change. run: its
+ * folder, for the message. */
+DEIT_INTERNAL base_status train_options_goes_on(const train_options *begun, const train_options *options,
+                                                const char *run);
 
 /* Sets what a recipe says: one of train_recipe_at's, or a file of flags ('#' begins a comment). */
 DEIT_INTERNAL base_status train_recipe(train_options *options, const char *recipe);
@@ -188,6 +193,20 @@ DEIT_INTERNAL void train_teacher_free(train_teacher_net *teacher);           /* 
 DEIT_INTERNAL size_t train_teacher_memory(const train_teacher_net *teacher); /* bytes of weights and activations */
 /* images: [n, 3, S, S] normalised for the student, n at most options->batch -> logits [n, classes]. */
 DEIT_INTERNAL base_status train_teacher_run(train_teacher_net *teacher, int64_t n, const float *images, float *logits);
+
+/* ---- Speed ------------------------------------------------------------------------------------------------------- */
+
+enum { TRAIN_SPEED_STEPS = 1000 };
+typedef struct {
+    base_spread images_per_s;
+    base_spread percent_of_peak; /* 3 x the forward's products over the GEMM peak just before and after a step */
+    double peak_gflops, gflop_per_image; /* of the forward */
+    int threads, steps;
+    size_t memory; /* bytes: weights, gradients, moments, packed weights, activations and scratch, images and targets */
+} train_speed;
+/* Times steps of forward, backward and AdamW on one batch of random images, after one to warm up. */
+DEIT_INTERNAL base_status train_speed_measure(const model_config *config, const train_net_options *options, int steps,
+                                              train_speed *speed, const base_context *context);
 
 /* ---- Runs -------------------------------------------------------------------------------------------------------- */
 

@@ -34,7 +34,7 @@ check_err 'epoch 40/40: loss [0-9.]+, lr [0-9.e-]+, [0-9]+ images/s; test: top-1
 name 'the folder of a run'
 check '[ $(wc -l <run/log.jsonl) = 40 ]'
 for key in epoch train_lr train_loss test_loss test_acc1 test_acc5 n_parameters; do check "[ \$(grep -c '\"$key\": ' run/log.jsonl) = 40 ]"; done
-check "grep -q test_ema_acc1 run/log.jsonl && [ \$(grep -c test_ema_acc1 run/log.jsonl) = 1 ]"
+check "grep -q test_ema_acc1 run/log.jsonl && [ \$(grep -c test_ema_acc1 run/log.jsonl) = 40 ]"
 check "grep -q '\"batch_size\": 16' run/args.json && grep -q '\"opt_betas\": \[' run/args.json"
 check "grep -q '<svg' run/curves.html && ! grep -Eq 'src=|href=|url\\(' run/curves.html"
 check '[ $(ls run/checkpoints | wc -l) = 8 ] && ! ls run run/checkpoints | grep part'
@@ -121,10 +121,21 @@ check_exit 0 '$DEIT train --resume damaged'
 check_err 'warning: the checkpoint of step 480 is not whole: .*sha256'
 check 'cmp whole/last.safetensors damaged/last.safetensors'
 
+name 'a run goes on as it was begun'
+for flag in '--dim 64' '--opt sgd' '--lr 1' '--mixup 0.5' '--no-model-ema' '--precision bf16' '--recipe deit'; do
+    check_exit 2 "\$DEIT train --resume whole $flag"
+    check_err '^deit: --[a-z-]+: the run in whole was begun with .[0-9a-z.]+., not .[0-9a-z.]+.; leave the flag out'
+done
+check_exit 2 '$DEIT train --resume whole --lr 1'
+check_err "deit: --lr: the run in whole was begun with '0.003', not '1'"
+check_exit 0 '$DEIT train --resume whole --lr 3e-3 --threads 2 --num-workers 1 --recompute --data set'
+
 name "a checkpoint of another network"
-check_exit 1 '$DEIT train --resume whole --dim 64'
+check "cp -r whole other-args && sed -i 's/\"dim\": 32/\"dim\": 64/' other-args/args.json"
+check_exit 1 '$DEIT train --resume other-args'
 check_err 'its checkpoint is of vit with [0-9]+ numbers, this network is vit with [0-9]+'
-check_exit 1 '$DEIT train --resume whole --opt sgd'
+check "cp -r whole other-rule && sed -i 's/\"opt\": \"adamw\"/\"opt\": \"sgd\"/' other-rule/args.json"
+check_exit 1 '$DEIT train --resume other-rule'
 check_err 'holds the state of --opt adamw'
 
 name 'a loss that is not finite'

@@ -271,6 +271,56 @@ TRAIN_GOLDEN(regnety_040_silu, "regnety_040", 96, 16, NN_SILU, 1, 10)
 TRAIN_GOLDEN(tf_efficientnet_b0, "tf_efficientnet_b0", 96, 16, NN_NO_ACTIVATION, 1, 1)
 #undef TRAIN_GOLDEN
 
+/* a . b / |a| |b|; of *.attn.qkv.bias the query and value thirds. */
+static double train_cosine(const nn_param *param, const float *a, const float *b) {
+    bool thirds = strstr(param->name, "attn.qkv.bias") != NULL;
+    double ab = 0, aa = 0, bb = 0;
+    for (int64_t i = 0; i < param->count; i++) {
+        if (thirds && i >= param->count / 3 && i < param->count - param->count / 3) continue;
+        ab += (double)a[i] * (double)b[i], aa += (double)a[i] * (double)a[i], bb += (double)b[i] * (double)b[i];
+    }
+    return ab / sqrt(aa * bb);
+}
+
+/* The first step's gradients of a case in bf16 beside those in f32: a tensor's cosine at least 0.99. */
+static void train_half(const train_golden *golden, bool recompute) {
+    if (!nn_has_bf16()) SKIP("this processor has no bf16 instructions");
+    train_case c[2] = {{0}, {0}};
+    model_config config;
+    float loss[2] = {0, 0};
+    CHECK_OK(train_config(golden, &config));
+    for (int half = 0; half < 2; half++) {
+        nn_plan_options o = {.threads = 2, .precision = half ? NN_BF16 : NN_F32, .recompute = half && recompute};
+        CHECK_OK(train_case_options(&c[half], golden, &config, o));
+        if (c[half].plan) CHECK_OK(train_case_loss(&c[half], &loss[half]));
+    }
+    double least = 1;
+    for (int i = 0; c[0].plan && c[1].plan && i < c[0].params->count; i++) {
+        const nn_param *param = &c[0].params->params[i];
+        if (param->buffer) continue;
+        const float *exact = c[0].params->gradients + param->offset, *ours = c[1].params->gradients + param->offset;
+        double cosine = train_cosine(param, exact, ours);
+        if (!(cosine >= 0.99)) TEST_FAIL("%s: %s: cosine %.4f", golden->name, param->name, cosine);
+        least = cosine < least ? cosine : least;
+    }
+    printf("  %s: loss %.5f in f32, %.5f in bf16; least cosine %.5f\n", golden->name, (double)loss[0], (double)loss[1],
+           least);
+    train_case_free(&c[0]), train_case_free(&c[1]);
+}
+#define TRAIN_HALF(id)                                                                                                 \
+    TEST(golden_train_bf16_##id) {                                                                                     \
+        train_half(&train_##id, false);                                                                                \
+    }
+TRAIN_HALF(vit)
+TRAIN_HALF(vit_dist_hard)
+TRAIN_HALF(vit_dist_soft)
+TRAIN_HALF(resnet50_silu)
+TRAIN_HALF(regnety_040_silu)
+#undef TRAIN_HALF
+TEST(golden_train_bf16_recomputed) {
+    train_half(&train_vit, true);
+}
+
 /* 2,000 steps on random images: the loss falls, and memory stands still, ours and the process's. */
 static long train_resident(void) {
     long pages = 0, resident = 0;
