@@ -65,7 +65,7 @@ def curve(a):
                 f.write(normalised(images[b]).tobytes())
                 f.write(np.eye(CLASSES, dtype=np.float32)[labels[b]].tobytes())
         def deit(threads):
-            words = [f'{folder}/start.safetensors', PIXELS, PATCH, DIM, DEPTH, HEADS, CLASSES, BATCH, threads, lr]
+            words = [f'{folder}/start.safetensors', PIXELS, PATCH, DIM, DEPTH, HEADS, CLASSES, BATCH, lr, threads]
             with open(f'{folder}/batches', 'rb') as f:
                 out = subprocess.run([os.path.join(root, 'build', 'steps'), *map(str, words)], stdin=f, capture_output=True, text=True, check=True).stdout
             return np.array([float(line) for line in out.split()])
