@@ -152,6 +152,14 @@ build/steps: bench/peers/steps.c build/deit.c build/deit.h $(ONEDNN_READY)
 bench-check: deit
 	tests/bench_check.sh ./deit
 
+# make regress      Table 5 against bench/baseline.json: the shipped checkpoints' accuracies to the image, speed relative to the GEMM
+#                   peak; fails with a table of what moved. make baseline writes that file anew
+REGRESS = ./deit repro table5 --scale desk --fresh --results build/regress
+regress: deit
+	$(REGRESS) --baseline bench/baseline.json
+baseline: deit
+	$(REGRESS) --json bench/baseline.json
+
 # make lint         clang-format, cppcheck, clang-tidy
 lint: build/version.h build/embed.h $(ONEDNN_READY)
 	@src/tools/deps.sh lint
@@ -174,5 +182,5 @@ clean:
 	rm -rf build deit deit.new
 
 FORCE:
-.PHONY: all help deps check-deps repro amalgamation dev test test-golden unit test-programs bench-check lint install clean FORCE
+.PHONY: all help deps check-deps repro amalgamation dev test test-golden unit test-programs bench-check regress baseline lint install clean FORCE
 .DELETE_ON_ERROR:

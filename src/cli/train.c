@@ -7,7 +7,7 @@
 
 static struct {
     const char *recipe, *resume;
-    bool json;
+    bool json, print;
     const char *text[TRAIN_MOST_OPTIONS]; // what a flag gave; before parsing the default, for the help
     int number[TRAIN_MOST_OPTIONS];       // of choices and switches
 } train_given;
@@ -35,7 +35,7 @@ static cli_flag train_flag_of(int i, const train_option *option) {
 }
 
 static const cli_flag *train_flags(void) {
-    static cli_flag flags[TRAIN_MOST_OPTIONS + 4];
+    static cli_flag flags[TRAIN_MOST_OPTIONS + 5];
     if (flags[0].name) return flags;
     int n = 0;
     flags[n++] = (cli_flag){"recipe", CLI_FILE, &train_given.recipe,
@@ -44,6 +44,8 @@ static const cli_flag *train_flags(void) {
     flags[n++] = (cli_flag){"resume", CLI_FOLDER, &train_given.resume,
                             .help = "go on with the run in this folder, by its options; of the flags only those of "
                                     "where and how it runs may be given anew"};
+    flags[n++] = (cli_flag){"print-options", CLI_YES, &train_given.print,
+                            .help = "print what the recipe and the flags come to, and do nothing"};
     flags[n++] = (cli_flag){"json", CLI_YES, &train_given.json, .help = "print the result as JSON"};
     const train_option *option;
     for (int i = 0; (option = train_option_at(i)); i++) flags[n++] = train_flag_of(i, option);
@@ -113,6 +115,21 @@ static void train_print_text(const train_options *options, const train_result *r
                options->model_ema > 0 ? ", last_ema.safetensors" : "", options->output_dir);
 }
 
+/* All options, and what several of them come to. */
+static base_status train_print_options(const train_options *options) {
+    json_int_t images = (json_int_t)(options->batch_size * options->accumulate);
+    if (train_given.json)
+        return cli_print_json(json_pack("{s:s*, s:I, s:o}", "recipe", train_given.recipe, "images_a_step", images,
+                                        "args", train_options_json(options)));
+    const train_option *option;
+    char text[80];
+    for (int i = 0; (option = train_option_at(i)); i++) {
+        const char *value = train_option_text(options, option, text);
+        if (!option->alias) printf("%-22s %s\n", option->name, *value ? value : "none");
+    }
+    return BASE_OK;
+}
+
 static base_status train_with(const train_options *options) {
     train_result result;
     base_text flags = {0};
@@ -131,7 +148,7 @@ static base_status train_command(int n, char **arguments) {
     (void)n, (void)arguments;
     train_options options;
     base_status status = train_gather(&options);
-    if (!status) status = train_with(&options);
+    if (!status) status = train_given.print ? train_print_options(&options) : train_with(&options);
     train_options_free(&options);
     return status;
 }

@@ -31,18 +31,50 @@ DEIT_INTERNAL base_status data_train_or_test(const data_set *set, const data_opt
     return BASE_OK;
 }
 
-/* Cuts "[:20000]" off a split's name; *first: how many, 0 where there is none. name: room for what is left. */
-static base_status set_slice(const char *split, char name[32], int64_t *first) {
-    const char *bracket = strchr(split, '[');
+/* "train:0-4[:20000]": a split, a part of its classes, the first so many pictures of these. */
+typedef struct {
+    char name[32];
+    bool cut;      /* the name is followed by something */
+    int low, high; /* classes; high -1: all */
+    int64_t first; /* 0: all */
+} set_part;
+
+static base_status set_parse(const char *split, set_part *part) {
     long long count;
     int end = 0;
-    *first = 0;
-    if (!bracket) return BASE_OK;
-    snprintf(name, 32, "%.*s", (int)(bracket - split), split);
-    if (sscanf(bracket, "[:%lld]%n", &count, &end) != 1 || !end || bracket[end] || count < 1)
-        return base_fail_as(BASE_USAGE, "split '%s': expected NAME[:N], its first N pictures", split);
-    *first = count;
-    return BASE_OK;
+    size_t size = strcspn(split, ":[");
+    const char *at = split + size;
+    *part = (set_part){.high = -1, .cut = *at};
+    snprintf(part->name, sizeof part->name, "%.*s", (int)size, split);
+    if (sscanf(at, ":%d-%d%n", &part->low, &part->high, &end) == 2 && end) at += end;
+    end = 0;
+    if (sscanf(at, "[:%lld]%n", &count, &end) == 1 && end && count >= 1) part->first = count, at += end;
+    if (!*at && part->low >= 0 && (part->high < 0 || part->high >= part->low)) return BASE_OK;
+    return base_fail_as(BASE_USAGE,
+                        "split '%s': expected NAME[:N], its first N pictures, NAME:A-B, its classes A to B, or "
+                        "NAME:A-B[:N]",
+                        split);
+}
+
+/* Keeps a part of the classes, which are then counted from 0. */
+static base_status set_keep_classes(data_set *set, const set_part *part, const char *split) {
+    int64_t n = 0;
+    if (part->high < 0) return BASE_OK;
+    if (part->high >= set->classes)
+        return base_fail_as(BASE_USAGE, "split '%s': the classes of %s are 0 to %d", split, set->path,
+                            set->classes - 1);
+    const char **names = base_arena_alloc(&set->arena, (size_t)set->classes * sizeof *names);
+    if (!names) return BASE_ERROR;
+    for (int c = part->low; c <= part->high; c++) names[c - part->low] = data_class_name(set, c);
+    for (int64_t i = 0; i < set->count; i++) {
+        data_item *item = &set->items[i];
+        if (item->label < part->low || item->label > part->high) continue;
+        item->label -= part->low;
+        set->items[n++] = *item;
+    }
+    set->count = n, set->classes = part->high - part->low + 1;
+    set->class_names = names, set->imagenet = false;
+    return n ? BASE_OK : base_fail("split '%s': %s has no picture of these classes", split, set->path);
 }
 
 /* Keeps the first pictures; of class folders these would be of a few classes. */
@@ -60,10 +92,9 @@ static base_status set_cut(data_set *set, int64_t first, const char *split) {
 DEIT_INTERNAL base_status data_open(data_set **out, const data_options *given, const base_context *context) {
     *out = NULL;
     data_options sliced = *given, *options = &sliced;
-    char name[32] = "";
-    int64_t first = 0;
-    if (given->split) BASE_TRY(set_slice(given->split, name, &first));
-    if (first) options->split = name;
+    set_part part = {.high = -1};
+    if (given->split) BASE_TRY(set_parse(given->split, &part));
+    if (part.cut) options->split = part.name;
     data_set *set = base_calloc(1, sizeof *set);
     if (!set) return BASE_ERROR;
     base_status status = set_find(set, options->path);
@@ -72,7 +103,8 @@ DEIT_INTERNAL base_status data_open(data_set **out, const data_options *given, c
     if (!status && !known) status = data_annotated_open(set, options, context, &known);
     if (!status && !known) status = data_list(set, context);
     if (!status && !known) status = data_assign(set, options);
-    if (!status) status = set_cut(set, first, given->split);
+    if (!status) status = set_keep_classes(set, &part, given->split);
+    if (!status) status = set_cut(set, part.first, given->split);
     if (status)
         data_close(set);
     else

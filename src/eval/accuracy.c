@@ -97,10 +97,14 @@ static base_status accuracy_run(accuracy_sums *sums, model_net *net, data_loader
     return BASE_OK;
 }
 
-/* Some file must have a place in real.json. */
+/* Some file must have a place in real.json, whose classes are ImageNet's. */
 static base_status accuracy_check_real(const data_set *set, const char *path) {
-    for (int64_t i = 0; i < data_count(set); i++)
-        if (data_val_index(set, i) >= 0) return BASE_OK;
+    for (int64_t i = 0; i < data_count(set); i++) {
+        if (data_val_index(set, i) < 0) continue;
+        if (data_classes(set) == DATA_IMAGENET_CLASSES) return BASE_OK;
+        return base_fail("%s: %s is of ImageNet's 1000 classes, and this has %d", data_path(set), path,
+                         data_classes(set));
+    }
     return base_fail("%s: no file is named ILSVRC2012_val_NNNNNNNN, so %s says nothing about it", data_path(set), path);
 }
 

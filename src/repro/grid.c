@@ -18,7 +18,7 @@ static void grid_number(char *cell, const char *format, double value) {
 DEIT_INTERNAL const char *repro_value(char text[REPRO_GRID_TEXT], repro_kind kind, double value) {
     const char *format = kind == REPRO_ACCURACY   ? "%.2f"
                          : kind == REPRO_FRACTION ? "%.3f"
-                         : kind != REPRO_SPEED    ? "%.5g"
+                         : kind != REPRO_SPEED    ? (value == rint(value) ? "%.0f" : "%.5g")
                          : value < 10             ? "%.2f"
                          : value < 1000           ? "%.1f"
                                                   : "%.0f";
@@ -37,7 +37,7 @@ DEIT_INTERNAL bool repro_has_measured(const repro_report *report, repro_scale sc
     repro_kind kind = table->columns[column].kind;
     if (scale == REPRO_DESK && report->book->options.scale == REPRO_PAPER) return false;
     if (scale == REPRO_PAPER && kind == REPRO_SPEED) return true;
-    return kind >= REPRO_SPEED && repro_command_for(table, scale, column) != NULL;
+    return kind >= REPRO_TEXT && kind != REPRO_PARAMS && repro_command_for(table, scale, column) != NULL;
 }
 
 /* Whether a column is not shown: it serves commands, or has values of the other scale alone. */
@@ -84,7 +84,14 @@ static void grid_column(repro_grid *grid, const repro_report *report, int c, con
     if (grid_hidden(report, c)) return;
     switch (column->kind) {
     case REPRO_LABEL:
-    case REPRO_TEXT: grid_add(grid, "", group, !c || !grid_numeric(table, c)); return;
+    case REPRO_TEXT:
+        if (!repro_has_measured(report, REPRO_PAPER, c)) {
+            grid_add(grid, "", group, !c || !grid_numeric(table, c));
+        } else {
+            grid_add(grid, group, "paper", true);
+            grid_add(grid, NULL, "here", true);
+        }
+        return;
     case REPRO_SPEED:
         grid_speed_columns(grid, table, group, over, published, repro_has_measured(report, REPRO_DESK, c));
         return;
@@ -132,7 +139,10 @@ static grid_cells grid_column_cells(grid_cells at, const repro_report *report, c
     if (text || kind == REPRO_PARAMS || repro_has_published(table, c) || (!here && !desk))
         snprintf(*at++, REPRO_GRID_TEXT, "%s", r->row->text[c]);
     if (kind == REPRO_PARAMS) grid_number(*at++, "%.2fM", r->known ? (double)r->params * 1e-6 : NAN);
-    if (here) {
+    if (here && kind == REPRO_TEXT) {
+        const char *found = r->cell[REPRO_PAPER][c].text;
+        snprintf(*at++, REPRO_GRID_TEXT, "%s", found ? found : "-");
+    } else if (here) {
         repro_value(*at, kind, r->cell[REPRO_PAPER][c].value);
         if (r->weights && !r->same && !isnan(r->cell[REPRO_PAPER][c].value)) strcat(*at, "~");
         at++;

@@ -50,7 +50,8 @@ static json_t *json_measured(const repro_report *report, const repro_result *r) 
         const repro_column *column = &report->table->columns[c];
         const repro_cell *cell = &r->cell[REPRO_PAPER][c];
         if (!repro_has_measured(report, REPRO_PAPER, c)) continue;
-        json_object_set_new(o, column->name, json_of_number(cell->value));
+        json_object_set_new(o, column->name,
+                            column->kind == REPRO_TEXT ? json_of_text(cell->text) : json_of_number(cell->value));
         if (column->kind == REPRO_SPEED) json_add_speed(o, report, r);
         if (column->kind != REPRO_ACCURACY) continue;
         char name[64];
@@ -70,7 +71,8 @@ static json_t *json_desk(const repro_report *report, const repro_result *r) {
         json_t *values = json_array();
         for (int i = 0; i < cell->n; i++) json_array_append_new(values, json_real(cell->values[i]));
         json_object_set_new(o, report->table->columns[c].name,
-                            json_pack("{s:o, s:o}", "mean", json_of_number(cell->value), "values", values));
+                            json_pack("{s:o, s:o, s:I}", "mean", json_of_number(cell->value), "values", values,
+                                      "images", (json_int_t)cell->images));
     }
     return o;
 }

@@ -255,7 +255,7 @@ static base_status plan_job(repro_state *state, const repro_job *like, repro_job
         if (!strcmp((*out)->key, job->key)) return BASE_OK;
     snprintf(job->id, sizeof job->id, "%016llx",
              (unsigned long long)base_splitmix64(base_fnv1a64(job->key, strlen(job->key)), 0));
-    job->trains |= job->table->makes || (words[1] && !strcmp(words[1], "train"));
+    job->trains |= job->table->makes || plan_mentions(job->command->text, "folder");
     if (job->trains) BASE_TRY(plan_place_training(state, job));
     *state->last_job = job, state->last_job = &job->next;
     *out = job;

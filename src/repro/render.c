@@ -185,14 +185,17 @@ static void render_claims(const repro_report *report, repro_page *page) {
 
 /* ---- Where the numbers come from --------------------------------------------------------------------------------- */
 
+/* Whether another cell was made by the same run. */
+static bool render_same_origin(const repro_cell *cell, const repro_cell *other) {
+    return other && other->origins && other->n == cell->n && !strcmp(other->origins[0].id, cell->origins[0].id);
+}
+
 /* A command once, with the row and the seeds it was run with; {seed} stands for the others. */
 static void render_origin(const repro_report *report, int row, const repro_cell *cell, const repro_cell *before,
-                          repro_page *page) {
+                          const repro_cell *above, repro_page *page) {
     char label[160];
     int n = 0;
-    if (!cell->n || !cell->origins ||
-        (before && before->origins && before->n == cell->n && !strcmp(before->origins[0].id, cell->origins[0].id)))
-        return;
+    if (!cell->n || !cell->origins || render_same_origin(cell, before) || render_same_origin(cell, above)) return;
     n += snprintf(label, sizeof label, "# %.80s, seed", report->rows[row].row->text[0]);
     for (int k = 0; k < cell->n && n < 120; k++)
         n += snprintf(label + n, sizeof label - (size_t)n, " %d", cell->origins[k].seed);
@@ -211,7 +214,8 @@ static void render_origins(const repro_report *report, repro_page *page) {
         }
         for (int s = 0; s < REPRO_SCALES; s++)
             for (int c = 1; c < report->table->n_columns; c++)
-                render_origin(report, i, &report->rows[i].cell[s][c], &report->rows[i].cell[s][c - 1], page);
+                render_origin(report, i, &report->rows[i].cell[s][c], &report->rows[i].cell[s][c - 1],
+                              i ? &report->rows[i - 1].cell[s][c] : NULL, page);
     }
     repro_page_details_end(page);
 }

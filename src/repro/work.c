@@ -195,6 +195,18 @@ static const char *work_key(const repro_use *use, const char *key, char text[128
     return text;
 }
 
+/* A column of text: what stands there, as a person would write it. */
+static base_status work_take_text(const repro_state *state, repro_cell *cell, const json_t *value) {
+    const char *word = json_is_string(value)                           ? json_string_value(value)
+                       : json_is_boolean(value)                        ? (json_is_true(value) ? "yes" : "no")
+                       : json_is_null(value) || !json_is_number(value) ? "none"
+                                                                       : NULL;
+    cell->text = word ? base_arena_printf(&state->book->arena, "%s", word)
+                      : base_arena_printf(&state->book->arena, "%.10g", json_number_value(value));
+    cell->value = 0;
+    return cell->text ? BASE_OK : BASE_ERROR;
+}
+
 /* The k-th column that the job's output gives. */
 static base_status work_take(repro_state *state, const repro_use *use, int k) {
     char text[128];
@@ -202,6 +214,8 @@ static base_status work_take(repro_state *state, const repro_use *use, int k) {
     if (!key) return BASE_OK;
     const json_t *output = json_object_get(use->job->record, "output"), *number = work_find(output, key);
     repro_cell *cell = &use->result->cell[use->command->scale][use->command->column[k]];
+    if (number && use->table->columns[use->command->column[k]].kind == REPRO_TEXT)
+        return work_take_text(state, cell, number);
     if (!json_is_number(number)) {
         const char *why =
             use->left_out ? use->left_out : base_arena_printf(&state->book->arena, "the command gave no %s", key);

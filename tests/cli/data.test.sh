@@ -65,6 +65,23 @@ done
 check_exit 2 "\$DEIT eval $vit --weights w.safetensors --data mnist --split dev"
 check_err "no split 'dev'; it has train and test"
 
+name 'a part of the classes is a set of its own'
+check "\$DEIT weights init two.safetensors $vit --classes 2"
+check_exit 0 "\$DEIT eval $vit --classes 2 --weights two.safetensors --data mnist --split test:3-4 --fit pad"
+check_out '^images +2$'
+check_exit 0 "\$DEIT eval $vit --classes 2 --weights two.safetensors --data mnist --split test:4-5[:1] --fit pad"
+check_out '^images +1$'
+check_exit 0 '$DEIT data check set --split train:1-1'
+check_out '^images    1, 0 of them unreadable'
+check_exit 2 '$DEIT data check set --split train:1-2'
+check_err "split 'train:1-2': the classes of set are 0 to 1"
+for split in train: train:1 train:2-1 train[:0] train[:1]:0-1 'train:0-1[' ; do
+    check_exit 2 "\$DEIT data check set --split '$split'"
+    check_err 'expected NAME\[:N\], its first N pictures, NAME:A-B'
+done
+check_exit 1 '$DEIT data check mnist --split test:5-6'
+check_err 'mnist has no picture of these classes'
+
 name 'speed runs the training loader'
 check_exit 0 '$DEIT data speed set --split train --image 64 --batch 2 --seconds 0.1'
 check_out '^images/s  [0-9.]+'

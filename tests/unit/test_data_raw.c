@@ -186,6 +186,42 @@ TEST(data_first_pictures_of_a_split) {
     base_test_folder_end();
 }
 
+/* A part of the classes, counted from 0; of it the first pictures. */
+TEST(data_classes_of_a_split) {
+    data_set *set;
+    base_test_folder_begin();
+    raw_test_idx("train", "", 9, 9);
+    raw_test_idx("t10k", "", 3, 3);
+    CHECK_OK(data_test_open(&set, "m", "train:1-3", NULL));
+    if (set) CHECK(data_classes(set) == 3 && data_count(set) == 3);
+    for (int i = 0; set && i < data_count(set); i++) CHECK_EQ_INT(data_label(set, i), i);
+    data_bytes bytes = {0};
+    CHECK_OK(set ? data_read(set, 0, &bytes) : BASE_ERROR);
+    CHECK_EQ_INT(bytes.data[0], 10); /* the second picture of the file */
+    base_free(bytes.data);
+    data_close(set);
+    CHECK_OK(data_test_open(&set, "m", "train:1-3[:2]", NULL));
+    if (set) CHECK(data_classes(set) == 3 && data_count(set) == 2);
+    data_close(set);
+    CHECK_FAIL_HAS(data_test_try("m", "train:1-10", NULL), "the classes of");
+    CHECK_FAIL_HAS(data_test_try("m", "train:3-1", NULL), "expected NAME[:N]");
+    base_test_folder_end();
+}
+
+/* Of ImageNet's classes the names stay: those of the part. */
+TEST(data_classes_of_imagenet) {
+    data_set *set;
+    base_test_folder_begin();
+    data_test_put("in/train/n01440764/a.JPEG", "grey.jpg");
+    data_test_put("in/train/n01443537/b.JPEG", "grey.jpg");
+    CHECK_OK(data_test_open(&set, "in", "train:1-2", NULL));
+    if (set)
+        CHECK(data_count(set) == 1 && data_classes(set) == 2 && data_label(set, 0) == 0 && !data_is_imagenet(set) &&
+              !strcmp(data_class_name(set, 0), "n01443537"));
+    data_close(set);
+    base_test_folder_end();
+}
+
 TEST(data_idx_bad_files) {
     base_test_folder_begin();
     raw_test_idx("train", "", 5, 5);

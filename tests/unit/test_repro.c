@@ -124,6 +124,24 @@ TEST(repro_commands_are_filled) {
 
 /* ---- The budget -------------------------------------------------------------------------------------------------- */
 
+TEST(repro_commands_with_several_names_in_a_word) {
+    const repro_name names[] = {{"net.arch", "vit", NULL, "vit", NULL},
+                                {"net", "w.st", NULL, "net-0#1", NULL},
+                                {"none", NULL, "FILE", NULL, "not here"}};
+    const char *words[REPRO_MAX_WORDS];
+    base_arena arena = {0};
+    repro_lacks lacks;
+    CHECK_OK(repro_command_fill("deit x a={net.arch}:{net} [b:{none}:{net}]", names, 3, REPRO_FILL_RUN, &arena, words,
+                                &lacks));
+    CHECK(!strcmp(words[2], "a=vit:w.st") && !words[3] && lacks.left_out == &names[2]);
+    CHECK_OK(repro_command_fill("deit x a={net.arch}:{net}", names, 3, REPRO_FILL_KEY, &arena, words, NULL));
+    CHECK(!strcmp(words[2], "a=vit:net-0#1"));
+    CHECK_OK(repro_command_fill("b:{none}:{net}", names, 3, REPRO_FILL_SHOW, &arena, words, &lacks));
+    CHECK(!strcmp(words[0], "b:FILE:w.st"));
+    CHECK_FAIL_HAS(repro_command_fill("b:{net}:{nett}", names, 3, REPRO_FILL_RUN, &arena, words, NULL), "'{nett}'");
+    base_arena_free(&arena);
+}
+
 TEST(repro_slow_machine_takes_fewer_samples) {
     repro_state state = {.samples = 5, .budget = 180};
     repro_net *small = base_calloc(1, sizeof *small), *large = base_calloc(1, sizeof *large), *nets[] = {small, large};
@@ -296,6 +314,35 @@ TEST(repro_baseline) {
     CHECK_FAIL_HAS(repro_compare(table, nothing, nothing, "b.json", &out), "b.json: has no measured value in common");
     json_decref(nothing);
     base_text_free(&out);
+    repro_table_free(table);
+}
+
+/* Of small networks no image may differ. */
+TEST(repro_baseline_of_small_networks) {
+    static const char row[] = "{\"rows\": [{\"network\": \"DeiT-B\", \"desk\": {\"imagenet\": {\"mean\": 90, "
+                              "\"values\": [%s], \"images\": 10000}}}]}";
+    static const struct {
+        const char *values, *said;
+        base_status status;
+    } cases[] = {{"90.12, 89.9", "2 values compared, 0 moved", BASE_OK},
+                 {"90.120000001, 89.9", "2 values compared, 0 moved", BASE_OK},
+                 {"90.12, 89.91", "imagenet, seed 1", BASE_TOLERANCE},
+                 {"90.12", "1 of the baseline were not measured now", BASE_OK}};
+    repro_table *table;
+    CHECK_OK(repro_table_parse(&table, "t", TEST_REPRO_TABLE));
+    if (!table) return;
+    for (int i = 0; i < 4; i++) {
+        char text[256];
+        base_text out = {0};
+        snprintf(text, sizeof text, row, "90.12, 89.9");
+        json_t *before = json_loads(text, 0, NULL);
+        snprintf(text, sizeof text, row, cases[i].values);
+        json_t *now = json_loads(text, 0, NULL);
+        CHECK_EQ_INT(repro_compare(table, now, before, "b.json", &out), cases[i].status);
+        CHECK_STR_HAS(out.data, cases[i].said);
+        base_text_free(&out);
+        json_decref(before), json_decref(now);
+    }
     repro_table_free(table);
 }
 
