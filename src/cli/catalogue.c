@@ -74,29 +74,30 @@ DEIT_INTERNAL base_status cli_data_list(const char *folder, bool json) {
 
 /* ---- fetch ------------------------------------------------------------------------------------------------------- */
 
-/* Takes a file out of an archive, to stand beside it. */
-static base_status catalogue_take(const char *archive, const char *folder, const char *file) {
+static base_status catalogue_take_to(const char *archive, const char *file, const char *path) {
     store_stream *stream;
     const char *name;
     const uint8_t *bytes;
     size_t size;
-    char *path = base_path_join(folder, file);
-    base_status status = !path ? BASE_ERROR : base_path_exists(path) ? BASE_OK : store_stream_open(&stream, archive);
-    if (status || base_path_exists(path)) {
-        base_free(path);
-        return status;
-    }
-    bool found = false;
-    while (!status && !found && !(status = store_stream_next(stream, &name)) && name) {
+    base_status status;
+    BASE_TRY(store_stream_open(&stream, archive));
+    while (!(status = store_stream_next(stream, &name)) && name) {
         const char *slash = strrchr(name, '/');
-        if (strcmp(slash ? slash + 1 : name, file) != 0) continue;
-        found = true;
-        status = store_stream_data(stream, &bytes, &size);
-        if (!status) status = base_write_file(path, bytes, size);
-        if (!status) printf("%s\n", path);
+        if (!strcmp(slash ? slash + 1 : name, file)) break;
     }
-    if (!status && !found) status = base_fail("%s: no %s in it", archive, file);
+    if (!status && !name) status = base_fail("%s: no %s in it", archive, file);
+    if (!status) status = store_stream_data(stream, &bytes, &size);
+    if (!status) status = base_write_file(path, bytes, size);
+    if (!status) printf("%s\n", path);
     store_stream_close(stream);
+    return status;
+}
+
+/* Takes a file out of an archive, to stand beside it. */
+static base_status catalogue_take(const char *archive, const char *folder, const char *file) {
+    char *path = base_path_join(folder, file);
+    if (!path) return BASE_ERROR;
+    base_status status = base_path_exists(path) ? BASE_OK : catalogue_take_to(archive, file, path);
     base_free(path);
     return status;
 }

@@ -174,6 +174,21 @@ check_exit 2 "$train --finetune six.safetensors --freeze 'block.*'"
 check_err "no parameter of vit matches 'block\.\*'"
 check_exit 0 "\$DEIT train --threads 1 --data set --patch 2 $(echo "$net" | sed 's/--patch 4//') --batch-size 16 --epochs 1"
 
+name 'what the options come to, printed and no more'
+check_exit 0 '$DEIT train --recipe deit --epochs 7 --print-options'
+check_out '^epochs +7$'
+check_out '^aa +rand-m9-mstd0\.5-inc1$'
+check_exit 0 '$DEIT train --recipe vit --print-options --json'
+check_out '"images_a_step": 4096,'
+check_out '"warmup_epochs": 3\.4'
+
+name 'the classes of a part'
+check_exit 0 "$train $plain --epochs 2 --train-split train:0-1[:100] --test-split test:0-1 --output-dir part"
+check_out '^epochs +2, 12 steps'
+check 'grep -q "\"train_split\": \"train:0-1\[:100\]\"" part/args.json'
+check_exit 1 "$train $plain --epochs 1 --train-split train:0-1 --test-split test:0-2"
+check_err 'training and testing need the same classes'
+
 name 'recipes'
 check_exit 0 "printf '# of my own\n--epochs 1 --lr 0.002\n' >mine && $train --recipe mine --lr 0.003"
 check_err 'flags: .*--epochs 1 .*--lr 0.003'

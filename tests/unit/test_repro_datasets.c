@@ -1,0 +1,56 @@
+/* The table of data sets' files, and what is taken out of archives. */
+
+TEST(repro_datasets_are_whole) {
+    const repro_data_file *row, *before = NULL;
+    int sets = 0;
+    for (int i = 0; (row = repro_data_file_at(i)); i++, before = row) {
+        bool first = !before || strcmp(before->name, row->name);
+        sets += first;
+        CHECK(!first || catalogue_find(row->name) == row); /* a set's lines follow one another */
+        CHECK(!strcmp(row->name, "imagenet") ? !*row->file && *row->note : *row->file && *row->url);
+        CHECK(strlen(row->md5) == 32 || (!*row->md5 && (!*row->sha256 || strlen(row->sha256) == 64)));
+        const char *slash = strrchr(row->url, '/');
+        if (slash) CHECK(!strcmp(slash + 1, row->file));
+    }
+    CHECK_EQ_INT(sets, 10);
+    CHECK(!repro_data_file_at(-1) && !repro_data_file_at(1000));
+}
+
+/* Their sizes are Table 6's; iNaturalist 2019's are those of its files. */
+TEST(repro_datasets_are_table6) {
+    static const struct {
+        const char *label, *name;
+    } sets[] = {{"ImageNet", "imagenet"},  {"iNaturalist 2018", "inat2018"}, {"Flowers-102", "flowers102"},
+                {"Stanford Cars", "cars"}, {"CIFAR-100", "cifar100"},        {"CIFAR-10", "cifar10"}};
+    repro_table *table;
+    CHECK_OK(repro_table_open(&table, "table6"));
+    for (size_t i = 0; table && i < sizeof sets / sizeof *sets; i++) {
+        int at = table_find(table, sets[i].label, strlen(sets[i].label));
+        const repro_data_file *file = catalogue_find(sets[i].name);
+        CHECK(at >= 0 && file);
+        if (at < 0 || !file) continue;
+        const repro_row *row = &table->rows[at];
+        CHECK(!strcmp(repro_row_text(table, row, "train"), file->train) &&
+              !strcmp(repro_row_text(table, row, "test"), file->test) &&
+              !strcmp(repro_row_text(table, row, "classes"), file->classes));
+    }
+    repro_table_free(table);
+}
+
+/* An archive of annotations as it is downloaded: the file in it comes to stand beside it. */
+TEST(repro_datasets_annotations_are_taken_out) {
+    char command[512], *text = NULL;
+    size_t size;
+    base_test_folder_begin();
+    snprintf(command, sizeof command, "cd %s && mkdir d && echo '{\"a\": 1}' >d/train2018.json && tar czf a.tar.gz d",
+             base_test_folder);
+    CHECK_EQ_INT(system(command), 0);
+    CHECK_OK(catalogue_take(base_test_path("a.tar.gz"), base_test_folder, "train2018.json"));
+    CHECK_OK(base_read_file(base_test_path("train2018.json"), 100, &text, &size));
+    if (text) CHECK(!strcmp(text, "{\"a\": 1}\n"));
+    CHECK_OK(catalogue_take("/nonexistent", base_test_folder, "train2018.json")); /* it is there already */
+    CHECK_FAIL_HAS(catalogue_take(base_test_path("a.tar.gz"), base_test_folder, "val2018.json"),
+                   "no val2018.json in it");
+    base_free(text);
+    base_test_folder_end();
+}
