@@ -58,6 +58,7 @@
 #include "nn/kernel.c"
 #include "nn/op_attention.c"
 #include "nn/op_batch_norm.c"
+#include "nn/op_chain.c"
 #include "nn/op_conv.c"
 #include "nn/op_conv_gradient.c"
 #include "nn/op_depthwise_gradient.c"

@@ -174,6 +174,12 @@ DEIT_INTERNAL void nn_winograd_run(const nn_winograd *winograd, nn_worker *worke
 
 /* Whether a node reads of its input j only what is saved beside the value. */
 DEIT_INTERNAL bool nn_reads_saved(const nn_node *node, int j);
+/* op_chain.c: convolutions of training whose sums keep more digits; x -> y, or turned: back to the input, stride 1. */
+typedef struct nn_chain nn_chain;
+DEIT_INTERNAL bool nn_chain_suits(const nn_plan *plan, const nn_node *x, const nn_node *y, int64_t groups);
+DEIT_INTERNAL base_status nn_chain_new(nn_chain **chain, nn_plan *plan, int node, bool turned);
+DEIT_INTERNAL void nn_chain_run(const nn_chain *chain, nn_worker *worker);
+
 /* passes.c, recompute.c, precision.c: in this order. */
 DEIT_INTERNAL void nn_pass_dead(nn_graph *graph);
 DEIT_INTERNAL base_status nn_pass_narrow(nn_graph *graph);
@@ -418,6 +424,11 @@ typedef struct {
      * ds = scale p (dp - o . d_o), in place; o, d_o: [rows, size] of one type with row stride o_ld. */
     void (*softmax_backward)(float *s, float *dp, int64_t ld, const float *lse, const void *o, const void *d_o,
                              nn_dtype type, int64_t o_ld, int64_t size, int64_t rows, int64_t cols, float scale);
+    /* c [rows, cols] = (+= if add) a b: of row r the numbers a[r][at .. at + depth - 1]; b: [depth, chain_width]; cols:
+     * chain_width or half of it. */
+    void (*chain)(const float *const *a, int64_t rows, int64_t at, const float *b, int64_t depth, float *c, int64_t ld,
+                  int64_t cols, bool add);
+    int64_t chain_width;
 } nn_simd_table;
 DEIT_INTERNAL const nn_simd_table *nn_simd(void);
 DEIT_INTERNAL void nn_watch(nn_worker *worker, int node); /* profile.c: whether the value just made is finite */

@@ -110,6 +110,7 @@ typedef struct {
     nn_kernel *expand[2];
     int64_t top, left; /* padding */
     nn_winograd *winograd;
+    nn_chain *chain; /* training in f32 */
 } conv_setup;
 
 /* ---- Pointwise --------------------------------------------------------------------------------------------------- */
@@ -443,6 +444,9 @@ static base_status conv_setup_new(nn_plan *plan, int i) {
     const nn_node *node = &plan->graph->nodes[i], *x = &plan->graph->nodes[node->input[0]];
     conv_setup *setup = nn_setup_alloc(plan, i, sizeof *setup);
     if (!setup) return BASE_ERROR;
+    bool plain = conv_bias(node) < 0 && !node->activation && !node->sum && !nn_conv_is_depthwise(plan->graph, node);
+    if (plain && nn_chain_suits(plan, x, node, node->attr[NN_CONV_GROUPS]))
+        return nn_chain_new(&setup->chain, plan, i, false);
     if (nn_conv_is_pointwise(node)) return conv_setup_pointwise(plan, i, setup);
     int64_t after;
     nn_conv_out(x->dim[1], node->attr[NN_CONV_KERNEL], node->attr[NN_CONV_STRIDE], node->attr[NN_CONV_SAME],
@@ -477,6 +481,8 @@ static void conv_run(nn_worker *worker, int i) {
         conv_run_tiled(worker, i);
     else if (setup->winograd)
         nn_winograd_run(setup->winograd, worker);
+    else if (setup->chain)
+        nn_chain_run(setup->chain, worker);
     else {
         nn_kernel_run(setup->kernel[0], worker, 0, NULL);
         if (setup->activation) conv_activate(worker, i, setup->activation);

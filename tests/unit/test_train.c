@@ -263,11 +263,11 @@ TEST(golden_train_vit_gradients_one_thread) {
 TRAIN_GOLDEN(vit, "vit", 32, 4, NN_NO_ACTIVATION, 1, 1)
 TRAIN_GOLDEN(vit_dist_hard, "vit", 32, 4, NN_NO_ACTIVATION, 1, 1)
 TRAIN_GOLDEN(vit_dist_soft, "vit", 32, 4, NN_NO_ACTIVATION, 1, 1)
-TRAIN_GOLDEN(resnet18, "resnet18", 96, 16, NN_NO_ACTIVATION, 10, 10)
-TRAIN_GOLDEN(resnet50, "resnet50", 96, 16, NN_NO_ACTIVATION, 10, 10)
-TRAIN_GOLDEN(resnet50_silu, "resnet50", 96, 16, NN_SILU, 1, 10)
-TRAIN_GOLDEN(regnety_040, "regnety_040", 96, 16, NN_NO_ACTIVATION, 10, 10)
-TRAIN_GOLDEN(regnety_040_silu, "regnety_040", 96, 16, NN_SILU, 1, 10)
+TRAIN_GOLDEN(resnet18, "resnet18", 96, 16, NN_NO_ACTIVATION, 1, 1)
+TRAIN_GOLDEN(resnet50, "resnet50", 96, 16, NN_NO_ACTIVATION, 1, 1)
+TRAIN_GOLDEN(resnet50_silu, "resnet50", 96, 16, NN_SILU, 1, 1)
+TRAIN_GOLDEN(regnety_040, "regnety_040", 96, 16, NN_NO_ACTIVATION, 1, 1)
+TRAIN_GOLDEN(regnety_040_silu, "regnety_040", 96, 16, NN_SILU, 1, 1)
 TRAIN_GOLDEN(tf_efficientnet_b0, "tf_efficientnet_b0", 96, 16, NN_NO_ACTIVATION, 1, 1)
 #undef TRAIN_GOLDEN
 
