@@ -52,6 +52,7 @@ help:
 
 deps:
 	@src/tools/deps.sh
+	@src/tools/deps.sh data || echo 'deit: without Fashion-MNIST: what reads it will be skipped' >&2
 check-deps:
 	@src/tools/deps.sh --check
 

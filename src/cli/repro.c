@@ -2,8 +2,10 @@
 #include "repro/repro.h"
 #include "cli/output.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static struct {
     const char *only, *data, *weights_dir, *baseline, *html, *svg, *results;
@@ -98,6 +100,23 @@ static char *repro_results_folder(void) {
     return folder;
 }
 
+/* Where the weights lie that come with the program: weights/ here, beside the program, or where it is installed. */
+static char *repro_shipped_folder(void) {
+    static const char *const beside[] = {"weights", "../share/deit/weights"};
+    char program[PATH_MAX], *slash;
+    if (base_path_is_folder("weights")) return base_strdup("weights");
+    ssize_t size = readlink("/proc/self/exe", program, sizeof program - 1);
+    program[size > 0 ? size : 0] = 0;
+    if (!(slash = strrchr(program, '/'))) return NULL;
+    *slash = 0;
+    for (int i = 0; i < 2; i++) {
+        char *folder = base_path_join(program, beside[i]);
+        if (folder && base_path_is_folder(folder)) return folder;
+        base_free(folder);
+    }
+    return NULL;
+}
+
 static base_status repro_measure_and_show(const repro_tables *tables, const repro_options *options, const char *file,
                                           const json_t *baseline) {
     repro_book *book;
@@ -118,7 +137,7 @@ static base_status repro_measure_and_show(const repro_tables *tables, const repr
 static base_status repro_tables_run(const repro_tables *tables, const char *file, const json_t *baseline) {
     char *data = repro_data_folder();
     char *folder = repro_given.weights_dir ? base_strdup(repro_given.weights_dir) : cli_weights_folder();
-    char *results = repro_results_folder();
+    char *results = repro_results_folder(), *shipped = repro_shipped_folder();
     repro_options options = {.only = repro_given.only,
                              .precision = repro_given.precision ? "bf16" : "f32",
                              .data = data,
@@ -128,9 +147,9 @@ static base_status repro_tables_run(const repro_tables *tables, const char *file
                              .scale = repro_given.scale - 1, /* auto first */
                              .retrain = repro_given.retrain,
                              .results = results,
-                             .shipped = "weights"};
+                             .shipped = shipped};
     base_status status = repro_measure_and_show(tables, &options, file, baseline);
-    base_free(data), base_free(folder), base_free(results);
+    base_free(data), base_free(folder), base_free(results), base_free(shipped);
     return status;
 }
 

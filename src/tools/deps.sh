@@ -2,7 +2,7 @@
 # Finds and installs the Debian or Ubuntu packages that building needs. Never prompts.
 #   deps.sh [SET]           installs what is missing, as root or through `sudo -n`; otherwise prints the command and stops
 #   deps.sh --check [SET]   installs nothing: says what is missing and how to get it
-# SET: build (the default) or lint.
+# SET: build (the default), data (what the small networks are evaluated on) or lint.
 set -eu
 
 check=no
@@ -13,15 +13,17 @@ fi
 case ${1:-build} in
 build) packages='gcc g++ make git curl ca-certificates xz-utils libarchive-dev libbz2-dev libjansson-dev libjpeg-dev liblzma-dev
     libpng-dev libzstd-dev nettle-dev zlib1g-dev' ;;
+data) packages=dataset-fashion-mnist ;;
 lint) packages='clang-format clang-tidy cppcheck' ;;
 *)
-    echo "deps.sh: unknown set '$1': build or lint" >&2
+    echo "deps.sh: unknown set '$1': build, data or lint" >&2
     exit 2
     ;;
 esac
 
 # Elsewhere than on Debian and its kin a compiler that finds the headers is all that can be asked.
 if ! command -v dpkg-query >/dev/null; then
+    [ "${1:-build}" = build ] || exit 1
     for header in archive.h bzlib.h jansson.h jpeglib.h lzma.h png.h zstd.h nettle/sha2.h zlib.h; do
         printf '#include <stdio.h>\n#include <%s>\n' "$header" | cc -E - >/dev/null 2>&1 && continue
         echo "deit: <$header> was not found. Install the development files (static libraries too) of: libarchive, bzip2," >&2
