@@ -137,6 +137,9 @@ DEIT_INTERNAL nn_value nn_take_tokens(nn_graph *graph, nn_value x, int64_t token
 DEIT_INTERNAL void nn_want_column_sums(nn_plan *plan, int param);
 DEIT_INTERNAL void nn_add_column_sums(nn_worker *worker, int node, int param);
 
+/* op_eltwise.c: the activation that was fused with an f32 value, in place. */
+DEIT_INTERNAL void nn_activate_value(nn_worker *worker, int node);
+
 /* op_maps.c: every stride-th pixel of x [B, H, W, C]. */
 DEIT_INTERNAL nn_value nn_subsample(nn_graph *graph, nn_value x, int64_t stride);
 

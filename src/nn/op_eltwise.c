@@ -28,6 +28,14 @@ static void eltwise_activate_run(nn_worker *worker, int i) {
     eltwise_share(worker, i, eltwise_activate_loop);
 }
 
+static void eltwise_fused_loop(nn_worker *worker, int i, int64_t begin, int64_t end) {
+    float *y = (float *)nn_value_at(worker, i) + begin;
+    nn_simd()->activate(worker->plan->graph->nodes[i].activation, y, NN_F32, y, NN_F32, end - begin);
+}
+DEIT_INTERNAL void nn_activate_value(nn_worker *worker, int i) {
+    eltwise_share(worker, i, eltwise_fused_loop);
+}
+
 /* inputs: x (of ReLU the value y, so that x need not be kept), dy. */
 static void eltwise_gradient_loop(nn_worker *worker, int i, int64_t begin, int64_t end) {
     const nn_node *node = &worker->plan->graph->nodes[i];
