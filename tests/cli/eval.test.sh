@@ -118,8 +118,8 @@ check 'tr -d ",\"" <folder.txt >folder.txt.plain && tr -d ",\"" <differ.json | a
 name 'disagreement: what is wrong is named'
 check_exit 2 '$DEIT disagree vit:w.safetensors vit:t.safetensors --data set'
 check_err "two networks are called 'vit': name them, NAME=vit:t\.safetensors"
-check_exit 2 '$DEIT disagree resnet81:w.safetensors --data set'
-check_err "did you mean 'resnet18'"
+check_exit 2 '$DEIT disagree regnety_041:w.safetensors --data set'
+check_err "did you mean 'regnety_040'"
 check_exit 2 '$DEIT disagree a= --data set'
 check_err 'expected \[NAME=\]MODEL'
 check_exit 2 '$DEIT disagree vit --data set'
