@@ -165,7 +165,9 @@ check_exit 0 '$DEIT weights init resnet.safetensors --model resnet18 --classes 6
 check_exit 1 "$train --distillation-type hard --teacher-model resnet18 --teacher-path resnet.safetensors --teacher-resolution 32"
 check_err 'the teacher, for 10 classes: resnet.safetensors: does not fit resnet18: differs first at fc.weight'
 check_exit 1 "$train --distillation-type hard --teacher-model vit --teacher-path six.safetensors"
-check_err 'says not what vit it is'
+check_err 'the teacher, for 10 classes: six.safetensors: does not fit vit: differs first at head.weight'
+check_exit 1 "$train --distillation-type hard --teacher-model vit --teacher-path '$TREE/tests/golden/store/kinds.safetensors'"
+check_err 'kinds.safetensors: says not what vit it is'
 
 name 'fine-tuning: another number of classes, frozen parameters, a position grid of another size'
 check_exit 0 "$train $plain --epochs 1 --finetune six.safetensors --freeze 'blocks.*' --output-dir tuned"
