@@ -149,7 +149,7 @@ build/asan/deit: $(SOURCES) build/version.h build/embed.h $(ONEDNN_READY)
 build/steps: bench/peers/steps.c build/deit.c build/deit.h $(ONEDNN_READY)
 	$(CC) -std=gnu11 $(CFLAGS) -fopenmp $(WARN) -Ibuild -I$(ONEDNN)/include bench/peers/steps.c build/deit.c -o $@ $(GC) $(LDEXTRA) $(LIBS)
 
-# make bench-check  every speed target; takes ten minutes and an idle machine
+# make bench-check  every speed target; takes half an hour and an idle machine
 bench-check: deit
 	tests/bench_check.sh ./deit
 

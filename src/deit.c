@@ -141,6 +141,7 @@
 #include "cli/args.c"
 #include "cli/bench.c"
 #include "cli/bench_show.c"
+#include "cli/bench_training.c"
 #include "cli/catalogue.c"
 #include "cli/completion.c"
 #include "cli/dataset.c"

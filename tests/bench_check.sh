@@ -1,6 +1,6 @@
 #!/bin/sh
-# Measures every speed target, one line each: `ok`, `MISS`, or `skip` with what this machine lacks. It takes about ten
-# minutes and an idle machine, so `make test` never runs it; `make bench-check` does. Usage: bench_check.sh DEIT
+# Measures every speed target, one line each: `ok`, `MISS`, or `skip` with what this machine lacks. It takes about half
+# an hour and an idle machine, so `make test` never runs it; `make bench-check` does. Usage: bench_check.sh DEIT
 #
 # With DEIT_DATA, a folder that holds imagenet-sample.tar (or val/), preprocessing is measured too; beside ONNX Runtime
 # and Pillow where `bench/peers/run` has installed them.
@@ -75,6 +75,32 @@ else
         measured=$(sed -n "s/^| deit_${size}_patch16_224 .*(\([0-9.]*\)x) |$/\1/p" "$work/peers.md")
         at_least "beside ONNX Runtime, f32, deit_$size" "$measured" "${pair#*:}" times
     done
+fi
+
+# ---- Training: forward, backward, AdamW; batch 64 at 224 ----
+
+training() { # training PRECISION
+    "$venv/bin/python" bench/peers/train_speed.py --deit "$deit" --threads 2 --precision "$1" >"$work/training.txt" 2>"$work/training.log"
+    for model in deit_tiny_patch16_224 deit_small_patch16_224 resnet50; do
+        at_least "a training step beside PyTorch, $1, $model" "$(awk -v m=$model '$1 == m { print $4 }' "$work/training.txt")" 1.3 times
+        at_most "memory of a training step, $1, $model, beside PyTorch's" "$(awk -v m=$model '$1 == m && $7 > 0 { printf "%.3f", $6 / $7 }' "$work/training.txt")" 1 times
+    done
+}
+if [ "$cores" -lt 2 ]; then
+    skip 'a training step' 'fewer than 2 cores'
+else
+    "$deit" bench --training deit_base_patch16_224 --threads 2 --repeats 3 --json >"$work/training.json" 2>/dev/null
+    at_least 'share of the peak of a training step, f32, deit_base' "$(value percent_of_peak <"$work/training.json")" 70 %
+    if ! "$venv/bin/python" -c 'import torch, timm' 2>/dev/null; then
+        skip 'a training step beside PyTorch' "PyTorch and timm are not in $venv; bench/peers/run installs them"
+    else
+        training f32
+        if "$deit" doctor | grep -q 'bf16 in hardware'; then
+            training bf16
+        else
+            skip 'a training step beside PyTorch, bf16' 'this processor has no bf16 instructions'
+        fi
+    fi
 fi
 
 # ---- From process start to first logits, and memory; files in the page cache ----

@@ -12,7 +12,7 @@ static struct {
     int64_t threads, repeats;
     double seconds;
     int schedule; /* bench_schedule */
-    bool json, csv;
+    bool json, csv, training;
 } bench_given = {.precision = "f32", .repeats = 5, .seconds = 20};
 
 typedef struct {
@@ -154,10 +154,26 @@ static base_status bench_show(const bench_plan *plan, const bench_report *report
     return BASE_OK;
 }
 
+static base_status bench_run_training(const bench_plan *plan) {
+    enum { BATCH = 64 }; /* the official script's */
+    if (plan->tune || bench_given.csv || bench_given.schedule != BENCH_BOTH || plan->n_precisions > 1)
+        return base_fail_as(BASE_USAGE, "--training: takes no --batch auto, --schedule or --csv, and one --precision");
+    bench_training_case c = {.precision = plan->precision[0],
+                             .batch = plan->batch ? plan->batch : BATCH,
+                             .threads = (int)bench_given.threads,
+                             .steps = (int)bench_given.repeats};
+    return bench_training(&c, plan->config, plan->n_models, bench_given.json, plan->json_file);
+}
+
 static base_status bench_run(int n, char **arguments) {
     bench_plan *plan = base_calloc(1, sizeof *plan);
     if (!plan) return BASE_ERROR;
     base_status status = bench_ask(plan, n, arguments);
+    if (status || bench_given.training) {
+        if (!status) status = bench_run_training(plan);
+        base_free(plan);
+        return status;
+    }
     int count = plan->n_models * plan->n_precisions;
     bench_report report = {.n = count,
                            .precision = bench_given.precision,
@@ -191,6 +207,8 @@ DEIT_INTERNAL const cli_command *cli_bench(void) {
          .max = EVAL_SPEED_SAMPLES},
         {"seconds", CLI_REAL, &bench_given.seconds, .help = "for more samples, until the medians are known to 3%",
          .min = 0, .max = 86400},
+        {"training", CLI_YES, &bench_given.training,
+         .help = "steps of training instead, --repeats of them: forward, backward, AdamW; 64 images a step"},
         {"json", CLI_YES, &bench_given.json, .help = "print JSON, or write it to an argument that ends in .json"},
         {"csv", CLI_YES, &bench_given.csv, .help = "print CSV, or write it to an argument that ends in .csv"},
         {0},
@@ -201,7 +219,8 @@ DEIT_INTERNAL const cli_command *cli_bench(void) {
         .arguments = "[MODEL...]",
         .about = "  deit bench                                            DeiT-Ti, -S and -B\n"
                  "  deit bench resnet50 deit_base_patch16_224 --precision f32,bf16 --batch auto\n"
-                 "  deit bench --model vit --dim 256 --heads 4 --image 128 --schedule latency --json speed.json\n\n"
+                 "  deit bench --model vit --dim 256 --heads 4 --image 128 --schedule latency --json speed.json\n"
+                 "  deit bench --training deit_tiny_patch16_224 resnet50 --repeats 3\n\n"
                  "--batch auto tries micro-batches and remembers the best of this machine in the cache folder.",
         .models = true,
         .most = -1,

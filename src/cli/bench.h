@@ -28,4 +28,14 @@ DEIT_INTERNAL json_t *bench_json(const bench_report *report);
 /* A line of names, and a line a row with the conditions in its last columns. */
 DEIT_INTERNAL void bench_csv(const bench_report *report, base_text *text);
 
+/* Steps of training, each network after the other; printed as a table, or as JSON to the file (NULL: standard output).
+ */
+typedef struct {
+    nn_dtype precision;
+    int64_t batch;
+    int threads, steps; /* threads 0: every core */
+} bench_training_case;
+DEIT_INTERNAL base_status bench_training(const bench_training_case *c, const model_config *configs, int n, bool json,
+                                         const char *file);
+
 #endif

@@ -67,6 +67,11 @@ static double conv_gradient_flops(const nn_graph *graph, const nn_node *node) {
 
 /* ---- Of the input: dy [B, OH, OW, out] -> dx [B, H, W, in] ------------------------------------------------------- */
 
+typedef struct {
+    nn_kernel *kernel;
+    nn_chain *chain; /* instead: stride 1 in f32 */
+} conv_gradient_input;
+
 static base_status conv_gradient_input_args(nn_plan *plan, int i, nn_kernel *kernel, const conv_gradient_descs *d) {
     const nn_node *node = &plan->graph->nodes[i];
     const_dnnl_memory_desc_t mds[NN_MAX_ARGS],
@@ -81,19 +86,28 @@ static base_status conv_gradient_input_args(nn_plan *plan, int i, nn_kernel *ker
 
 static base_status conv_gradient_input_setup(nn_plan *plan, int i) {
     const nn_node *node = &plan->graph->nodes[i];
-    nn_kernel **kernel = nn_setup_alloc(plan, i, sizeof *kernel);
-    if (!kernel || !(*kernel = nn_kernel_new(plan))) return BASE_ERROR;
+    const nn_node *dy = &plan->graph->nodes[node->input[0]];
+    conv_gradient_input *setup = nn_setup_alloc(plan, i, sizeof *setup);
+    if (!setup) return BASE_ERROR;
+    if (node->attr[NN_CONV_STRIDE] == 1 && nn_chain_suits(plan, dy, node, node->attr[NN_CONV_GROUPS]))
+        return nn_chain_new(&setup->chain, plan, i, true);
+    nn_kernel *kernel = setup->kernel = nn_kernel_new(plan);
+    if (!kernel) return BASE_ERROR;
     conv_gradient_descs d = {0};
-    dnnl_status_t dnnl = conv_gradient_describe(&d, node, node, &plan->graph->nodes[node->input[0]], false);
-    if (!dnnl) dnnl = dnnl_primitive_create(&(*kernel)->primitive, d.primitive);
+    dnnl_status_t dnnl = conv_gradient_describe(&d, node, node, dy, false);
+    if (!dnnl) dnnl = dnnl_primitive_create(&kernel->primitive, d.primitive);
     base_status status =
-        dnnl ? nn_onednn_fail(dnnl, "convolution's gradient") : conv_gradient_input_args(plan, i, *kernel, &d);
+        dnnl ? nn_onednn_fail(dnnl, "convolution's gradient") : conv_gradient_input_args(plan, i, kernel, &d);
     conv_gradient_forget(&d);
     return status;
 }
 
 static void conv_gradient_input_run(nn_worker *worker, int i) {
-    nn_kernel_run(*(nn_kernel **)worker->plan->setup[i], worker, 0, NULL);
+    const conv_gradient_input *setup = worker->plan->setup[i];
+    if (setup->chain)
+        nn_chain_run(setup->chain, worker);
+    else
+        nn_kernel_run(setup->kernel, worker, 0, NULL);
 }
 static const nn_op conv_gradient_input_op = {.name = "convolution gradient",
                                              .reads_16bit = 1,

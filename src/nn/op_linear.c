@@ -67,11 +67,17 @@ static void linear_run(nn_worker *worker, int i) {
 
 /* ---- Gradients; of 1x1 convolutions too, which may have no bias -------------------------------------------------- */
 
+typedef struct {
+    nn_kernel *kernel;
+    nn_chain *chain; /* instead: of maps, in f32 */
+} linear_input_gradient;
+
 /* dx = dy W. inputs: dy [M, N]; W: [N, K] -> dx: [M, K] */
 static base_status linear_input_gradient_setup(nn_plan *plan, int i) {
     const nn_node *node = &plan->graph->nodes[i], *dy = &plan->graph->nodes[node->input[0]];
-    nn_kernel **kernel = nn_setup_alloc(plan, i, sizeof *kernel);
-    if (!kernel) return BASE_ERROR;
+    linear_input_gradient *setup = nn_setup_alloc(plan, i, sizeof *setup);
+    if (!setup) return BASE_ERROR;
+    if (nn_chain_suits(plan, dy, node, 1)) return nn_chain_new(&setup->chain, plan, i, true);
     int64_t k = nn_node_cols(node), n = nn_node_cols(dy);
     nn_matmul m = {.m = nn_node_rows(node),
                    .n = k,
@@ -86,7 +92,15 @@ static base_status linear_input_gradient_setup(nn_plan *plan, int i) {
                    .pack_param = node->param[LINEAR_WEIGHT],
                    .sum = node->sum};
     nn_arg a = nn_arg_value(node->input[0], 0), c = nn_arg_value(i, 0);
-    return nn_matmul_new(kernel, plan, &m, &a, NULL, &c, NULL);
+    return nn_matmul_new(&setup->kernel, plan, &m, &a, NULL, &c, NULL);
+}
+
+static void linear_input_gradient_run(nn_worker *worker, int i) {
+    const linear_input_gradient *setup = worker->plan->setup[i];
+    if (setup->chain)
+        nn_chain_run(setup->chain, worker);
+    else
+        nn_kernel_run(setup->kernel, worker, 0, NULL);
 }
 
 DEIT_INTERNAL void nn_want_column_sums(nn_plan *plan, int param) {
@@ -157,7 +171,7 @@ static const nn_op linear_input_gradient_op = {.name = "linear gradient",
                                                .sums_16bit = true,
                                                .flops = linear_flops,
                                                .setup = linear_input_gradient_setup,
-                                               .run = linear_run};
+                                               .run = linear_input_gradient_run};
 static const nn_op linear_weight_gradient_op = {.name = "linear weight gradient",
                                                 .keeps_parameters = true,
                                                 .reads_16bit = 3,

@@ -31,6 +31,21 @@ for key in gflop_per_image peak_gflops percent_of_peak; do check_out "^      \"$
 name 'a number of samples, or as many as end within the seconds'
 check "\$DEIT bench $vit --batch 2 --repeats 2 --seconds 10 --json | sed -n 's/^        \"samples\": //p' | awk '\$1 > 2 { n++ } END { exit n != 3 }'"
 
+name 'steps of training'
+check_exit 0 "\$DEIT bench --training $vit --batch 4 --repeats 3"
+check_out '^vit +f32 +4 +[0-9.]+ +[0-9.]+% +[0-9.]+ +[0-9.]+ +[0-9]+$'
+check_out '^3 steps of forward, backward and AdamW each'
+check_exit 0 "\$DEIT bench --training $vit --threads 1 --repeats 2 --json"
+for key in batch threads gflop_per_image peak_gflops percent_of_peak memory_bytes; do check_out "^      \"$key\": [0-9.e+-]+"; done
+check_out '^      "batch": 64,'
+check_out '^        "samples": 2'
+for flag in '--batch auto' '--csv' '--schedule latency'; do
+    check_exit 2 "\$DEIT bench --training $vit $flag"
+    check_err '^deit: --training: takes no'
+done
+check_exit 1 "\$DEIT bench --training --model vit --image 8192 --patch 1024 --dim 32 --depth 1 --heads 2 --batch 65536 --repeats 1"
+check_err 'needs [0-9.]+ GB of memory'
+
 name 'GFLOP an image: 2 a multiply-add'
 check_exit 0 "\$DEIT bench deit_tiny_patch16_224 --batch 1 $once --json"
 check_out '"gflop_per_image": 2\.5073664,'

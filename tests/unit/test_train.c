@@ -8,7 +8,7 @@ typedef struct {
     const char *model;
     int image, batch;
     nn_activation activation;
-    int slack_gradients, slack_steps; /* factors of the bounds, below */
+    int slack_adamw, slack_sgd; /* factors of the bounds, below */
 } train_golden;
 static const train_golden train_vit;
 
@@ -184,7 +184,7 @@ static void train_gradients(const train_golden *golden, int threads) {
     if (c.plan) {
         CHECK_OK(train_case_loss(&c, &loss));
         train_near(golden->name, (double)loss, expected, f32, 1);
-        train_compare(golden->name, grads, c.params, c.params->gradients, false, golden->slack_gradients);
+        train_compare(golden->name, grads, c.params, c.params->gradients, false, 1);
         if (buffers) train_compare(golden->name, buffers, c.params, c.params->values, true, 1);
     }
     fclose(f), fclose(grads);
@@ -218,6 +218,7 @@ static void train_steps(const train_golden *golden, bool sgd) {
     train_case c;
     train_optimizer *adamw = NULL;
     train_step_options o = train_adamw_defaults();
+    int slack = sgd ? golden->slack_sgd : golden->slack_adamw;
     o.lr = 1e-3;
     CHECK_OK(train_case_new(&c, golden, 2));
     CHECK_OK(train_optimizer_new(&adamw, TRAIN_ADAMW, c.params, 2));
@@ -227,27 +228,26 @@ static void train_steps(const train_golden *golden, bool sgd) {
         char what[64];
         CHECK_OK(train_case_loss(&c, &ours));
         snprintf(what, sizeof what, "%s: %s, step %d", golden->name, sgd ? "sgd" : "adamw", step);
-        train_near(what, (double)ours, loss[step], f32[step], golden->slack_steps);
+        train_near(what, (double)ours, loss[step], f32[step], slack);
         if (sgd)
             train_sgd(c.params, momentum);
         else
             train_optimizer_step(adamw, &o, 1);
     }
-    train_compare(golden->name, f, c.params, c.params->values, false, golden->slack_steps);
+    train_compare(golden->name, f, c.params, c.params->values, false, slack);
     fclose(f);
     free(momentum);
     train_optimizer_free(adamw);
     train_case_free(&c);
 }
 
-/* Slack. f32, how far PyTorch's float32 run was from float64, is one throw of the dice where rounding decides a branch:
- * a ReLU whose input is within rounding of 0 passes its gradient on or not, and AdamW's first steps go by the sign of
- * gradients that may be rounding alone. Against PyTorch's float64 each gradient of ours is as far off as PyTorch's
- * float32 on the same machine (resnet50_silu 1.8e-4 to 1.6e-4 over all, resnet18 1.4e-2 to 1.6e-2), yet the throw may
- * fall elsewhere: there 10 times the bound; losses and running statistics of one step, transformers and EfficientNet
- * never. */
-#define TRAIN_GOLDEN(id, model, image, batch, activation, gradients, steps)                                            \
-    static const train_golden train_##id = {#id, model, image, batch, activation, gradients, steps};                   \
+/* Slack. f32, how far PyTorch's float32 run was from float64, is one throw of the dice where rounding decides: AdamW's
+ * first steps go by the sign of gradients, however small, and five steps carry on from there. Runs with float64 inside
+ * every operator and values stored in float32 miss the bound of resnet50's second loss too, by 1.6 times. Losses,
+ * gradients and running statistics of one step never need slack: the sums of op_chain.c decide every ReLU as float64
+ * does, where PyTorch's float32 does not (resnet18's gradients are off by 3e-6 of them all, PyTorch's by 2.5e-3). */
+#define TRAIN_GOLDEN(id, model, image, batch, activation, adamw, sgd)                                                  \
+    static const train_golden train_##id = {#id, model, image, batch, activation, adamw, sgd};                         \
     TEST(golden_train_##id##_gradients) {                                                                              \
         train_gradients(&train_##id, 2);                                                                               \
     }                                                                                                                  \
@@ -264,10 +264,10 @@ TRAIN_GOLDEN(vit, "vit", 32, 4, NN_NO_ACTIVATION, 1, 1)
 TRAIN_GOLDEN(vit_dist_hard, "vit", 32, 4, NN_NO_ACTIVATION, 1, 1)
 TRAIN_GOLDEN(vit_dist_soft, "vit", 32, 4, NN_NO_ACTIVATION, 1, 1)
 TRAIN_GOLDEN(resnet18, "resnet18", 96, 16, NN_NO_ACTIVATION, 1, 1)
-TRAIN_GOLDEN(resnet50, "resnet50", 96, 16, NN_NO_ACTIVATION, 1, 1)
-TRAIN_GOLDEN(resnet50_silu, "resnet50", 96, 16, NN_SILU, 1, 1)
-TRAIN_GOLDEN(regnety_040, "regnety_040", 96, 16, NN_NO_ACTIVATION, 1, 1)
-TRAIN_GOLDEN(regnety_040_silu, "regnety_040", 96, 16, NN_SILU, 1, 1)
+TRAIN_GOLDEN(resnet50, "resnet50", 96, 16, NN_NO_ACTIVATION, 10, 1)
+TRAIN_GOLDEN(resnet50_silu, "resnet50", 96, 16, NN_SILU, 10, 2)
+TRAIN_GOLDEN(regnety_040, "regnety_040", 96, 16, NN_NO_ACTIVATION, 10, 10)
+TRAIN_GOLDEN(regnety_040_silu, "regnety_040", 96, 16, NN_SILU, 10, 10)
 TRAIN_GOLDEN(tf_efficientnet_b0, "tf_efficientnet_b0", 96, 16, NN_NO_ACTIVATION, 1, 1)
 #undef TRAIN_GOLDEN
 
