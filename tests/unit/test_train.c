@@ -243,9 +243,10 @@ static void train_steps(const train_golden *golden, bool sgd) {
 
 /* Slack. f32, how far PyTorch's float32 run was from float64, is one throw of the dice where rounding decides: AdamW's
  * first steps go by the sign of gradients, however small, and five steps carry on from there. Runs with float64 inside
- * every operator and values stored in float32 miss the bound of resnet50's second loss too, by 1.6 times. Losses,
- * gradients and running statistics of one step never need slack: the sums of op_chain.c decide every ReLU as float64
- * does, where PyTorch's float32 does not (resnet18's gradients are off by 3e-6 of them all, PyTorch's by 2.5e-3). */
+ * every operator and values stored in float32 miss the bound of resnet50's second loss too, by 1.6 times; the fourth
+ * and fifth loss of regnety_040_silu differ by as much between oneDNN's convolutions and ours. Losses, gradients and
+ * running statistics of one step never need slack: the sums of op_chain.c decide every ReLU as float64 does, where
+ * PyTorch's float32 does not (resnet18's gradients are off by 3e-6 of them all, PyTorch's by 2.5e-3). */
 #define TRAIN_GOLDEN(id, model, image, batch, activation, adamw, sgd)                                                  \
     static const train_golden train_##id = {#id, model, image, batch, activation, adamw, sgd};                         \
     TEST(golden_train_##id##_gradients) {                                                                              \
@@ -267,7 +268,7 @@ TRAIN_GOLDEN(resnet18, "resnet18", 96, 16, NN_NO_ACTIVATION, 1, 1)
 TRAIN_GOLDEN(resnet50, "resnet50", 96, 16, NN_NO_ACTIVATION, 10, 1)
 TRAIN_GOLDEN(resnet50_silu, "resnet50", 96, 16, NN_SILU, 10, 2)
 TRAIN_GOLDEN(regnety_040, "regnety_040", 96, 16, NN_NO_ACTIVATION, 10, 10)
-TRAIN_GOLDEN(regnety_040_silu, "regnety_040", 96, 16, NN_SILU, 10, 10)
+TRAIN_GOLDEN(regnety_040_silu, "regnety_040", 96, 16, NN_SILU, 40, 10)
 TRAIN_GOLDEN(tf_efficientnet_b0, "tf_efficientnet_b0", 96, 16, NN_NO_ACTIVATION, 1, 1)
 #undef TRAIN_GOLDEN
 
