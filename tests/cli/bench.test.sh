@@ -75,7 +75,7 @@ check_exit 0 "\$DEIT bench resnet18 --models tf_efficientnet_b0,deit_tiny_patch1
 check_out '^resnet18 @64 +f32 +1/1 '
 check_out '^tf_efficientnet_b0 @64 '
 check_out '^deit_tiny_patch16_224 @64 '
-check_exit 2 '$DEIT bench --models resnet18,resnet5'
+check_exit 2 '$DEIT bench --models resnet18,resnet51'
 check_err "did you mean 'resnet50'"
 
 name 'a batch of 32, of large images 16'
@@ -167,6 +167,6 @@ check_out '^attention +1 '
 check_exit 0 '$DEIT profile tf_efficientnet_b0 --image 64 --batch 2 --repeats 1 --json'
 check_out '"op": "convolution"'
 check_out '"worker_peak_gflops": [0-9]'
-check_exit 2 '$DEIT profile resnet5'
+check_exit 2 '$DEIT profile resnet51'
 check_err "did you mean 'resnet50'"
 check_exit 2 '$DEIT profile'
