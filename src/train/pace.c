@@ -69,7 +69,7 @@ static base_status pace_steps(const pace *t, int steps, train_speed *speed, cons
 
 DEIT_INTERNAL base_status train_speed_measure(const model_config *config, const train_net_options *options, int steps,
                                               train_speed *speed, const base_context *context) {
-    pace t = {NULL};
+    pace t = {0};
     *speed = (train_speed){.steps = steps};
     if (steps < 1 || steps > TRAIN_SPEED_STEPS)
         return base_fail_as(BASE_USAGE, "--repeats: expected 1 to %d steps, found %d", TRAIN_SPEED_STEPS, steps);

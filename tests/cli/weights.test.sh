@@ -122,7 +122,7 @@ check_out '^resnet50 +25\.6M +224 +76\.13 +no +resnet50-19c8e357\.pth'
 check_out '^regnety_160 +83\.6M +224 +82\.90 +no +regnety_160-a5fe301d\.pth'
 check_out '^tf_efficientnet_b8 +87\.4M +672 +85\.34 +no +tf_efficientnet_b8_ra-572d5dd9\.pth'
 check_out '^tf_efficientnet_b5_aa +30\.4M +456 +83\.70 +no +tf_efficientnet_b5_aa-99018a74\.pth'
-check_no_out ' no +-$'
+check_no_out ' [2-9][0-9][0-9] +[0-9.-]+ +no +-$' # those of 32 pixels are not the paper's
 
 name 'a convolutional network keeps every bit, and takes a head of another size'
 check_exit 0 '$DEIT weights init b0.safetensors --model tf_efficientnet_b0'
