@@ -333,7 +333,7 @@ TEST(networks_steady_memory) {
     model_net_free(net);
 }
 
-/* ---- EfficientNet-B8 at two sizes, and the small ResNets ---------------------------------------------------------- */
+/* ---- EfficientNet-B8 at two sizes, and small ResNets ------------------------------------------------------------- */
 
 static void networks_extra(const char *model, int size) {
     char path[512], name[64], line[512], *statistics;
