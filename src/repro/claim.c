@@ -41,6 +41,22 @@ static void claim_pool_cell(const repro_cell *cell, repro_kind kind, double *squ
     *df += cell->n - 1;
 }
 
+static bool claim_same(const repro_cell *a, const repro_cell *b) {
+    return a->n == b->n && !memcmp(a->values, b->values, a->n * sizeof *a->values);
+}
+
+/* Whether the values of cell [i][c] stand in a cell before it, too: rows of one network share their samples, and a
+ * matrix of disagreements holds every pair twice. */
+static bool claim_seen(const repro_report *report, repro_scale scale, repro_kind kind, int i, int c) {
+    const repro_cell *cell = &report->rows[i].cell[scale][c];
+    for (int k = 0; k <= i; k++)
+        for (int d = 0; d < (k < i ? report->table->n_columns : c); d++) {
+            const repro_cell *other = &report->rows[k].cell[scale][d];
+            if (report->table->columns[d].kind == kind && other->values && claim_same(other, cell)) return true;
+        }
+    return false;
+}
+
 /* The standard deviation of a kind's cells, pooled; *df 0: no cell has two values. */
 static double claim_pooled(const repro_report *report, repro_scale scale, repro_kind kind, int *df) {
     double squares = 0;
@@ -48,10 +64,9 @@ static double claim_pooled(const repro_report *report, repro_scale scale, repro_
     for (int i = 0; i < report->n; i++)
         for (int c = 0; c < report->table->n_columns; c++) {
             const repro_cell *cell = &report->rows[i].cell[scale][c];
-            bool counts = cell->values && cell->n > 1 && report->table->columns[c].kind == kind;
-            for (int k = 0; counts && k < i; k++) /* rows of one network share its samples */
-                counts = report->rows[k].cell[scale][c].values != cell->values;
-            if (counts) claim_pool_cell(cell, kind, &squares, df);
+            if (cell->values && cell->n > 1 && report->table->columns[c].kind == kind &&
+                !claim_seen(report, scale, kind, i, c))
+                claim_pool_cell(cell, kind, &squares, df);
         }
     return *df ? sqrt(squares / *df) : 0;
 }
@@ -98,6 +113,8 @@ static repro_judgement claim_pair(const repro_report *report, const repro_claim 
            least = isnan(claim->within) ? 0 : -claim->within;
     if (df) j.low = low, j.high = high;
     j.verdict = low > least ? REPRO_HOLDS : high < least || !df ? REPRO_FAILS : REPRO_UNDECIDED;
+    /* Given weights have one accuracy; of a training that is one draw, and another seed may turn it round. */
+    if (!df && claim->scale == REPRO_DESK) j.verdict = REPRO_UNDECIDED;
     return j;
 }
 
