@@ -56,6 +56,36 @@ TEST(repro_claims_have_intervals) {
     CHECK_EQ_INT(test_pages_judge(1, 4).verdict, REPRO_UNKNOWN);
 }
 
+/* One training a cell is one draw: however far apart, another seed might turn them round. */
+TEST(repro_claims_of_one_seed_are_undecided) {
+    repro_table *table;
+    repro_book *book = test_pages_book(&table, 30);
+    if (!book) return;
+    for (int i = 0; i < 2; i++) book->report[0]->rows[i].cell[REPRO_DESK][4].n = 1;
+    repro_judgement j = repro_judge(book->report[0], &table->claims[0]);
+    CHECK_EQ_INT(j.verdict, REPRO_UNDECIDED);
+    CHECK(fabs(j.difference - 30) < 1e-9 && isnan(j.low) && isnan(j.high));
+    repro_book_free(book), repro_table_free(table);
+}
+
+/* A matrix of disagreements holds each pair twice: its values vary once, the interval is as wide as without the twin. */
+TEST(repro_claims_count_a_pair_once) {
+    static double twin[3];
+    repro_table *table;
+    repro_book *book = test_pages_book(&table, 1);
+    if (!book) return;
+    const double half = 2.776 * 0.1 * sqrt(2.0 / 3);
+    repro_result *rows = book->report[0]->rows;
+    memcpy(twin, rows[1].cell[REPRO_DESK][4].values, sizeof twin);
+    test_repro_accuracy(&rows[2], REPRO_DESK, 4, twin, 3);
+    repro_judgement j = repro_judge(book->report[0], &table->claims[0]);
+    CHECK(fabs(j.high - j.low - 2 * half) < 1e-9);
+    twin[0] += 0.01; /* another cell now, so six degrees of freedom */
+    j = repro_judge(book->report[0], &table->claims[0]);
+    CHECK(fabs(j.high - j.low - 2 * half) > 1e-3);
+    repro_book_free(book), repro_table_free(table);
+}
+
 TEST(repro_quantiles_of_t) {
     CHECK(claim_t(1) == 12.706 && claim_t(10) == 2.228);
     CHECK(fabs(claim_t(12) - 2.1788) < 2e-4);
