@@ -146,8 +146,10 @@ else
     ours=$(awk -v a="$(value loader_cpu_seconds <"$work/eval.json")" -v b="$(value images <"$work/eval.json")" 'BEGIN { if (b > 0) printf "%.6f", a / b }')
     pillow=$("$venv/bin/python" bench/peers/preprocess.py "$sample")
     at_least 'preprocessing beside Pillow, one thread' "$(divide "$pillow" "${ours:-0}")" 1.5 times
+    ours=$("$deit" data speed "$sample" --json 2>/dev/null | value cpu_ms_per_image)
+    step=$("$deit" bench --training deit_tiny_patch16_224 --threads 2 --repeats 3 --json 2>/dev/null | value median)
+    at_most "the loader's CPU time with the recipe, deit_tiny" "$(awk -v ms="${ours:-0}" -v rate="${step:-0}" 'BEGIN { if (ms * rate > 0) printf "%.3g", 100 * ms * rate / 2000 }')" 15 '% of a training step'
     if "$venv/bin/python" -c 'import torch, timm' 2>/dev/null; then
-        ours=$("$deit" data speed "$sample" --json 2>/dev/null | value cpu_ms_per_image)
         timm=$("$venv/bin/python" bench/peers/augment.py "$sample" 640 | awk '{ print 1000 * $1 }')
         at_least "training's pictures beside timm, CPU time" "$(divide "$timm" "${ours:-0}")" 2 times
     else

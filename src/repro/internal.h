@@ -147,6 +147,7 @@ DEIT_INTERNAL void repro_reason(repro_result *r, const repro_command *command, c
 
 /* record.c: the results folder (NULL: none). A lock: *fd -1 and the owner's name where another process has it. */
 DEIT_INTERNAL json_t *repro_record_load(const char *folder, const repro_job *job);
+/* The output is the record's afterwards. */
 DEIT_INTERNAL json_t *repro_record_make(const repro_job *job, const char *command, json_t *output, double seconds,
                                         const char *precision);
 DEIT_INTERNAL base_status repro_record_save(const char *folder, const repro_job *job, const json_t *record);
