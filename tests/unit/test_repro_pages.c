@@ -68,7 +68,7 @@ TEST(repro_claims_of_one_seed_are_undecided) {
     repro_book_free(book), repro_table_free(table);
 }
 
-/* A matrix of disagreements holds each pair twice: its values vary once, the interval is as wide as without the twin. */
+/* A matrix of disagreements holds each pair twice: its values count once, and the interval is as wide as without. */
 TEST(repro_claims_count_a_pair_once) {
     static double twin[3];
     repro_table *table;
