@@ -79,6 +79,7 @@ struct repro_job {
     const char *folder, *weights; /* of a training: where it runs, the file that it makes; NULL: makes none */
     bool shipped, ready;          /* the weights are the repository's; are there */
     bool said;                    /* dry run: printed already */
+    const void *listed;           /* the list of trainings that it was put on last */
     repro_job_state state;
     bool reused; /* from the results folder */
     char sha256[65];
@@ -189,6 +190,9 @@ DEIT_INTERNAL double repro_interval(const repro_report *report, repro_scale scal
 /* A value as it is shown in a column, "-" where there is none. */
 DEIT_INTERNAL const char *repro_value(char text[REPRO_GRID_TEXT], repro_kind kind, double value);
 
+/* "45 s", "12 min", "3.4 h", "9 days" */
+DEIT_INTERNAL const char *repro_time(char text[32], double seconds);
+
 /* page.c: one text in three dresses. */
 typedef enum { REPRO_AS_TEXT, REPRO_AS_MARKDOWN, REPRO_AS_HTML } repro_dress;
 typedef struct {
@@ -199,7 +203,8 @@ typedef struct {
 DEIT_INTERNAL void repro_page_begin(repro_page *page, const char *title);
 DEIT_INTERNAL void repro_page_end(repro_page *page);
 DEIT_INTERNAL void repro_page_gap(repro_page *page); /* an empty line; ends a list */
-DEIT_INTERNAL void repro_page_title(repro_page *page, const char *id, const char *title);
+/* level 1: of the whole; 2: of a table. */
+DEIT_INTERNAL void repro_page_title(repro_page *page, int level, const char *id, const char *title);
 DEIT_INTERNAL void repro_page_heading(repro_page *page, const char *text);
 /* A line of a list, with what stands at its front; wide: columns that this takes in text. */
 DEIT_INTERNAL void repro_page_item(repro_page *page, int wide, const char *label, const char *format, ...)

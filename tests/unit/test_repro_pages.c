@@ -170,6 +170,47 @@ TEST(repro_pages_of_several_tables) {
     repro_book_free(book), repro_table_free(table);
 }
 
+/* What is read first: claims by table and scale, what was trained, what does not hold. */
+TEST(repro_summary_of_several_tables) {
+    static const repro_trained trained[] = {{"small", "./deit train --seed 0", "00aa", 0, 120, 200},
+                                            {"large", "./deit train --seed 0", "00bb", 0, 300, 500},
+                                            {"small", "./deit train --seed 1", "00cc", 1, 180, 200}};
+    repro_table *table;
+    repro_book *book = test_pages_book(&table, 1);
+    if (!book) return;
+    base_text text = {0}, markdown = {0};
+    book->report[0]->trained = trained, book->report[0]->n_trained = 3;
+    book->trained = trained, book->n_trained = 3;
+    book->report[1] = book->report[0], book->n = 2;
+    repro_write_text(book, &text), repro_write_markdown(book, &markdown);
+    book->n = 1;
+    CHECK_STR_HAS(text.data, "Time      3 trainings, 10 min in all, the longest 5 min; 15 min of processors\n");
+    CHECK_STR_HAS(text.data,
+                  "\nclaims                   hold do not undecided not measured  hold do not undecided not "
+                  "measured  runs   took\n"
+                  "t                           -      -         -            1     1      1         -          "
+                  "  2     3 10 min\n");
+    CHECK_STR_HAS(text.data,
+                  "\nall, each training once     -      -         -            2     2      2         -          "
+                  "  4     3 10 min\n");
+    CHECK_STR_HAS(text.data,
+                  "\nWhat does not hold\nt                       desk, top-1: about as good: B >= A, but for 0.5 "
+                  "points (-1.00 points, 95% from ");
+    CHECK_STR_HAS(markdown.data, "# Training data-efficient");
+    CHECK_STR_HAS(markdown.data, "\n## A title\n");
+    CHECK_STR_HAS(markdown.data,
+                  "# training small; seed 0: 2 min, 00aa.json; seed 1: 3 min, 00cc.json\n./deit train --seed 0\n"
+                  "# training large; seed 0: 5 min, 00bb.json\n");
+    base_text_free(&text), base_text_free(&markdown);
+    repro_book_free(book), repro_table_free(table);
+}
+
+TEST(repro_times) {
+    char text[32];
+    CHECK(!strcmp(repro_time(text, 45.4), "45 s") && !strcmp(repro_time(text, 600), "10 min"));
+    CHECK(!strcmp(repro_time(text, 9000), "2.5 h") && !strcmp(repro_time(text, 864000), "10 days"));
+}
+
 TEST(repro_tables_stand_in_order) {
     const char *const *names = repro_table_names();
     int n = 0;
