@@ -247,6 +247,16 @@ TEST(repro_plot_file) {
     CHECK_EQ_INT(test_pages_count(svg.data, ">A</text>"), 3);
     CHECK_EQ_INT(test_pages_count(svg.data, ">C</text>"), 2);
     base_text_free(&svg);
+    /* a series looks alike in all panels, though the last one lacks the first: C is of A's */
+    const char *names[] = {"one", "<two> &"};
+    plot_panel panels[1 + REPRO_SCALES];
+    book->report[0]->rows[0].cell[REPRO_DESK][4].value = NAN;
+    test_repro_accuracy(&book->report[0]->rows[1], REPRO_DESK, 3, speed, 1);
+    CHECK_EQ_INT(plot_panels(book->report[0], &table->plots[0], panels), 3);
+    for (int i = 0; i < 3; i++)
+        for (int k = 0; k < panels[i].n; k++)
+            CHECK(!strcmp(panels[i].series[panels[i].point[k].series], names[*panels[i].point[k].name == 'B']) &&
+                  panels[i].point[k].series == (*panels[i].point[k].name == 'B'));
     repro_book_free(book), repro_table_free(table);
 }
 
