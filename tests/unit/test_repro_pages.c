@@ -65,6 +65,10 @@ TEST(repro_claims_of_one_seed_are_undecided) {
     repro_judgement j = repro_judge(book->report[0], &table->claims[0]);
     CHECK_EQ_INT(j.verdict, REPRO_UNDECIDED);
     CHECK(fabs(j.difference - 30) < 1e-9 && isnan(j.low) && isnan(j.high));
+    test_repro_speed(&book->nets[0], 210), test_repro_speed(&book->nets[1], 105);
+    book->nets[0].n = book->nets[1].n = 1;
+    measure_fill(book->report[0]);
+    CHECK_EQ_INT(repro_judge(book->report[0], &table->claims[4]).verdict, REPRO_UNDECIDED);
     repro_book_free(book), repro_table_free(table);
 }
 
