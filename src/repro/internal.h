@@ -23,9 +23,10 @@ typedef struct {
 
 /* "deit eval --model {model} [--real {real}]" with the names filled in: words, ended by NULL, from the arena. A part in
  * [] is left out where one of its names is unknown. A value that is all of a word may be several words. fill: to run
- * it, to show it (examples stand for what is unknown), or for its key. lacks (may be NULL) tells what was not known;
+ * it, to show it (examples stand for what is unknown), for its record (from the start, what only goes on from where it
+ * stopped is left out), or for its key. lacks (may be NULL) tells what was not known;
  * without it an unknown name outside [] is an error. */
-typedef enum { REPRO_FILL_RUN, REPRO_FILL_SHOW, REPRO_FILL_KEY } repro_fill;
+typedef enum { REPRO_FILL_RUN, REPRO_FILL_SHOW, REPRO_FILL_RECORD, REPRO_FILL_KEY } repro_fill;
 DEIT_INTERNAL base_status repro_command_fill(const char *text, const repro_name *names, int n, repro_fill fill,
                                              base_arena *arena, const char *words[REPRO_MAX_WORDS], repro_lacks *lacks);
 /* The words as a line for a shell, "./deit ..." first; quoted where needed. NULL when memory ends. */

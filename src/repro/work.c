@@ -34,8 +34,10 @@ static bool work_recorded(const repro_state *state, repro_job *job) {
  * else begins. */
 static base_status work_child(repro_state *state, repro_job *job, int lock) {
     const repro_book *book = state->book;
-    const char *words[REPRO_MAX_WORDS], *line = repro_job_line(state, job);
+    const char *words[REPRO_MAX_WORDS];
     json_t *output = NULL;
+    BASE_TRY(repro_job_words(state, job, REPRO_FILL_RECORD, words, NULL));
+    const char *line = repro_command_line(words, &state->book->arena);
     if (!line) return BASE_ERROR;
     BASE_TRY(repro_job_words(state, job, REPRO_FILL_RUN, words, NULL));
     if (job->folder) BASE_TRY(base_make_folders(job->folder));

@@ -265,7 +265,7 @@ check 'rm -rf r'
 
 name 'cells are made once, with their commands, seeds, versions, conditions and the weights sum'
 check_exit 0 "$own --results r --retrain --json >first.json"
-check '[ "$(grep -c "\"record\"" first.json)" = 12 ] && grep -q "\"verdict\": \"holds\"" first.json'
+check '[ "$(grep -c "\"record\"" first.json)" = 18 ] && grep -q "\"verdict\": \"holds\"" first.json'
 check '[ "$(grep -c "\"training\": \"" first.json)" = 6 ]'
 check '[ "$(ls r/*.json | wc -l)" = 12 ] && [ -z "$(ls r/*.lock 2>/dev/null)" ]'
 check 'record=$(grep -l "\"row\": \"small\"" $(grep -l "\"seed\": 1" $(grep -l "weights init" r/*.json))) && file=$(ls r/runs/small-1-*/w.safetensors) && grep -q "\"weights_sha256\": \"$(sha256sum <$file | cut -c 1-64)\"" $record'
@@ -337,9 +337,23 @@ kill -KILL $pid
 wait $pid 2>/dev/null
 done=$(grep -l '"./deit eval' r/*.json | wc -l)
 check_exit 0 "$own --results r --retrain --json >after.json"
-check '[ "$(grep -c "\"record\"" after.json)" = 12 ] && [ "$(grep "\"cells_reused\"" after.json | tr -dc 0-9)" -ge '"$done"' ]'
+check '[ "$(grep -c "\"record\"" after.json)" = 18 ] && [ "$(grep "\"cells_reused\"" after.json | tr -dc 0-9)" -ge '"$done"' ]'
 check '[ "$(grep "\"value\"" after.json)" = "$(grep "\"value\"" share1.json)" ]'
 
 name '--fresh makes finished cells anew'
 check_exit 0 "$own --results r --fresh --json"
 check_out '"cells_reused": 0'
+
+name 'a page of claims and trainings in a browser'
+if [ -z "$browser" ]; then
+    skip 'no chromium here'
+else
+    check_exit 0 "$own --results r --html own.html"
+    cat >frame.html <<'END'
+<iframe id="f" src="own.html" width="360" height="800"></iframe>
+<script>onload = () => { const d = document.getElementById('f').contentDocument, e = d.documentElement;
+document.title = [e.scrollWidth - e.clientWidth, d.querySelectorAll('tbody tr').length, d.querySelectorAll('dt.good').length,
+                  /nan|null|undefined|inf /i.test(d.body.innerText)].join(' ') }</script>
+END
+    check '[ "$(look)" = "<title>0 3 1 false</title>" ]'
+fi
