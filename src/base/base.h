@@ -196,7 +196,8 @@ DEIT_INTERNAL bool base_cancelled(const base_context *context);
 
 /* ---- Time and the machine ---------------------------------------------------------------------------------------- */
 
-DEIT_INTERNAL double base_now(void); /* seconds, monotonic */
+DEIT_INTERNAL double base_now(void);     /* seconds, monotonic */
+DEIT_INTERNAL double base_cpu_now(void); /* seconds that processors spent on this process */
 
 typedef struct {
     char cpu[128];         /* the processor's name as the system gives it */

@@ -16,6 +16,12 @@ DEIT_INTERNAL double base_now(void) {
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
+DEIT_INTERNAL double base_cpu_now(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
 /* Reads a small kernel file into `text`, NUL-terminated; false if there is none. */
 static bool machine_slurp(const char *path, char *text, size_t size) {
     FILE *file = fopen(path, "re");

@@ -94,11 +94,12 @@ static base_status train_gather(train_options *options) {
 /* ---- The result -------------------------------------------------------------------------------------------------- */
 
 static base_status train_print_json(const train_options *options, const train_result *r) {
-    json_t *json = json_pack("{s:s, s:s, s:I, s:I, s:f, s:f, s:f, s:f, s:I, s:f, s:o}", "model", options->model,
-                             "output_dir", options->output_dir, "epochs", (json_int_t)r->epochs, "steps",
-                             (json_int_t)r->steps, "test_acc1", r->test_acc1, "test_acc5", r->test_acc5, "test_loss",
-                             r->test_loss, "best_acc1", r->best_acc1, "best_epoch", (json_int_t)r->best_epoch,
-                             "images_per_s", r->images_per_s, "args", train_options_json(options));
+    json_t *json =
+        json_pack("{s:s, s:s, s:I, s:I, s:f, s:f, s:f, s:f, s:I, s:f, s:f, s:f, s:o}", "model", options->model,
+                  "output_dir", options->output_dir, "epochs", (json_int_t)r->epochs, "steps", (json_int_t)r->steps,
+                  "test_acc1", r->test_acc1, "test_acc5", r->test_acc5, "test_loss", r->test_loss, "best_acc1",
+                  r->best_acc1, "best_epoch", (json_int_t)r->best_epoch, "images_per_s", r->images_per_s, "seconds",
+                  r->seconds, "cpu_seconds", r->cpu_seconds, "args", train_options_json(options));
     if (json && r->ema_acc1 >= 0) json_object_set_new(json, "test_ema_acc1", json_real(r->ema_acc1));
     return cli_print_json(json);
 }

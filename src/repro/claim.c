@@ -113,8 +113,8 @@ static repro_judgement claim_pair(const repro_report *report, const repro_claim 
            least = isnan(claim->within) ? 0 : -claim->within;
     if (df) j.low = low, j.high = high;
     j.verdict = low > least ? REPRO_HOLDS : high < least || !df ? REPRO_FAILS : REPRO_UNDECIDED;
-    /* Given weights have one accuracy; of a training that is one draw, and another seed may turn it round. */
-    if (!df && claim->scale == REPRO_DESK) j.verdict = REPRO_UNDECIDED;
+    /* Given weights have one accuracy; a training or a sample of speed is one draw, and another may turn it round. */
+    if (!df && (claim->scale == REPRO_DESK || kind == REPRO_SPEED)) j.verdict = REPRO_UNDECIDED;
     return j;
 }
 

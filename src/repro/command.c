@@ -55,6 +55,7 @@ static base_status command_value(command_filler *filler, const char *brace, cons
     const repro_name *name = command_name(filler->names, filler->n, brace + 1, (size_t)(*end - brace - 2));
     if (!name) return base_fail("a command has the unknown name '%.*s'", (int)(*end - brace), brace);
     *value = filler->fill == REPRO_FILL_KEY ? name->key : name->value;
+    if (filler->fill == REPRO_FILL_RECORD && !name->key) *value = NULL;
     if (!*value && filler->fill == REPRO_FILL_SHOW) *value = name->example;
     if (!*value && !filler->unknown) filler->unknown = name;
     if (!*value) *value = "";

@@ -26,18 +26,12 @@ static base_status dry_peak(double *peak) {
     return BASE_OK;
 }
 
-static const char *dry_time(char text[32], double seconds) {
-    const double minute = 60, hour = 3600, day = 86400;
+static const char *dry_time(char text[48], double seconds) {
+    char time[32];
     if (isnan(seconds))
-        snprintf(text, 32, "of unknown length");
-    else if (seconds < 90)
-        snprintf(text, 32, "about %.0f s", fmax(seconds, 1));
-    else if (seconds < 90 * minute)
-        snprintf(text, 32, "about %.0f min", seconds / minute);
-    else if (seconds < 2 * day)
-        snprintf(text, 32, "about %.1f h", seconds / hour);
+        snprintf(text, 48, "of unknown length");
     else
-        snprintf(text, 32, "about %.0f days", seconds / day);
+        snprintf(text, 48, "about %s", repro_time(time, fmax(seconds, 1)));
     return text;
 }
 
@@ -65,7 +59,7 @@ static double dry_cost(const dry_run *run, const repro_job *job) {
 }
 
 static void dry_print(dry_run *run, const char *what, const char *line, double seconds) {
-    char time[32];
+    char time[48];
     base_text_printf(run->out, "# %s: %s\n%s\n", what, dry_time(time, seconds), line);
     run->commands++;
     if (isnan(seconds))
@@ -120,7 +114,7 @@ static base_status dry_all(dry_run *run) {
 }
 
 static void dry_head(const dry_run *run, base_text *out) {
-    char time[32];
+    char time[48];
     base_text_printf(out, "# %s: %d commands", run->state->progress.what, run->commands);
     if (run->commands > run->unknown) base_text_printf(out, ", %s", dry_time(time, run->seconds));
     if (run->unknown) base_text_printf(out, ", %d of unknown length", run->unknown);

@@ -26,6 +26,19 @@ DEIT_INTERNAL const char *repro_value(char text[REPRO_GRID_TEXT], repro_kind kin
     return text;
 }
 
+DEIT_INTERNAL const char *repro_time(char text[32], double seconds) {
+    const double minute = 60, hour = 3600, day = 86400;
+    if (seconds < 90)
+        snprintf(text, 32, "%.0f s", seconds);
+    else if (seconds < 90 * minute)
+        snprintf(text, 32, "%.0f min", seconds / minute);
+    else if (seconds < 2 * day)
+        snprintf(text, 32, "%.1f h", seconds / hour);
+    else
+        snprintf(text, 32, "%.0f days", seconds / day);
+    return text;
+}
+
 DEIT_INTERNAL bool repro_has_published(const repro_table *table, int column) {
     for (int i = 0; i < table->n; i++)
         if (!isnan(table->rows[i].published[column])) return true;
@@ -103,6 +116,10 @@ static void grid_column(repro_grid *grid, const repro_report *report, int c, con
     if (repro_has_measured(report, REPRO_DESK, c)) {
         grid_add(grid, group, "desk", false), group = NULL;
         if (table->seeds > 1) grid_add(grid, NULL, "±", false);
+        if (table->makes) {
+            grid_add(grid, "minutes", "in all", false);
+            grid_add(grid, NULL, "of processors", false);
+        }
     }
     if (group) grid_add(grid, "", group, false);
 }
@@ -129,6 +146,20 @@ static grid_cells grid_speed_cells(grid_cells at, const repro_report *report, co
     return at;
 }
 
+/* What the runs of a training took, on the average; NAN: that was not recorded. */
+static grid_cells grid_times(grid_cells at, const repro_report *report, const repro_result *r) {
+    double seconds = 0, cpu = 0;
+    int n = 0;
+    for (int i = 0; i < report->n_trained; i++) {
+        const repro_trained *run = &report->trained[i];
+        if (strcmp(run->row, r->row->text[0]) != 0) continue;
+        seconds += run->seconds, cpu += run->cpu_seconds, n++;
+    }
+    grid_number(*at++, "%.1f", n ? seconds / 60 / n : NAN);
+    grid_number(*at++, "%.1f", n ? cpu / 60 / n : NAN);
+    return at;
+}
+
 static grid_cells grid_column_cells(grid_cells at, const repro_report *report, const repro_result *r, int c) {
     const repro_table *table = report->table;
     repro_kind kind = table->columns[c].kind;
@@ -151,8 +182,8 @@ static grid_cells grid_column_cells(grid_cells at, const repro_report *report, c
     const repro_cell *cell = &r->cell[REPRO_DESK][c];
     double half = repro_interval(report, REPRO_DESK, c, cell);
     repro_value(*at++, kind, cell->value);
-    if (table->seeds > 1) grid_number(*at++, kind == REPRO_ACCURACY ? "%.2f" : "%.2g", half);
-    return at;
+    if (table->seeds > 1) grid_number(*at++, kind == REPRO_ACCURACY ? "%.2f" : half < 100 ? "%.2g" : "%.0f", half);
+    return table->makes ? grid_times(at, report, r) : at;
 }
 
 DEIT_INTERNAL base_status repro_grid_make(repro_grid *grid, const repro_report *report) {

@@ -23,9 +23,10 @@ typedef struct {
 
 /* "deit eval --model {model} [--real {real}]" with the names filled in: words, ended by NULL, from the arena. A part in
  * [] is left out where one of its names is unknown. A value that is all of a word may be several words. fill: to run
- * it, to show it (examples stand for what is unknown), or for its key. lacks (may be NULL) tells what was not known;
+ * it, to show it (examples stand for what is unknown), for its record (from the start, what only goes on from where it
+ * stopped is left out), or for its key. lacks (may be NULL) tells what was not known;
  * without it an unknown name outside [] is an error. */
-typedef enum { REPRO_FILL_RUN, REPRO_FILL_SHOW, REPRO_FILL_KEY } repro_fill;
+typedef enum { REPRO_FILL_RUN, REPRO_FILL_SHOW, REPRO_FILL_RECORD, REPRO_FILL_KEY } repro_fill;
 DEIT_INTERNAL base_status repro_command_fill(const char *text, const repro_name *names, int n, repro_fill fill,
                                              base_arena *arena, const char *words[REPRO_MAX_WORDS], repro_lacks *lacks);
 /* The words as a line for a shell, "./deit ..." first; quoted where needed. NULL when memory ends. */
@@ -79,6 +80,7 @@ struct repro_job {
     const char *folder, *weights; /* of a training: where it runs, the file that it makes; NULL: makes none */
     bool shipped, ready;          /* the weights are the repository's; are there */
     bool said;                    /* dry run: printed already */
+    const void *listed;           /* the list of trainings that it was put on last */
     repro_job_state state;
     bool reused; /* from the results folder */
     char sha256[65];
@@ -189,6 +191,9 @@ DEIT_INTERNAL double repro_interval(const repro_report *report, repro_scale scal
 /* A value as it is shown in a column, "-" where there is none. */
 DEIT_INTERNAL const char *repro_value(char text[REPRO_GRID_TEXT], repro_kind kind, double value);
 
+/* "45 s", "12 min", "3.4 h", "9 days" */
+DEIT_INTERNAL const char *repro_time(char text[32], double seconds);
+
 /* page.c: one text in three dresses. */
 typedef enum { REPRO_AS_TEXT, REPRO_AS_MARKDOWN, REPRO_AS_HTML } repro_dress;
 typedef struct {
@@ -199,7 +204,8 @@ typedef struct {
 DEIT_INTERNAL void repro_page_begin(repro_page *page, const char *title);
 DEIT_INTERNAL void repro_page_end(repro_page *page);
 DEIT_INTERNAL void repro_page_gap(repro_page *page); /* an empty line; ends a list */
-DEIT_INTERNAL void repro_page_title(repro_page *page, const char *id, const char *title);
+/* level 1: of the whole; 2: of a table. */
+DEIT_INTERNAL void repro_page_title(repro_page *page, int level, const char *id, const char *title);
 DEIT_INTERNAL void repro_page_heading(repro_page *page, const char *text);
 /* A line of a list, with what stands at its front; wide: columns that this takes in text. */
 DEIT_INTERNAL void repro_page_item(repro_page *page, int wide, const char *label, const char *format, ...)

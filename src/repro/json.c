@@ -149,6 +149,17 @@ static json_t *json_claim(const repro_report *report, const repro_claim *claim) 
                      j.verdict ? NULL : j.missing);
 }
 
+static json_t *json_trained(const repro_report *report) {
+    json_t *o = json_array();
+    for (int i = 0; i < report->n_trained; i++) {
+        const repro_trained *run = &report->trained[i];
+        json_array_append_new(o, json_pack("{s:s, s:i, s:f, s:o, s:s, s:s}", "training", run->row, "seed", run->seed,
+                                           "seconds", run->seconds, "cpu_seconds", json_of_number(run->cpu_seconds),
+                                           "command", run->command, "record", run->id));
+    }
+    return o;
+}
+
 DEIT_INTERNAL json_t *repro_report_json(const repro_report *report) {
     json_t *o = json_object(), *rows = json_array(), *todo = json_array(), *claims = json_array();
     const repro_book *book = report->book;
@@ -163,6 +174,7 @@ DEIT_INTERNAL json_t *repro_report_json(const repro_report *report) {
     for (int i = 0; i < book->n_todo; i++)
         json_array_append_new(
             todo, json_pack("{s:s, s:s}", "network", book->todo[i].label, "command", book->todo[i].command));
+    json_object_set_new(o, "trainings", json_trained(report));
     json_object_set_new(o, "commands_for_the_rest", todo);
     json_object_set_new(o, "cells", json_integer(book->cells));
     json_object_set_new(o, "cells_reused", json_integer(book->reused));

@@ -37,8 +37,8 @@ static const char page_style[] =
     "--s6:#aab4bf}}\n"
     "*{box-sizing:border-box}body{margin:0 auto;padding:1rem;max-width:80rem;background:var(--ground);"
     "color:var(--ink);font:16px/1.5 system-ui,-apple-system,'Segoe UI',sans-serif}\n"
-    "h2{font-size:1.25rem;line-height:1.3;margin:2.5rem 0 .75rem}"
-    "h2:first-of-type{margin-top:.5rem}h3{font-size:1rem;"
+    "h1{font-size:1.5rem;line-height:1.25;margin:.5rem 0 1rem}h2{font-size:1.25rem;line-height:1.3;"
+    "margin:2.5rem 0 .75rem}h3{font-size:1rem;"
     "margin:1.5rem 0 .5rem}\n"
     "nav{display:flex;flex-wrap:wrap;gap:.25rem 1rem}a{color:var(--s1)}\n"
     ".wide{overflow-x:auto;margin:1rem 0;border:1px solid var(--line);border-radius:6px}\n"
@@ -58,7 +58,8 @@ static const char page_style[] =
     "figure{margin:1rem 0;display:flex;flex-wrap:wrap;gap:1rem}svg{display:block;flex:1 1 20rem;max-width:36rem;height:"
     "auto;min-width:0}\n"
     "@media (max-width:40rem){body{padding:.75rem}dl{grid-template-columns:1fr;gap:0}dd{margin:0 0 .4rem}"
-    "td:first-child,th:first-child{max-width:9rem;overflow:hidden;text-overflow:ellipsis}}\n";
+    "th,td{padding:.25rem "
+    ".4rem}td:first-child,th:first-child{max-width:9rem;overflow:hidden;text-overflow:ellipsis}}\n";
 
 DEIT_INTERNAL void repro_page_begin(repro_page *page, const char *title) {
     if (page->dress != REPRO_AS_HTML) return;
@@ -83,13 +84,15 @@ DEIT_INTERNAL void repro_page_gap(repro_page *page) {
     if (page->dress != REPRO_AS_HTML) base_text_printf(page->out, "\n");
 }
 
-DEIT_INTERNAL void repro_page_title(repro_page *page, const char *id, const char *title) {
-    static const char *const before[] = {"", "## ", "<h2"}, *const after[] = {"\n\n", "\n\n", "</h2>\n"};
+DEIT_INTERNAL void repro_page_title(repro_page *page, int level, const char *id, const char *title) {
     page_close(page);
-    base_text_printf(page->out, "%s", before[page->dress]);
-    if (page->dress == REPRO_AS_HTML) base_text_printf(page->out, " id=\"%s\">", id);
+    if (page->dress == REPRO_AS_HTML) base_text_printf(page->out, "<h%d id=\"%s\">", level, id);
+    if (page->dress == REPRO_AS_MARKDOWN) base_text_printf(page->out, "%.*s ", level, "##");
     page_text(page, title);
-    base_text_printf(page->out, "%s", after[page->dress]);
+    if (page->dress == REPRO_AS_HTML)
+        base_text_printf(page->out, "</h%d>\n", level);
+    else
+        base_text_printf(page->out, "\n\n");
 }
 
 DEIT_INTERNAL void repro_page_heading(repro_page *page, const char *text) {
@@ -125,8 +128,10 @@ static void page_item(repro_page *page, int wide, const char *label, const char 
         base_text_printf(out, "</dt><dd>");
         page_text(page, text);
         base_text_printf(out, "</dd>\n");
+    } else if (page->dress == REPRO_AS_MARKDOWN) {
+        base_text_printf(out, *label ? "- **%s** %s\n" : "- %s%s\n", label, text);
     } else {
-        base_text_printf(out, "%s%s", page->dress == REPRO_AS_MARKDOWN ? "- " : "", label);
+        base_text_printf(out, "%s", label);
         page_pad(out, wide - page_width(label));
         base_text_printf(out, "%s\n", text);
     }
@@ -212,7 +217,8 @@ static void page_markdown_grid(base_text *out, const repro_grid *grid) {
     const char *group = "";
     for (int c = 0; c < grid->n_columns; c++) {
         if (grid->columns[c].group) group = grid->columns[c].group;
-        base_text_printf(out, "| %s%s%s ", group, *group ? ", " : "", grid->columns[c].name);
+        const char *join = !*group ? "" : *group == '%' ? " " : ", "; /* "% of peak" */
+        base_text_printf(out, "| %s%s%s ", group, join, grid->columns[c].name);
     }
     base_text_printf(out, "|\n");
     for (int c = 0; c < grid->n_columns; c++) base_text_printf(out, grid->columns[c].left ? "|:---" : "|---:");

@@ -8,7 +8,7 @@
 enum {
     PLOT_WIDTH = 440,
     PLOT_HEIGHT = 430,
-    PLOT_LEFT = 46,
+    PLOT_LEFT = 58,
     PLOT_RIGHT = 12,
     PLOT_TOP = 66,
     PLOT_BOTTOM = 46,
@@ -60,6 +60,12 @@ static int plot_series(plot_panel *panel, const repro_row *row) {
     return panel->n_series++;
 }
 
+static bool plot_has_series(const plot_panel *panel, int series) {
+    for (int i = 0; i < panel->n; i++)
+        if (panel->point[i].series == series) return true;
+    return false;
+}
+
 /* A row's coordinate: measured where it is, else the number that stands in the file. */
 static double plot_value(const repro_result *r, int scale, int column, bool *measured) {
     double value = scale < 0 ? NAN : r->cell[scale][column].value;
@@ -77,6 +83,7 @@ static bool plot_belongs(const repro_table *table, const repro_plot *plot, int s
 static bool plot_gather(plot_panel *panel, const repro_report *report, const repro_plot *plot, int scale) {
     *panel = (plot_panel){.report = report, .plot = plot};
     bool all_y = true;
+    for (int i = 0; i < report->n; i++) plot_series(panel, report->rows[i].row); /* alike in all panels */
     for (int i = 0; i < report->n; i++) {
         const repro_result *r = &report->rows[i];
         bool x_measured = false, y_measured = false;
@@ -150,9 +157,11 @@ static void plot_tick_x(const plot_panel *panel, base_text *out, double x) {
 }
 
 static void plot_ticks_x(const plot_panel *panel, base_text *out) {
-    if (!panel->plot->log) {
-        double step = plot_step(panel->x1 - panel->x0), first;
-        int n = plot_multiples(panel->x0, panel->x1, step, &first);
+    bool log = panel->plot->log && panel->x1 - panel->x0 > 1; /* of less than a decade 1, 2, 5 are too few */
+    if (!log) {
+        double x0 = panel->plot->log ? pow(10, panel->x0) : panel->x0,
+               x1 = panel->plot->log ? pow(10, panel->x1) : panel->x1, step = plot_step(x1 - x0), first;
+        int n = plot_multiples(x0, x1, step, &first);
         for (int i = 0; i < n; i++) plot_tick_x(panel, out, first + i * step);
         return;
     }
@@ -213,6 +222,7 @@ static void plot_legend(const plot_panel *panel, base_text *out) {
     double x = PLOT_LEFT, y = 40;
     if (panel->plot->series < 0) return;
     for (int s = 0; s < panel->n_series; s++) {
+        if (!plot_has_series(panel, s)) continue;
         double width = 14 + plot_text_width(panel->series[s]) + 14;
         if (x + width > PLOT_WIDTH && x > PLOT_LEFT) x = PLOT_LEFT, y += 16;
         plot_mark(out, s, x + 5, y - 4);

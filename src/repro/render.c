@@ -41,6 +41,10 @@ static render_facts render_gather(const repro_book *book) {
 
 enum { RENDER_CONDITION = 10, RENDER_LEGEND = 7 }; /* width of what stands before a line */
 
+static const char *render_s(int n) {
+    return n == 1 ? "" : "s";
+}
+
 static void render_conditions(const repro_book *book, repro_page *page) {
     const render_facts facts = render_gather(book);
     repro_page_item(page, RENDER_CONDITION, "Machine", "%s, %.0f cores, %.0f GB; oneDNN uses %s",
@@ -100,13 +104,27 @@ static render_marks render_find_marks(const repro_report *report) {
     return marks;
 }
 
+/* How long the trainings behind values took, by the clock of machines that may have done other things too. */
+static void render_time(const repro_trained *trained, int n, int wide, repro_page *page) {
+    double seconds = 0, cpu = 0, longest = 0;
+    char all[32], most[32], processors[32], of[64] = "";
+    for (int i = 0; i < n; i++)
+        seconds += trained[i].seconds, cpu += trained[i].cpu_seconds, longest = fmax(longest, trained[i].seconds);
+    if (!n) return;
+    if (!isnan(cpu)) snprintf(of, sizeof of, "; %s of processors", repro_time(processors, cpu));
+    repro_page_item(page, wide, wide == RENDER_CONDITION ? "Time" : "time",
+                    "%d training%s, %s in all, the longest %s%s", n, render_s(n), repro_time(all, seconds),
+                    repro_time(most, longest), of);
+}
+
 /* When and where the values of the small networks were made, for they may have been recorded before. */
 static void render_desk(const repro_report *report, repro_page *page) {
     const char *first = NULL, *last = NULL, *cpu = NULL;
-    int values = 0, reused = 0;
+    int values = 0, reused = 0, most = 0;
     for (int i = 0; i < report->n; i++)
         for (int c = 0; c < report->table->n_columns; c++) {
             const repro_cell *cell = &report->rows[i].cell[REPRO_DESK][c];
+            most = cell->n > most ? cell->n : most;
             for (int k = 0; k < cell->n && cell->origins; k++, values++) {
                 const json_t *made = cell->origins[k].conditions;
                 const char *date = json_string_value(json_object_get(made, "date"));
@@ -116,13 +134,15 @@ static void render_desk(const repro_report *report, repro_page *page) {
                 reused += cell->origins[k].reused;
             }
         }
+    bool same = first && last && !strncmp(first, last, 10);
     if (values)
         repro_page_item(
             page, RENDER_LEGEND, "desk",
-            "small networks and data: %d values of %d seeds, made from %.10s to %.10s on %s, %d of them taken "
-            "from the results folder; ±: half the 95%% interval, from the deviation of all cells",
-            values, report->table->seeds > 1 ? report->table->seeds : 1, first ? first : "?", last ? last : "?",
-            cpu ? cpu : "?", reused);
+            "small networks and data: %d value%s of %d seed%s, made on %.10s%s%.*s on %s, %d of them taken from the "
+            "results folder%s",
+            values, render_s(values), most, render_s(most), first ? first : "?", same ? "" : " to ", same ? 0 : 10,
+            last ? last : "?", cpu ? cpu : "?", reused,
+            most > 1 ? "; ±: half the 95% interval, from the deviation of all cells" : "");
     else if (report->book->options.scale == REPRO_DESK && report->table->seeds)
         repro_page_item(page, RENDER_LEGEND, "desk", "small networks and data");
 }
@@ -135,6 +155,7 @@ static void render_legend(const repro_report *report, repro_page *page) {
                         marks.params ? "parameters counted, the rest " : "",
                         marks.speed ? "; ±%: half the range of the samples" : "");
     render_desk(report, page);
+    render_time(report->trained, report->n_trained, RENDER_LEGEND, page);
     if (marks.speed)
         repro_page_item(page, RENDER_LEGEND, "peak",
                         "the network's FLOP/s as a share of that of 2048 x 2048 matrix products run just before and "
@@ -146,33 +167,73 @@ static void render_legend(const repro_report *report, repro_page *page) {
     if (marks.other) repro_page_item(page, RENDER_LEGEND, "~", "weights trained otherwise than the row's");
 }
 
-/* "A over B: +12%, 95% from +10 to +14; 6 and 6 values", "A - B: +0.8 points, ..." */
-static void render_difference(char text[200], const repro_report *report, const repro_judgement *j) {
+/* A cell of a claim: its row, and its column where that is not the claim's own. */
+static const char *render_term(const repro_table *table, const repro_term *term, int column, char text[160]) {
+    const char *row = table->rows[term->row].text[0];
+    if (term->column == column) return row;
+    snprintf(text, 160, "%.80s (%.70s)", row, table->columns[term->column].title);
+    return text;
+}
+
+/* "A > B > C", "A >= B, but for 0.3 points" */
+static void render_statement(const repro_table *table, const repro_claim *claim, base_text *out) {
+    char text[160];
+    for (int t = 0; t < claim->n; t++)
+        base_text_printf(out, "%s%s",
+                         !t                     ? ""
+                         : isnan(claim->within) ? " > "
+                                                : " >= ",
+                         render_term(table, &claim->term[t], claim->term[0].column, text));
+    if (!isnan(claim->within))
+        base_text_printf(out, ", but for %g%s", claim->within,
+                         table->columns[claim->term[0].column].kind == REPRO_ACCURACY ? " points" : "");
+}
+
+/* "A over B: +12%, 95% from +10 to +14; 6 and 6 values", "A - B: +0.8 points, ..."; of a claim of two cells without
+ * their names. */
+static void render_difference(const repro_report *report, const repro_claim *claim, base_text *out) {
+    const repro_judgement j = repro_judge(report, claim);
     const repro_table *table = report->table;
-    repro_kind kind = table->columns[j->greater.column].kind;
+    repro_kind kind = table->columns[j.greater.column].kind;
     bool speed = kind == REPRO_SPEED;
     const char *unit = speed ? "%" : kind == REPRO_ACCURACY ? " points" : "";
-    int digits = speed ? 0 : kind == REPRO_ACCURACY ? 2 : 3;
-    int n = snprintf(text, 200, "%.50s %s %.50s: %+.*f%s", table->rows[j->greater.row].text[0], speed ? "over" : "-",
-                     table->rows[j->less.row].text[0], digits, j->difference, unit);
-    if (isnan(j->low))
-        snprintf(text + n, 200 - (size_t)n, ", one value each");
+    int digits = speed ? 0 : kind == REPRO_ACCURACY ? 2 : 3, column = claim->term[0].column;
+    char greater[160], less[160];
+    if (claim->n > 2)
+        base_text_printf(out, "%s %s %s: ", render_term(table, &j.greater, column, greater), speed ? "over" : "-",
+                         render_term(table, &j.less, column, less));
+    base_text_printf(out, "%+.*f%s", digits, j.difference, unit);
+    if (isnan(j.low))
+        base_text_printf(out, ", one value each");
     else
-        snprintf(text + n, 200 - (size_t)n, ", 95%% from %+.*f to %+.*f; %d and %d values", digits, j->low, digits,
-                 j->high, j->n_greater, j->n_less);
+        base_text_printf(out, ", 95%% from %+.*f to %+.*f; %d and %d values", digits, j.low, digits, j.high,
+                         j.n_greater, j.n_less);
+}
+
+/* label: what stands before it. */
+static void render_claim_as(const repro_report *report, const repro_claim *claim, const char *label, int wide,
+                            repro_page *page) {
+    const repro_judgement j = repro_judge(report, claim);
+    base_text text = {0};
+    base_text_printf(&text, "%s%s: ", claim->scale == REPRO_DESK ? "desk, " : "",
+                     report->table->columns[claim->term[0].column].title);
+    if (claim->words) base_text_printf(&text, "%s: ", claim->words);
+    render_statement(report->table, claim, &text);
+    if (j.verdict != REPRO_UNKNOWN) {
+        base_text_printf(&text, " (");
+        render_difference(report, claim, &text);
+        base_text_printf(&text, ")");
+    } else if (j.left_out) {
+        base_text_printf(&text, " (%s)", j.missing);
+    }
+    repro_page_item(page, wide, label, "%s", text.data ? text.data : "");
+    page->out->failed |= text.failed;
+    base_text_free(&text);
 }
 
 static void render_claim(const repro_report *report, const repro_claim *claim, repro_page *page) {
-    const repro_judgement j = repro_judge(report, claim);
-    char text[200] = "";
-    bool known = j.verdict != REPRO_UNKNOWN, left = !known && j.left_out;
-    if (known) render_difference(text, report, &j);
-    if (left) snprintf(text, sizeof text, "%s", j.missing);
-    repro_page_item(page, 15, j.verdict == REPRO_FAILS ? "DOES NOT HOLD" : repro_verdict_name(j.verdict),
-                    "%s%s: %s%s%s%s%s%s", claim->scale == REPRO_DESK ? "desk, " : "",
-                    report->table->columns[claim->term[0].column].title, claim->words ? claim->words : claim->text,
-                    claim->words ? ": " : "", claim->words ? claim->text : "", known || left ? " (" : "", text,
-                    known || left ? ")" : "");
+    const repro_verdict verdict = repro_judge(report, claim).verdict;
+    render_claim_as(report, claim, verdict == REPRO_FAILS ? "DOES NOT HOLD" : repro_verdict_name(verdict), 15, page);
 }
 
 static void render_claims(const repro_report *report, repro_page *page) {
@@ -190,23 +251,51 @@ static bool render_same_origin(const repro_cell *cell, const repro_cell *other) 
     return other && other->origins && other->n == cell->n && !strcmp(other->origins[0].id, cell->origins[0].id);
 }
 
-/* A command once, with the row and the seeds it was run with; {seed} stands for the others. */
+/* A training once, with its seeds and what each took; the command is the first one's. */
+static void render_trained(const repro_report *report, int first, repro_page *page) {
+    const repro_trained *run = &report->trained[first];
+    base_text label = {0};
+    for (int i = 0; i < first; i++)
+        if (!strcmp(report->trained[i].row, run->row)) return;
+    base_text_printf(&label, "# training %s", run->row);
+    for (int i = first; i < report->n_trained; i++) {
+        char time[32];
+        const repro_trained *other = &report->trained[i];
+        if (strcmp(other->row, run->row) != 0) continue;
+        base_text_printf(&label, "; seed %d: %s, %s.json", other->seed, repro_time(time, other->seconds), other->id);
+    }
+    const char *const lines[] = {label.data ? label.data : "", run->command};
+    repro_page_lines(page, lines, 2);
+    page->out->failed |= label.failed;
+    base_text_free(&label);
+}
+
+static bool render_is_trained(const repro_report *report, const char *id) {
+    for (int i = 0; i < report->n_trained; i++)
+        if (!strcmp(report->trained[i].id, id)) return true;
+    return false;
+}
+
+/* A command once, with the row and the seeds it was run with; the command is the first one's. */
 static void render_origin(const repro_report *report, int row, const repro_cell *cell, const repro_cell *before,
                           const repro_cell *above, repro_page *page) {
-    char label[160];
-    int n = 0;
-    if (!cell->n || !cell->origins || render_same_origin(cell, before) || render_same_origin(cell, above)) return;
-    n += snprintf(label, sizeof label, "# %.80s, seed", report->rows[row].row->text[0]);
-    for (int k = 0; k < cell->n && n < 120; k++)
-        n += snprintf(label + n, sizeof label - (size_t)n, " %d", cell->origins[k].seed);
-    snprintf(label + n, sizeof label - (size_t)n, ", %.16s", cell->origins[0].id);
-    const char *const lines[] = {label, cell->origins[0].command};
+    if (!cell->n || !cell->origins || render_same_origin(cell, before) || render_same_origin(cell, above) ||
+        render_is_trained(report, cell->origins[0].id))
+        return;
+    base_text label = {0};
+    base_text_printf(&label, "# %s", report->rows[row].row->text[0]);
+    for (int k = 0; k < cell->n; k++)
+        base_text_printf(&label, "; seed %d: %s.json", cell->origins[k].seed, cell->origins[k].id);
+    const char *const lines[] = {label.data ? label.data : "", cell->origins[0].command};
     repro_page_lines(page, lines, 2);
+    page->out->failed |= label.failed;
+    base_text_free(&label);
 }
 
 static void render_origins(const repro_report *report, repro_page *page) {
     if (page->dress == REPRO_AS_TEXT) return;
     repro_page_details(page, "Commands behind the numbers");
+    for (int i = 0; i < report->n_trained; i++) render_trained(report, i, page);
     for (int i = 0; i < report->n; i++) {
         if (report->rows[i].net && report->rows[i].net->command) {
             const char *const line[] = {report->rows[i].net->command};
@@ -294,10 +383,10 @@ static void render_report(const repro_report *report, repro_page *page, bool alo
         page->out->failed = true;
         return;
     }
-    repro_page_title(page, report->table->name, report->table->title);
+    repro_page_title(page, alone ? 1 : 2, report->table->name, report->table->title);
     if (alone) render_conditions(report->book, page);
     render_images(report, page);
-    repro_page_gap(page);
+    if (page->open) repro_page_gap(page);
     render_plots(report, page);
     repro_page_grid(page, &grid);
     repro_page_gap(page);
@@ -309,17 +398,39 @@ static void render_report(const repro_report *report, repro_page *page, bool alo
     render_origins(report, page);
 }
 
-/* How many of the paper's statements hold. */
-static void render_summary(const repro_book *book, repro_page *page) {
-    int n[4] = {0};
-    for (int b = 0; b < book->n; b++)
-        for (int i = 0; i < book->report[b]->table->n_claims; i++) {
-            const repro_claim *claim = &book->report[b]->table->claims[i];
-            if (claim->scale == REPRO_PAPER || book->options.scale == REPRO_DESK)
-                n[repro_judge(book->report[b], claim).verdict]++;
-        }
-    repro_page_item(page, RENDER_CONDITION, "Claims", "%d hold, %d do not hold, %d are undecided, %d not measured",
-                    n[REPRO_HOLDS], n[REPRO_FAILS], n[REPRO_UNDECIDED], n[REPRO_UNKNOWN]);
+/* ---- The summary of several tables --------------------------------------------------------------------------------
+ */
+
+enum { RENDER_VERDICTS = 4 };
+
+static bool render_asked(const repro_report *report, const repro_claim *claim) {
+    return claim->scale == REPRO_PAPER || report->book->options.scale == REPRO_DESK;
+}
+
+static void render_count(const repro_report *report, int count[REPRO_SCALES][RENDER_VERDICTS]) {
+    for (int i = 0; i < report->table->n_claims; i++) {
+        const repro_claim *claim = &report->table->claims[i];
+        if (render_asked(report, claim)) count[claim->scale][repro_judge(report, claim).verdict]++;
+    }
+}
+
+/* A line of the grid: claims of either scale by verdict, what was not measured, the trainings. */
+static void render_tally(char cell[REPRO_GRID_COLUMNS][REPRO_GRID_TEXT], const char *name,
+                         int count[REPRO_SCALES][RENDER_VERDICTS], const repro_trained *trained, int n, bool desk) {
+    static const repro_verdict verdicts[] = {REPRO_HOLDS, REPRO_FAILS, REPRO_UNDECIDED, REPRO_UNKNOWN};
+    int c = 0;
+    snprintf(cell[c++], REPRO_GRID_TEXT, "%.60s", name);
+    for (int s = 0; s <= desk; s++)
+        for (int v = 0; v < RENDER_VERDICTS; v++)
+            snprintf(cell[c++], REPRO_GRID_TEXT, count[s][verdicts[v]] ? "%d" : "-", count[s][verdicts[v]]);
+    if (!desk) return;
+    double seconds = 0;
+    for (int i = 0; i < n; i++) seconds += trained[i].seconds;
+    snprintf(cell[c++], REPRO_GRID_TEXT, n ? "%d" : "-", n);
+    if (n)
+        repro_time(cell[c], seconds);
+    else
+        strcpy(cell[c], "-");
 }
 
 static void render_contents(const repro_book *book, repro_page *page) {
@@ -332,14 +443,68 @@ static void render_contents(const repro_book *book, repro_page *page) {
     base_text_printf(page->out, "</nav>\n");
 }
 
+/* How many of the paper's statements hold, table by table. */
+static void render_summary(const repro_book *book, repro_page *page) {
+    static const char *const verdicts[] = {"hold", "do not", "undecided", "not measured"};
+    const bool desk = book->options.scale == REPRO_DESK;
+    int all[REPRO_SCALES][RENDER_VERDICTS] = {0};
+    repro_grid grid = {.n = book->n + 1, .cell = base_calloc((size_t)book->n + 1, sizeof *grid.cell)};
+    if (!grid.cell) {
+        page->out->failed = true;
+        return;
+    }
+    grid.columns[grid.n_columns++] = (repro_grid_column){"", "claims", true};
+    for (int s = 0; s <= desk; s++)
+        for (int v = 0; v < RENDER_VERDICTS; v++)
+            grid.columns[grid.n_columns++] = (repro_grid_column){v   ? NULL
+                                                                 : s ? "small networks (desk)"
+                                                                     : "the paper's networks",
+                                                                 verdicts[v], false};
+    if (desk) {
+        grid.columns[grid.n_columns++] = (repro_grid_column){"trainings", "runs", false};
+        grid.columns[grid.n_columns++] = (repro_grid_column){NULL, "took", false};
+    }
+    for (int b = 0; b < book->n; b++) {
+        const repro_report *report = book->report[b];
+        int count[REPRO_SCALES][RENDER_VERDICTS] = {0};
+        render_count(report, count), render_count(report, all);
+        render_tally(grid.cell[b], report->table->name, count, report->trained, report->n_trained, desk);
+    }
+    repro_page_item(page, RENDER_CONDITION, "Claims", "%d hold, %d do not hold, %d are undecided, %d not measured",
+                    all[REPRO_PAPER][REPRO_HOLDS] + all[REPRO_DESK][REPRO_HOLDS],
+                    all[REPRO_PAPER][REPRO_FAILS] + all[REPRO_DESK][REPRO_FAILS],
+                    all[REPRO_PAPER][REPRO_UNDECIDED] + all[REPRO_DESK][REPRO_UNDECIDED],
+                    all[REPRO_PAPER][REPRO_UNKNOWN] + all[REPRO_DESK][REPRO_UNKNOWN]);
+    render_contents(book, page);
+    render_tally(grid.cell[book->n], "all, each training once", all, book->trained, book->n_trained, desk);
+    repro_page_gap(page);
+    repro_page_grid(page, &grid);
+    repro_grid_free(&grid);
+}
+
+/* Claims of all tables that turned out like that. */
+static void render_verdicts(const repro_book *book, repro_verdict verdict, const char *heading, repro_page *page) {
+    bool any = false;
+    for (int b = 0; b < book->n; b++)
+        for (int i = 0; i < book->report[b]->table->n_claims; i++) {
+            const repro_report *report = book->report[b];
+            const repro_claim *claim = &report->table->claims[i];
+            if (!render_asked(report, claim) || repro_judge(report, claim).verdict != verdict) continue;
+            if (!any) repro_page_heading(page, heading);
+            any = true;
+            render_claim_as(report, claim, report->table->name, 24, page);
+        }
+}
+
 static void render_book(const repro_book *book, repro_page *page) {
     bool alone = book->n == 1;
     repro_page_begin(page, alone ? book->report[0]->table->title : "DeiT, measured again");
     if (!alone) {
-        repro_page_title(page, "all", "Training data-efficient image transformers & distillation through attention");
+        repro_page_title(page, 1, "all", "Training data-efficient image transformers & distillation through attention");
         render_conditions(book, page);
+        render_time(book->trained, book->n_trained, RENDER_CONDITION, page);
         render_summary(book, page);
-        render_contents(book, page);
+        render_verdicts(book, REPRO_FAILS, "What does not hold", page);
     }
     for (int i = 0; i < book->n; i++) {
         if (!alone) repro_page_gap(page);

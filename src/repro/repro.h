@@ -196,6 +196,13 @@ typedef struct {
     const char *label, *command;
 } repro_todo;
 
+/* A training behind values: a row of repro/trainings and a seed. */
+typedef struct {
+    const char *row, *command, *id; /* the command as a shell would read it; its record's name */
+    int seed;
+    double seconds, cpu_seconds; /* what it took; of processors: NAN where that was not recorded */
+} repro_trained;
+
 typedef struct repro_book repro_book;
 /* What came out of one table. */
 typedef struct {
@@ -203,6 +210,8 @@ typedef struct {
     const repro_table *table;
     int n;
     repro_result rows[REPRO_MAX_ROWS];
+    const repro_trained *trained; /* [n_trained]: each once, those that others read before them */
+    int n_trained;
 } repro_report;
 
 /* What came out of a run: a report a table. */
@@ -217,6 +226,8 @@ struct repro_book {
     const char *fetch, *again;            /* commands that make all that is missing: weights, and this run again */
     int n_todo;
     repro_todo todo[REPRO_MAX_TODO];
+    const repro_trained *trained; /* [n_trained]: of all reports, each once */
+    int n_trained;
     int cells, reused, failed; /* jobs in all; taken over from an interrupted run; that could not be done */
     double seconds;
     base_arena arena;

@@ -34,8 +34,10 @@ static bool work_recorded(const repro_state *state, repro_job *job) {
  * else begins. */
 static base_status work_child(repro_state *state, repro_job *job, int lock) {
     const repro_book *book = state->book;
-    const char *words[REPRO_MAX_WORDS], *line = repro_job_line(state, job);
+    const char *words[REPRO_MAX_WORDS];
     json_t *output = NULL;
+    BASE_TRY(repro_job_words(state, job, REPRO_FILL_RECORD, words, NULL));
+    const char *line = repro_command_line(words, &state->book->arena);
     if (!line) return BASE_ERROR;
     BASE_TRY(repro_job_words(state, job, REPRO_FILL_RUN, words, NULL));
     if (job->folder) BASE_TRY(base_make_folders(job->folder));
@@ -243,6 +245,55 @@ static base_status work_deliver(repro_state *state, const repro_use *use) {
     return BASE_OK;
 }
 
+/* ---- What was trained for it ------------------------------------------------------------------------------------- */
+
+typedef struct {
+    repro_trained *run;
+    int n;
+} work_list;
+
+/* Puts the trainings that a job reads, and itself if it is one, on a list, each once; those without a record (weights
+ * that came with the program) are left out. */
+static base_status work_list_job(const repro_state *state, repro_job *job, work_list *list, const void *mark) {
+    if (job->listed == mark) return BASE_OK;
+    job->listed = mark;
+    for (int i = 0; i < job->n_needs; i++) BASE_TRY(work_list_job(state, job->needs[i], list, mark));
+    if (!job->trains || !work_recorded(state, job)) return BASE_OK;
+    base_arena *arena = &state->book->arena;
+    const json_t *output = json_object_get(job->record, "output"), *cpu = json_object_get(output, "cpu_seconds");
+    repro_trained *run = &list->run[list->n++];
+    /* a run that went on after a stop: the record knows of the last part alone */
+    *run = (repro_trained){.row = job->row->text[0],
+                           .id = job->id,
+                           .seed = job->seed,
+                           .seconds = fmax(json_number_value(json_object_get(job->record, "seconds")),
+                                           json_number_value(json_object_get(output, "seconds"))),
+                           .cpu_seconds = json_is_number(cpu) ? json_number_value(cpu) : NAN};
+    const char *command = json_string_value(json_object_get(job->record, "command"));
+    run->row = base_arena_printf(arena, "%s", run->row); /* what it was read from goes before the book does */
+    run->command = base_arena_printf(arena, "%s", command ? command : job->key);
+    return run->row && run->command ? BASE_OK : BASE_ERROR;
+}
+
+static base_status work_list_all(repro_state *state) {
+    repro_book *book = state->book;
+    int jobs = 0;
+    for (const repro_job *job = state->jobs; job; job = job->next) jobs++;
+    for (int b = 0; b <= book->n && jobs; b++) { /* the last one: all reports */
+        repro_report *report = b < book->n ? book->report[b] : NULL;
+        work_list list = {base_arena_alloc(&book->arena, (size_t)jobs * sizeof *list.run), 0};
+        if (!list.run) return BASE_ERROR;
+        for (const repro_use *use = state->uses; use; use = use->next)
+            if ((!report || use->table == report->table) && use->job->state == REPRO_JOB_DONE)
+                BASE_TRY(work_list_job(state, use->job, &list, list.run));
+        if (report)
+            report->trained = list.run, report->n_trained = list.n;
+        else
+            book->trained = list.run, book->n_trained = list.n;
+    }
+    return BASE_OK;
+}
+
 DEIT_INTERNAL base_status repro_work(repro_state *state) {
     int reused = 0;
     base_status status = work_all(state);
@@ -256,5 +307,5 @@ DEIT_INTERNAL base_status repro_work(repro_state *state) {
     if (reused)
         base_log(state->progress.context, BASE_LOG_INFO, "%d %s found in %s; --fresh makes them anew", reused,
                  reused == 1 ? "cell was" : "cells were", state->book->options.results);
-    return status;
+    return status ? status : work_list_all(state);
 }

@@ -44,6 +44,7 @@ typedef struct {
     model_net *eval;
     train_schedule schedule;
     train_state state;
+    double cpu_before;                 /* of sessions before this one, less what this process had spent already */
     int64_t passes;                    /* of an epoch: those of whole steps */
     double pass_seconds, test_seconds; /* of a pass; of an evaluation: first estimated, then measured */
 } train_session;

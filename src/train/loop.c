@@ -104,6 +104,7 @@ static base_status loop_step(const loop_run *r) {
 
 static base_status loop_save(loop_run *r) {
     train_session *s = r->s;
+    s->state.cpu_seconds = s->cpu_before + base_cpu_now();
     if (!s->folder.path) return BASE_OK;
     if (train_net_bad(s->net, false)) return loop_not_finite(r, "next loss", NAN);
     BASE_TRY(train_checkpoint_save(s->folder.path, s->net, s->optimizer, s->ema, &s->state));
@@ -227,6 +228,7 @@ static base_status loop_finish_epoch(loop_run *r, const eval_result *test, const
     state->epoch++, state->pass = 0;
     state->loss_sum = 0, state->right = state->seen = 0;
     BASE_TRY(loop_save(r));
+    r->result->seconds = state->seconds, r->result->cpu_seconds = state->cpu_seconds;
     if (best && s->folder.path) return train_checkpoint_link(s->folder.path, state->step, false, "best");
     return BASE_OK;
 }

@@ -148,6 +148,7 @@ static base_status setup_optimizer(train_session *s) {
 
 DEIT_INTERNAL base_status train_session_open(train_session *s, bool resume) {
     const train_options *o = s->options;
+    const double begun = base_cpu_now();
     s->schedule = train_schedule_of(o);
     s->state = (train_state){.epoch = o->start_epoch, .best_epoch = -1};
     if (*o->output_dir) BASE_TRY(train_folder_open(&s->folder, o->output_dir, resume));
@@ -159,6 +160,7 @@ DEIT_INTERNAL base_status train_session_open(train_session *s, bool resume) {
     if (o->distillation_type && o->eval <= 0) BASE_TRY(setup_teacher(s));
     BASE_TRY(setup_eval(s));
     if (resume) BASE_TRY(train_checkpoint_load(s->folder.path, s->net, s->optimizer, s->ema, &s->state, s->context));
+    s->cpu_before = s->state.cpu_seconds - begun;
     if (s->state.pass > s->passes)
         return base_fail("%s: stands at pass %lld of an epoch that has %lld now: the data or --batch-size changed",
                          s->folder.path, (long long)s->state.pass, (long long)s->passes);

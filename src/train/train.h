@@ -217,6 +217,8 @@ typedef struct {
     int64_t best_epoch;
     double ema_acc1;     /* negative: no average was kept */
     double images_per_s; /* of training steps */
+    double seconds;      /* of training */
+    double cpu_seconds;  /* of processors, for all that was done */
 } train_result;
 
 /* Trains by the options, in the folder options->output_dir (""; nothing is kept). resume: continue the run that lies in
@@ -243,6 +245,7 @@ typedef struct {
     double best_acc1;
     int64_t best_epoch; /* -1: none yet */
     double seconds;     /* of training, all sessions */
+    double cpu_seconds; /* of processors, all that the sessions did */
 } train_state;
 
 /* Writes checkpoint number state->step in folder/checkpoints, whole or not at all, and removes all but it and the one

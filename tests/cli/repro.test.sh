@@ -65,7 +65,8 @@ check 'grep -q "\"network\": \"DeiT-Ti\"" base.json'
 name 'Markdown'
 again
 check_exit 0 "$row --markdown"
-check_out '^## Table 5'
+check_out '^# Table 5'
+check_out '^- \*\*Machine\*\* '
 check_out '^\| network \| params, paper \| '
 check_out '^\|:---\|---:\|'
 check_out '^\| DeiT-Ti \| 5M \| 5\.72M \| 224 \| 2536\.5 \| [0-9.]+ \|'
@@ -250,7 +251,7 @@ own='$DEIT repro own/losses --data data --scale desk'
 name 'what was not trained says so'
 check_exit 0 "$own --results r"
 check_out '^small +- +- +- +- +-$'
-check_out '^not measured +desk, loss: initial values are all alike: small >= wide$'
+check_out '^not measured +desk, loss: initial values are all alike: small >= wide, but for 5$'
 check_out '^loss, desk of small and 1 more: not run: it needs training'
 check_out '^loss, desk of none: not at this scale'
 check '[ -z "$(find r -name "*.json" 2>/dev/null)" ]'
@@ -264,7 +265,8 @@ check 'rm -rf r'
 
 name 'cells are made once, with their commands, seeds, versions, conditions and the weights sum'
 check_exit 0 "$own --results r --retrain --json >first.json"
-check '[ "$(grep -c "\"record\"" first.json)" = 12 ] && grep -q "\"verdict\": \"holds\"" first.json'
+check '[ "$(grep -c "\"record\"" first.json)" = 18 ] && grep -q "\"verdict\": \"holds\"" first.json'
+check '[ "$(grep -c "\"training\": \"" first.json)" = 6 ]'
 check '[ "$(ls r/*.json | wc -l)" = 12 ] && [ -z "$(ls r/*.lock 2>/dev/null)" ]'
 check 'record=$(grep -l "\"row\": \"small\"" $(grep -l "\"seed\": 1" $(grep -l "weights init" r/*.json))) && file=$(ls r/runs/small-1-*/w.safetensors) && grep -q "\"weights_sha256\": \"$(sha256sum <$file | cut -c 1-64)\"" $record'
 for key in command key seed seconds deit cpu date output; do check "grep -q '\"$key\":' \$record"; done
@@ -272,6 +274,12 @@ check_exit 0 "$own --results r --json >second.json"
 check_err '6 cells were found in r'
 check '[ "$(grep "\"value\"" first.json)" = "$(grep "\"value\"" second.json)" ]'
 check 'grep -q "\"cells_reused\": 6" second.json'
+check_exit 0 "$own --results r --markdown"
+check_out '^- \*\*desk\*\* small networks and data: 12 values of 3 seeds, made on [-0-9]+ on .*, 12 of them taken from'
+check_out '^- \*\*time\*\* 6 trainings, [0-9]+ s in all, the longest [0-9]+ s$'
+check_out '^# training small; seed 0: [0-9]+ s, [0-9a-f]{16}\.json; seed 1: .*; seed 2: '
+check_out '^\./deit weights init r/runs/small-0-[0-9a-f]{8}/w\.safetensors --model vit .* --seed 0$'
+check_out '^# wide; seed 0: [0-9a-f]{16}\.json; seed 1: [0-9a-f]{16}\.json; seed 2: '
 check_exit 0 "$own --results r --dry-run"
 check_out '^# losses: 0 commands; 6 cells are done already$'
 
@@ -329,9 +337,23 @@ kill -KILL $pid
 wait $pid 2>/dev/null
 done=$(grep -l '"./deit eval' r/*.json | wc -l)
 check_exit 0 "$own --results r --retrain --json >after.json"
-check '[ "$(grep -c "\"record\"" after.json)" = 12 ] && [ "$(grep "\"cells_reused\"" after.json | tr -dc 0-9)" -ge '"$done"' ]'
+check '[ "$(grep -c "\"record\"" after.json)" = 18 ] && [ "$(grep "\"cells_reused\"" after.json | tr -dc 0-9)" -ge '"$done"' ]'
 check '[ "$(grep "\"value\"" after.json)" = "$(grep "\"value\"" share1.json)" ]'
 
 name '--fresh makes finished cells anew'
 check_exit 0 "$own --results r --fresh --json"
 check_out '"cells_reused": 0'
+
+name 'a page of claims and trainings in a browser'
+if [ -z "$browser" ]; then
+    skip 'no chromium here'
+else
+    check_exit 0 "$own --results r --html own.html"
+    cat >frame.html <<'END'
+<iframe id="f" src="own.html" width="360" height="800"></iframe>
+<script>onload = () => { const d = document.getElementById('f').contentDocument, e = d.documentElement;
+document.title = [e.scrollWidth - e.clientWidth, d.querySelectorAll('tbody tr').length, d.querySelectorAll('dt.good').length,
+                  /nan|null|undefined|inf /i.test(d.body.innerText)].join(' ') }</script>
+END
+    check '[ "$(look)" = "<title>0 3 1 false</title>" ]'
+fi

@@ -105,6 +105,12 @@ name 'Ctrl-C finishes the step, saves and says how to go on'
 check "$train --epochs 1000 --output-dir stopped >out 2>err & pid=\$!; sleep 1; kill -INT \$pid; wait \$pid; [ \$? = 130 ]"
 check "grep -q 'go on with: deit train --resume stopped' err && ls stopped/checkpoints/*.json && [ -f stopped/last.safetensors ]"
 
+name 'what processors spent on a run counts all its sessions'
+spent() { cat $1/checkpoints/*.json | grep -o '"cpu_seconds": [0-9.]*' | cut -d' ' -f2 | sort -n | tail -n 1; }
+before=$(spent stopped)
+check "\$DEIT train --resume stopped >out 2>err & pid=\$!; sleep 0.7; kill -INT \$pid; wait \$pid; [ \$? = 130 ]"
+check 'echo "$before $(spent stopped)" | awk "{ exit !(\$1 > 0 && \$2 > \$1) }"'
+
 name 'a folder in use'
 check "$train --epochs 1000 --output-dir used >/dev/null 2>&1 & pid=\$!; sleep 0.7; \$DEIT train --resume used 2>err; status=\$?; kill -9 \$pid; wait \$pid 2>/dev/null; [ \$status = 1 ] && grep -q \"used: a run is going on there (process \$pid)\" err"
 

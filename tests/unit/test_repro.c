@@ -124,6 +124,18 @@ TEST(repro_commands_are_filled) {
 
 /* ---- The budget -------------------------------------------------------------------------------------------------- */
 
+/* What goes on after a stop is recorded as it would be run from the start. */
+TEST(repro_records_do_not_resume) {
+    const repro_name names[] = {{"resume", "runs/a", NULL, NULL, NULL}, {"folder", "runs/a", NULL, "run", NULL}};
+    const char *words[REPRO_MAX_WORDS], *text = "deit train [--resume {resume}] --output-dir {folder}";
+    base_arena arena = {0};
+    CHECK_OK(repro_command_fill(text, names, 2, REPRO_FILL_RUN, &arena, words, NULL));
+    CHECK(!strcmp(repro_command_line(words, &arena), "./deit train --resume runs/a --output-dir runs/a"));
+    CHECK_OK(repro_command_fill(text, names, 2, REPRO_FILL_RECORD, &arena, words, NULL));
+    CHECK(!strcmp(repro_command_line(words, &arena), "./deit train --output-dir runs/a"));
+    base_arena_free(&arena);
+}
+
 TEST(repro_commands_with_several_names_in_a_word) {
     const repro_name names[] = {{"net.arch", "vit", NULL, "vit", NULL},
                                 {"net", "w.st", NULL, "net-0#1", NULL},

@@ -65,6 +65,10 @@ TEST(repro_claims_of_one_seed_are_undecided) {
     repro_judgement j = repro_judge(book->report[0], &table->claims[0]);
     CHECK_EQ_INT(j.verdict, REPRO_UNDECIDED);
     CHECK(fabs(j.difference - 30) < 1e-9 && isnan(j.low) && isnan(j.high));
+    test_repro_speed(&book->nets[0], 210), test_repro_speed(&book->nets[1], 105);
+    book->nets[0].n = book->nets[1].n = 1;
+    measure_fill(book->report[0]);
+    CHECK_EQ_INT(repro_judge(book->report[0], &table->claims[4]).verdict, REPRO_UNDECIDED);
     repro_book_free(book), repro_table_free(table);
 }
 
@@ -170,6 +174,47 @@ TEST(repro_pages_of_several_tables) {
     repro_book_free(book), repro_table_free(table);
 }
 
+/* What is read first: claims by table and scale, what was trained, what does not hold. */
+TEST(repro_summary_of_several_tables) {
+    static const repro_trained trained[] = {{"small", "./deit train --seed 0", "00aa", 0, 120, 200},
+                                            {"large", "./deit train --seed 0", "00bb", 0, 300, 500},
+                                            {"small", "./deit train --seed 1", "00cc", 1, 180, 200}};
+    repro_table *table;
+    repro_book *book = test_pages_book(&table, 1);
+    if (!book) return;
+    base_text text = {0}, markdown = {0};
+    book->report[0]->trained = trained, book->report[0]->n_trained = 3;
+    book->trained = trained, book->n_trained = 3;
+    book->report[1] = book->report[0], book->n = 2;
+    repro_write_text(book, &text), repro_write_markdown(book, &markdown);
+    book->n = 1;
+    CHECK_STR_HAS(text.data, "Time      3 trainings, 10 min in all, the longest 5 min; 15 min of processors\n");
+    CHECK_STR_HAS(text.data,
+                  "\nclaims                   hold do not undecided not measured  hold do not undecided not "
+                  "measured  runs   took\n"
+                  "t                           -      -         -            1     1      1         -          "
+                  "  2     3 10 min\n");
+    CHECK_STR_HAS(text.data,
+                  "\nall, each training once     -      -         -            2     2      2         -          "
+                  "  4     3 10 min\n");
+    CHECK_STR_HAS(text.data,
+                  "\nWhat does not hold\nt                       desk, top-1: about as good: B >= A, but for 0.5 "
+                  "points (-1.00 points, 95% from ");
+    CHECK_STR_HAS(markdown.data, "# Training data-efficient");
+    CHECK_STR_HAS(markdown.data, "\n## A title\n");
+    CHECK_STR_HAS(markdown.data,
+                  "# training small; seed 0: 2 min, 00aa.json; seed 1: 3 min, 00cc.json\n./deit train --seed 0\n"
+                  "# training large; seed 0: 5 min, 00bb.json\n");
+    base_text_free(&text), base_text_free(&markdown);
+    repro_book_free(book), repro_table_free(table);
+}
+
+TEST(repro_times) {
+    char text[32];
+    CHECK(!strcmp(repro_time(text, 45.4), "45 s") && !strcmp(repro_time(text, 600), "10 min"));
+    CHECK(!strcmp(repro_time(text, 9000), "2.5 h") && !strcmp(repro_time(text, 864000), "10 days"));
+}
+
 TEST(repro_tables_stand_in_order) {
     const char *const *names = repro_table_names();
     int n = 0;
@@ -206,6 +251,16 @@ TEST(repro_plot_file) {
     CHECK_EQ_INT(test_pages_count(svg.data, ">A</text>"), 3);
     CHECK_EQ_INT(test_pages_count(svg.data, ">C</text>"), 2);
     base_text_free(&svg);
+    /* a series looks alike in all panels, though the last one lacks the first: C is of A's */
+    const char *names[] = {"one", "<two> &"};
+    plot_panel panels[1 + REPRO_SCALES];
+    book->report[0]->rows[0].cell[REPRO_DESK][4].value = NAN;
+    test_repro_accuracy(&book->report[0]->rows[1], REPRO_DESK, 3, speed, 1);
+    CHECK_EQ_INT(plot_panels(book->report[0], &table->plots[0], panels), 3);
+    for (int i = 0; i < 3; i++)
+        for (int k = 0; k < panels[i].n; k++)
+            CHECK(!strcmp(panels[i].series[panels[i].point[k].series], names[*panels[i].point[k].name == 'B']) &&
+                  panels[i].point[k].series == (*panels[i].point[k].name == 'B'));
     repro_book_free(book), repro_table_free(table);
 }
 
