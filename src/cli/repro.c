@@ -127,6 +127,7 @@ static base_status repro_measure_and_show(const repro_tables *tables, const repr
     cli_progress_end();
     if (!status) {
         status = repro_show(book, file);
+        repro_book_done(book, !status, cli_context());
         if (!status && baseline) status = repro_hold(book->report[0], baseline);
         if (!status && book->failed) status = base_fail("%d of %d measurements failed", book->failed, book->cells);
         repro_book_free(book);

@@ -214,6 +214,13 @@ DEIT_INTERNAL base_status train_options_set(train_options *options, const train_
         return BASE_OK;
     default: break;
     }
+    json_t *kept = json_string(text);
+    if (!kept)
+        return base_fail_as(BASE_USAGE,
+                            "--%s: expected UTF-8, which a run's args.json is, found '%s'; give it another name, or a "
+                            "link to it",
+                            option->name, text);
+    json_decref(kept);
     return (*(const char **)value = base_arena_printf(&options->texts, "%s", text)) ? BASE_OK : BASE_ERROR;
 }
 

@@ -17,6 +17,15 @@ check_out '"image": ".*plain_420\.jpg"'
 check_out '"probability": 0\.[0-9]+'
 check_no_out '"name"'
 
+name 'JSON of a file whose name is not UTF-8, and text of one whose name is'
+other=$(printf 'b\351d.jpg')
+check 'cp "$images/tiny.jpg" "$other" && cp "$images/tiny.jpg" "ü 日.jpg" && head -c 90 "$other" >"x$other"'
+check_exit 1 "\$DEIT predict \"\$other\" \"x\$other\" $vit --weights w.safetensors --json"
+check_out '"image": "b�d\.jpg"'
+check_out '"image": "xb�d\.jpg"'
+check_exit 0 "\$DEIT predict 'ü 日.jpg' $vit --weights w.safetensors"
+check_out '^ü 日\.jpg$'
+
 name 'ImageNet names where there are 1000 classes'
 check_exit 0 '$DEIT weights init k.safetensors --model vit --image 48 --patch 16 --dim 32 --depth 1 --heads 2'
 check_exit 0 '$DEIT predict $images/grey.jpg --model vit --image 48 --patch 16 --dim 32 --depth 1 --heads 2 --weights k.safetensors --json'
@@ -66,6 +75,10 @@ check_exit 2 "\$DEIT predict $vit --weights w.safetensors"
 check_err 'expected IMAGE\.\.\.'
 check_exit 2 '$DEIT predict x.jpg --weights w.safetensors'
 check_err 'expected --model'
+check_exit 2 "\$DEIT predict '' $vit --weights w.safetensors"
+check_err 'predict: expected IMAGE\.\.\., found an empty word'
+check_exit 2 "\$DEIT predict \$images/rgb.png $vit --weights w.safetensors --json=out.json"
+check_err "^deit: --json: expected no value, found 'out\.json'; leave '=out\.json' out"
 check_exit 2 "\$DEIT predict \$images/rgb.png $vit"
 check_err 'expected --weights'
 check_exit 2 "\$DEIT predict \$images/rgb.png $vit --weights w.safetensors --top 0"

@@ -157,6 +157,16 @@ for how in '' --json --markdown; do
     check_err 'No space left'
 done
 
+name 'what could not be written stays measured'
+check 'ln -s /dev/full full.json'
+again
+check_exit 1 "$row --json full.json"
+check_err '^deit: finished measurements are kept in .*: the same command goes on from there'
+check_err '^deit: full\.json: .*No space left'
+check_exit 0 "$row --json base.json"
+check_err '2 of 2 measurements were taken over'
+check '[ "$(cells)" = 1 ]' # of DeiT-S
+
 name '--fresh measures anew'
 again
 check_exit 0 "$row --fresh --json"

@@ -62,6 +62,10 @@ check_exit 1 '$DEIT weights verify some'
 check_out '^BAD +deit_tiny_patch16_224-a1311bcf\.pth: expected sha256 a1311bcf'
 check_exit 1 '$DEIT weights verify none'
 check_err "holds none of the manifest's files"
+check_exit 1 '$DEIT weights verify absent'
+check_err '^deit: absent: there is no such folder'
+check_exit 2 "\$DEIT weights init '' $vit"
+check_err 'found an empty word'
 
 name 'doctor shows the machine'
 check_exit 0 'DEIT_DATA=$PWD $DEIT doctor'
@@ -78,6 +82,12 @@ check_out '^ +ImageNet +sets/val$'
 check_out '^ +ReaL +sets/real\.json$'
 check_out '^ +ImageNetV2 +not there'
 check_out '^weights +some: deit_tiny_patch16_224$'
+
+name 'doctor and list without a home'
+check_exit 0 'env -i $DEIT doctor'
+check_out '^weights +\?: no folder for weights: set DEIT_WEIGHTS'
+check_exit 0 'env -i $DEIT weights list'
+check_out 'HERE: in a folder that DEIT_WEIGHTS names'
 
 name 'every command has help, and the man page has every flag'
 sed 's/\\//g' "$TREE/src/cli/deit.1" >man.txt
@@ -110,6 +120,10 @@ check_err 'expected bash\|zsh\|fish'
 name 'unknown commands'
 check_exit 2 '$DEIT'
 check_exit 2 '$DEIT weigths'
+check_err "did you mean 'weights'"
+check_exit 0 '$DEIT help help'
+check_out '^Usage: deit COMMAND'
+check_exit 2 '$DEIT help weigths'
 check_err "did you mean 'weights'"
 check_exit 2 '$DEIT weights'
 check_exit 2 '$DEIT weights inspect'
