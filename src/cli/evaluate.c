@@ -89,7 +89,8 @@ static base_status evaluate_run(int count, char **arguments) {
 DEIT_INTERNAL const cli_command *cli_eval(void) {
     static const cli_flag flags[] = {
         {"data", CLI_FILE, &evaluate_given.data,
-         .help = "a folder of class folders, the same as .tar, .zip or .tar.gz, a flat tar with --labels, CIFAR's or "
+         .help = "a folder of class folders, the same as .tar, .zip, .tar.gz or .tar.zst, a flat tar with --labels, "
+                 "CIFAR's or "
                  "MNIST's files, fashion-mnist",
          .word = "PATH"},
         {"split", CLI_TEXT, &evaluate_given.split, .help = "the subfolder to take; without it val, where there is one",

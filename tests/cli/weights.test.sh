@@ -15,6 +15,9 @@ check '! test -e out.safetensors'
 check_exit 1 "\$DEIT weights convert w.safetensors /dev/full $vit"
 check_err '/dev/full: .*No space left'
 check_exit 1 "\$DEIT weights convert w.safetensors none/out.safetensors $vit"
+check_exit 1 "\$DEIT weights convert w.safetensors out.safetensors $vit --weights-part model_ema"
+check_err '^deit: w\.safetensors: no part "model_ema": it is safetensors, and only torch'
+check '! test -e out.safetensors'
 
 name 'convert to f32 keeps every bit'
 check_exit 0 "\$DEIT weights convert w.safetensors again.safetensors $vit"
@@ -100,6 +103,11 @@ for command in $commands; do
     check "grep -q '^.B[IR]* *\"*deit $command' \"\$TREE/src/cli/deit.1\""
     for flag in $($DEIT $command --help | sed -n 's/^  --\([a-z0-9-]*\).*/\1/p'); do
         check "grep -Eq -- '--$flag([^a-z-]|\$)' man.txt"
+    done
+    # what is the command's own stands in its section
+    awk -v command="deit $command" '/^\.S[HS] / { on = /^\.SS/ && ($0 "," ~ "[ ,]" command ",") } on' man.txt >section.txt
+    for flag in $($DEIT $command --help | sed -nE '1,/^(Network|Weights|Running|Answer)$/s/^  --(\[no-\])?([A-Za-z0-9-]*).*/\2/p'); do
+        check "grep -Eq -- '--(no-)?$flag([^a-z-]|\$)' section.txt"
     done
 done
 
