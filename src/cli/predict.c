@@ -9,8 +9,10 @@ enum { PREDICT_BATCH = 32, PREDICT_MOST = 1000, PREDICT_FILE_LIMIT = 1 << 30 };
 
 static struct {
     int64_t top;
+    int fit;
     bool json;
 } predict_given = {.top = 5};
+static const char *const predict_fits[] = {"none", "pad", "resize", NULL}; // in image_fit's order
 
 /* A name for a class, where the classes are ImageNet's. */
 static const char *predict_name(const model_net *net, int index) {
@@ -56,6 +58,7 @@ typedef struct {
 /* Reads n images to the front of the input; returns how many. A bad file is named and passed over. */
 static int predict_read(const model_net *net, const predict_buffers *buffers, char **paths, int n) {
     image_transform transform = eval_transform(&net->config);
+    transform.fit = (image_fit)predict_given.fit;
     size_t size = 3 * (size_t)net->config.image * (size_t)net->config.image;
     int good = 0;
     for (int i = 0; i < n; i++) {
@@ -132,6 +135,8 @@ static base_status predict_run(int n, char **paths) {
 DEIT_INTERNAL const cli_command *cli_predict(void) {
     static const cli_flag flags[] = {
         {"top", CLI_INT, &predict_given.top, .help = "classes an image", .min = 1, .max = PREDICT_MOST},
+        {"fit", CLI_CHOICE, &predict_given.fit,
+         .help = "to 32 pixels and less, where pictures are not resized otherwise", .choices = predict_fits},
         {"json", CLI_YES, &predict_given.json, .help = "print JSON"},
         {0},
     };

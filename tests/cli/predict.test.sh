@@ -84,6 +84,16 @@ check_err 'expected --weights'
 check_exit 2 "\$DEIT predict \$images/rgb.png $vit --weights w.safetensors --top 0"
 check_err 'whole number from 1'
 
+name 'a network of 32 pixels sees pictures as they are, or made to fit'
+small='--model vit --image 32 --patch 8 --dim 32 --depth 1 --heads 2 --classes 10'
+check_exit 0 "\$DEIT weights init small.safetensors $small"
+check_exit 1 "\$DEIT predict \$images/grey.jpg $small --weights small.safetensors"
+check_err 'must be 32 x 32 \(--fit pad or --fit resize makes it so\)'
+for fit in pad resize; do
+    check_exit 0 "\$DEIT predict \$images/grey.jpg $small --weights small.safetensors --fit $fit >$fit.txt"
+done
+check '! cmp -s pad.txt resize.txt'
+
 name 'output that cannot be written'
 check_exit 1 "\$DEIT predict \$images/rgb.png $vit --weights w.safetensors >/dev/full"
 check_err 'No space left'
