@@ -101,6 +101,7 @@ static base_status main_dispatch(int argc, char **argv) {
 
 int main(int argc, char **argv) {
     signal(SIGPIPE, SIG_IGN); // a closed pipe is an error of the output like another
+    signal(SIGXFSZ, SIG_IGN); // and so is a file beyond the limit
     cli_signals();
     base_status status = main_dispatch(argc, argv);
     cli_progress_end();

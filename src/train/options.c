@@ -372,8 +372,11 @@ DEIT_INTERNAL base_status train_options_read(train_options *options, const char 
     json_t *json = json_loadb(data, size, 0, &error);
     base_free(data);
     if (!json_is_object(json)) {
+        base_status none =
+            json ? base_fail("%s: expected a JSON object of options, found something else", path)
+                 : base_fail("%s: expected a JSON object of options: line %d: %s", path, error.line, error.text);
         json_decref(json);
-        return base_fail("%s: expected a JSON object of options: line %d: %s", path, error.line, error.text);
+        return none;
     }
     const char *key;
     json_t *value;

@@ -19,6 +19,11 @@ check_exit 1 "\$DEIT weights convert w.safetensors out.safetensors $vit --weight
 check_err '^deit: w\.safetensors: no part "model_ema": it is safetensors, and only torch'
 check '! test -e out.safetensors'
 
+name 'a file larger than allowed leaves nothing'
+check_exit 1 "(ulimit -f 8; \$DEIT weights init large.safetensors $vit)"
+check_err '^deit: large\.safetensors: cannot write: File too large'
+check '[ -z "$(ls | grep large)" ]'
+
 name 'convert to f32 keeps every bit'
 check_exit 0 "\$DEIT weights convert w.safetensors again.safetensors $vit"
 check 'cmp w.safetensors again.safetensors'
