@@ -128,7 +128,9 @@ static base_status args_flag(const cli_command *command, int argc, char **argv, 
     const cli_flag *flag = args_find(command, word, &no);
     if (!flag) return args_unknown(command, word);
     if (!cli_flag_takes_value(flag)) {
-        if (equals) return base_fail_as(BASE_USAGE, "--%s takes no value", word);
+        if (equals)
+            return base_fail_as(BASE_USAGE, "--%s: expected no value, found '%s'; leave '%s' out", word, equals + 1,
+                                equals);
         return args_set(flag, no ? "no" : "");
     }
     if (equals) return args_set(flag, equals + 1);
@@ -174,8 +176,11 @@ DEIT_INTERNAL base_status cli_parse(const cli_command *command, int argc, char *
             BASE_TRY(args_flag(command, argc, argv, &i));
         else if (flags && argv[i][0] == '-' && argv[i][1])
             return base_fail_as(BASE_USAGE, "%s: no flag %s; flags begin with --", command->name, argv[i]);
-        else
+        else if (argv[i][0])
             argv[(*n)++] = argv[i];
+        else
+            return base_fail_as(BASE_USAGE, "%s: expected %s, found an empty word", command->name,
+                                *command->arguments ? command->arguments : "flags alone");
     }
     return args_check_count(command, *n, argv);
 }

@@ -77,7 +77,12 @@ static bool bench_model_given(void) {
 }
 
 static base_status bench_take_models(bench_plan *plan, int n, char **arguments) {
-    for (int i = 0; i < n; i++) BASE_TRY(bench_add(plan, arguments[i]));
+    for (int i = 0; i < n; i++) {
+        if ((bench_given.json || bench_given.csv) && strpbrk(arguments[i], "./"))
+            return base_fail_as(BASE_USAGE, "bench: expected a network, found '%s'; a file after --%s ends in .%s",
+                                arguments[i], bench_given.json ? "json" : "csv", bench_given.json ? "json" : "csv");
+        BASE_TRY(bench_add(plan, arguments[i]));
+    }
     if (bench_given.models) BASE_TRY(bench_split(plan, bench_given.models, bench_add));
     if (bench_model_given()) BASE_TRY(bench_add(plan, NULL));
     if (plan->n_models) return BASE_OK;

@@ -2,6 +2,7 @@
  * and the loader timed. */
 #include "cli/internal.h"
 #include "data/data.h"
+#include "repro/repro.h"
 
 #include <string.h>
 
@@ -87,8 +88,8 @@ static base_status dataset_sizes(const char *path) {
     }
     cli_progress_end();
     if (dataset_given.json)
-        return cli_print_json(json_pack("{s:s, s:I, s:I, s:i}", "data", path, "train", (json_int_t)images[0], "test",
-                                        (json_int_t)images[1], "classes", classes));
+        return cli_print_json(json_pack("{s:o, s:I, s:I, s:i}", "data", repro_json_text(path), "train",
+                                        (json_int_t)images[0], "test", (json_int_t)images[1], "classes", classes));
     printf("data      %s\ntrain     %lld\ntest      %lld\nclasses   %d\n", path, (long long)images[0],
            (long long)images[1], classes);
     return BASE_OK;
@@ -139,7 +140,7 @@ static base_status dataset_speed(const char *path) {
     if (status) return status;
     double rate = (double)time.images / time.seconds, cpu = 1e3 * time.cpu / (double)time.images;
     if (dataset_given.json)
-        return cli_print_json(json_pack("{s:s, s:I, s:I, s:I, s:f, s:f}", "data", path, "image",
+        return cli_print_json(json_pack("{s:o, s:I, s:I, s:I, s:f, s:f}", "data", repro_json_text(path), "image",
                                         (json_int_t)dataset_given.image, "batch", (json_int_t)dataset_given.batch,
                                         "images", (json_int_t)time.images, "images_per_s", rate, "cpu_ms_per_image",
                                         cpu));

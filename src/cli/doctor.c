@@ -72,9 +72,14 @@ static void doctor_data(void) {
     base_free(folder);
 }
 
+/* folder NULL: base_message says why there is none. */
 static void doctor_weights(const char *folder) {
     const repro_weights *row;
     int found = 0, all = 0;
+    if (!folder) {
+        printf("weights      ?: %s\n", base_message());
+        return;
+    }
     printf("weights      %s%s", folder, base_path_exists(folder) ? "" : ": not there");
     for (; (row = repro_weights_at(all)); all++) {
         char *path = base_path_join(folder, row->file);
@@ -86,11 +91,10 @@ static void doctor_weights(const char *folder) {
 
 static base_status doctor_run(int n, char **arguments) {
     (void)n, (void)arguments;
-    char *folder = cli_weights_folder();
-    if (!folder) return BASE_ERROR;
     doctor_machine();
     doctor_libraries();
     doctor_data();
+    char *folder = cli_weights_folder();
     doctor_weights(folder);
     base_free(folder);
     return BASE_OK;

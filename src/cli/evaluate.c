@@ -41,12 +41,13 @@ static base_status evaluate_print_json(const evaluate_report *report) {
     const eval_result *r = &report->result;
     const model_net *net = report->net;
     bool bf16 = net->options.precision == NN_BF16;
-    json_t *json = json_pack("{s:o, s:s, s:s, s:s, s:s, s:s*, s:I, s:I, s:f, s:f, s:f, s:I, s:f, s:f}", "conditions",
+    json_t *json = json_pack("{s:o, s:s, s:o, s:s, s:o, s:o*, s:I, s:I, s:f, s:f, s:f, s:I, s:f, s:f}", "conditions",
                              repro_conditions(bf16 ? "bf16" : "f32", net->options.threads), "model", net->config.name,
-                             "weights", report->weights, "weights_sha256", report->sha256, "data", evaluate_given.data,
-                             "split", evaluate_given.split, "images", (json_int_t)r->images, "bad", (json_int_t)r->bad,
-                             "top1", r->top1, "top5", r->top5, "loss", r->loss, "loss_batch", (json_int_t)report->batch,
-                             "images_per_s", r->images_per_s, "loader_cpu_seconds", r->loader_seconds);
+                             "weights", repro_json_text(report->weights), "weights_sha256", report->sha256, "data",
+                             repro_json_text(evaluate_given.data), "split", repro_json_text(evaluate_given.split),
+                             "images", (json_int_t)r->images, "bad", (json_int_t)r->bad, "top1", r->top1, "top5",
+                             r->top5, "loss", r->loss, "loss_batch", (json_int_t)report->batch, "images_per_s",
+                             r->images_per_s, "loader_cpu_seconds", r->loader_seconds);
     if (json && r->real >= 0)
         json_object_set_new(json, "real", json_real(r->real)),
             json_object_set_new(json, "real_images", json_integer(r->real_images));
@@ -88,7 +89,8 @@ static base_status evaluate_run(int count, char **arguments) {
 DEIT_INTERNAL const cli_command *cli_eval(void) {
     static const cli_flag flags[] = {
         {"data", CLI_FILE, &evaluate_given.data,
-         .help = "a folder of class folders, the same as .tar, .zip or .tar.gz, a flat tar with --labels, CIFAR's or "
+         .help = "a folder of class folders, the same as .tar, .zip, .tar.gz or .tar.zst, a flat tar with --labels, "
+                 "CIFAR's or "
                  "MNIST's files, fashion-mnist",
          .word = "PATH"},
         {"split", CLI_TEXT, &evaluate_given.split, .help = "the subfolder to take; without it val, where there is one",

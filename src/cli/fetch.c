@@ -37,15 +37,14 @@ static void fetch_list_line(const char *name, const model_config *config, const 
         snprintf(image, sizeof image, "%d", config->image);
     }
     if (row && row->top1 >= 0) snprintf(top1, sizeof top1, "%.2f", row->top1);
-    char *path = row ? base_path_join(folder, row->file) : NULL;
+    char *path = row && folder ? base_path_join(folder, row->file) : NULL;
     bool here = path && base_path_exists(path);
     base_free(path);
     printf("%-34s %8s %6s %8s  %-4s  %s\n", name, size, image, top1, here ? "yes" : "no", row ? row->file : "-");
 }
 
 static base_status fetch_list(void) {
-    char *folder = fetch_folder();
-    if (!folder) return BASE_ERROR;
+    char *folder = fetch_folder(); /* NULL: where it is is not known */
     printf("%-34s %8s %6s %8s  %-4s  %s\n", "NAME", "PARAMS", "IMAGE", "TOP-1", "HERE", "FILE");
     for (int i = 0; i < model_count(); i++)
         fetch_list_line(model_at(i)->name, model_at(i), repro_weights_find(model_at(i)->name), folder);
@@ -56,7 +55,7 @@ static base_status fetch_list(void) {
             fetch_list_line(row->name, model_find(row->architecture, &config) ? NULL : &config, row, folder);
     printf("\nTOP-1: as measured on ImageNet by the authors, or by timm of the files it ported. HERE: in %s ('deit "
            "weights fetch NAME' gets it).\n",
-           folder);
+           folder ? folder : "a folder that DEIT_WEIGHTS names");
     base_free(folder);
     return BASE_OK;
 }
@@ -162,6 +161,7 @@ static base_status fetch_verify_file(const repro_weights *row, const char *path,
 static base_status fetch_verify(const char *folder) {
     const repro_weights *row;
     int found = 0, bad = 0;
+    if (!base_path_is_folder(folder)) return base_fail("%s: there is no such folder", folder);
     for (int i = 0; (row = repro_weights_at(i)); i++) {
         if (base_cancelled(cli_context())) return BASE_CANCELLED;
         char *path = base_path_join(folder, row->file);

@@ -1,5 +1,6 @@
 /* deit forward: logits of images that are already arrays. */
 #include "cli/internal.h"
+#include "cli/output.h"
 
 #include <string.h>
 
@@ -53,6 +54,7 @@ static base_status forward_run(int count, char **arguments) {
     if (!forward_given.output) return base_fail_as(BASE_USAGE, "forward: expected --output FILE.npy");
     model_config config;
     BASE_TRY(cli_network(NULL, &config));
+    BASE_TRY(cli_output_check(forward_given.output));
     store *input;
     BASE_TRY(store_open(&input, forward_given.input));
     int64_t n = 0;

@@ -82,13 +82,14 @@ static base_status main_dispatch(int argc, char **argv) {
         main_help();
         return base_fail_as(BASE_USAGE, "expected a command");
     }
+    bool help = !strcmp(argv[1], "-h") || !strcmp(argv[1], "--help") || !strcmp(argv[1], "help");
     if (!strcmp(argv[1], "--version"))
         main_version();
     else if (!strcmp(argv[1], "--licenses"))
         main_licenses();
-    else if (!strcmp(argv[1], "-h") || !strcmp(argv[1], "--help") || (!strcmp(argv[1], "help") && argc < 3))
+    else if (help && (argc < 3 || !strcmp(argv[2], "help") || argv[1][0] == '-'))
         main_help();
-    else if (!strcmp(argv[1], "help")) {
+    else if (help) {
         const cli_command *command = main_find(argv[2]);
         if (!command) return main_unknown(argv[2]);
         cli_print_help(command);
@@ -100,6 +101,7 @@ static base_status main_dispatch(int argc, char **argv) {
 
 int main(int argc, char **argv) {
     signal(SIGPIPE, SIG_IGN); // a closed pipe is an error of the output like another
+    signal(SIGXFSZ, SIG_IGN); // and so is a file beyond the limit
     cli_signals();
     base_status status = main_dispatch(argc, argv);
     cli_progress_end();

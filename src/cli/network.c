@@ -30,7 +30,7 @@ DEIT_INTERNAL const cli_flag *cli_group_flags(unsigned group) {
         {"classes", CLI_INT, &network_given.classes, .help = "number of classes", .min = 1, .max = 1000000},
         {"patch", CLI_INT, &network_given.patch, .help = "vit: side of a patch", .min = 1, .max = 1024},
         {"dim", CLI_INT, &network_given.dim, .help = "vit: width of a token", .min = 1, .max = 65536},
-        {"depth", CLI_INT, &network_given.depth, .help = "vit: number of blocks", .min = 1, .max = 1024},
+        {"depth", CLI_INT, &network_given.depth, .help = "vit: number of blocks", .min = 1, .max = 1000},
         {"heads", CLI_INT, &network_given.heads, .help = "vit: attention heads", .min = 1, .max = 1024},
         {"distilled", CLI_YES, &network_given.distilled, .help = "vit: with a distillation token and its head"},
         {0},

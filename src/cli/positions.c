@@ -1,6 +1,7 @@
 /* deit positions: how long position embeddings are, as learned and at another resolution. */
 #include "cli/internal.h"
 #include "eval/eval.h"
+#include "repro/repro.h"
 
 static struct { bool json; } positions_given;
 
@@ -8,10 +9,11 @@ static base_status positions_print(const model_config *config, const char *path,
     char sha256[65];
     BASE_TRY(base_sha256_file(path, sha256));
     if (positions_given.json)
-        return cli_print_json(json_pack("{s:s, s:s, s:s, s:i, s:i, s:f, s:f, s:f, s:f, s:f}", "model", config->name,
-                                        "weights", path, "weights_sha256", sha256, "from", r->from, "to", r->to, "norm",
-                                        r->before, "bicubic", r->bicubic, "bilinear", r->bilinear, "bicubic_ratio",
-                                        r->bicubic / r->before, "bilinear_ratio", r->bilinear / r->before));
+        return cli_print_json(json_pack("{s:s, s:o, s:s, s:i, s:i, s:f, s:f, s:f, s:f, s:f}", "model", config->name,
+                                        "weights", repro_json_text(path), "weights_sha256", sha256, "from", r->from,
+                                        "to", r->to, "norm", r->before, "bicubic", r->bicubic, "bilinear", r->bilinear,
+                                        "bicubic_ratio", r->bicubic / r->before, "bilinear_ratio",
+                                        r->bilinear / r->before));
     printf("%-18s %8s %8s\n", "", "norm", "ratio");
     printf("%-18s %8.4f\n", "as learned", r->before);
     printf("%-18s %8.4f %8.4f\n%-18s %8.4f %8.4f\n", "bicubic", r->bicubic, r->bicubic / r->before, "bilinear",

@@ -1,6 +1,7 @@
 /* deit predict: the best classes of images. */
 #include "cli/internal.h"
 #include "eval/eval.h"
+#include "repro/repro.h"
 
 #include <string.h>
 
@@ -8,8 +9,10 @@ enum { PREDICT_BATCH = 32, PREDICT_MOST = 1000, PREDICT_FILE_LIMIT = 1 << 30 };
 
 static struct {
     int64_t top;
+    int fit;
     bool json;
 } predict_given = {.top = 5};
+static const char *const predict_fits[] = {"none", "pad", "resize", NULL}; // in image_fit's order
 
 /* A name for a class, where the classes are ImageNet's. */
 static const char *predict_name(const model_net *net, int index) {
@@ -43,7 +46,7 @@ static json_t *predict_json(const model_net *net, const char *path, const eval_c
             json_pack("{s:i, s:f, s:s*, s:s*}", "index", best[i].index, "probability", (double)best[i].probability,
                       "name", predict_name(net, best[i].index), "synset",
                       net->config.classes == DATA_IMAGENET_CLASSES ? data_imagenet_synset(best[i].index) : NULL));
-    return json_pack("{s:s, s:o}", "image", path, "classes", classes);
+    return json_pack("{s:o, s:o}", "image", repro_json_text(path), "classes", classes);
 }
 
 typedef struct {
@@ -55,6 +58,7 @@ typedef struct {
 /* Reads n images to the front of the input; returns how many. A bad file is named and passed over. */
 static int predict_read(const model_net *net, const predict_buffers *buffers, char **paths, int n) {
     image_transform transform = eval_transform(&net->config);
+    transform.fit = (image_fit)predict_given.fit;
     size_t size = 3 * (size_t)net->config.image * (size_t)net->config.image;
     int good = 0;
     for (int i = 0; i < n; i++) {
@@ -74,7 +78,8 @@ static void predict_tell(const model_net *net, const predict_buffers *buffers, c
     for (int i = 0; i < n; i++) {
         eval_class best[PREDICT_MOST];
         if (buffers->bad[i]) {
-            if (rows) json_array_append_new(rows, json_pack("{s:s, s:b}", "image", paths[i], "bad", 1));
+            if (rows)
+                json_array_append_new(rows, json_pack("{s:o, s:b}", "image", repro_json_text(paths[i]), "bad", 1));
             continue;
         }
         eval_top(logits, net->config.classes, k, best);
@@ -130,6 +135,8 @@ static base_status predict_run(int n, char **paths) {
 DEIT_INTERNAL const cli_command *cli_predict(void) {
     static const cli_flag flags[] = {
         {"top", CLI_INT, &predict_given.top, .help = "classes an image", .min = 1, .max = PREDICT_MOST},
+        {"fit", CLI_CHOICE, &predict_given.fit,
+         .help = "to 32 pixels and less, where pictures are not resized otherwise", .choices = predict_fits},
         {"json", CLI_YES, &predict_given.json, .help = "print JSON"},
         {0},
     };

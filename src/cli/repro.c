@@ -127,6 +127,7 @@ static base_status repro_measure_and_show(const repro_tables *tables, const repr
     cli_progress_end();
     if (!status) {
         status = repro_show(book, file);
+        repro_book_done(book, !status, cli_context());
         if (!status && baseline) status = repro_hold(book->report[0], baseline);
         if (!status && book->failed) status = base_fail("%d of %d measurements failed", book->failed, book->cells);
         repro_book_free(book);
@@ -175,7 +176,10 @@ static base_status repro_check(const repro_tables *tables, const char *file, jso
 
 static base_status repro_command_run(int n, char **arguments) {
     const char *file = repro_given.json ? cli_output_take(&n, arguments) : NULL;
-    if (n != 1) return base_fail_as(BASE_USAGE, "repro: expected one table, such as table5, or all");
+    if (n > 1)
+        return base_fail_as(BASE_USAGE, "repro: expected one table, or all, found '%s' and '%s'%s", arguments[0],
+                            arguments[1], repro_given.json ? "; a file after --json ends in .json" : "");
+    if (n < 1) return base_fail_as(BASE_USAGE, "repro: expected one table, such as table5, or all");
     if (repro_given.json && repro_given.markdown)
         return base_fail_as(BASE_USAGE, "repro: --json and --markdown cannot both be printed");
     repro_tables tables;

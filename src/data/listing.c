@@ -62,7 +62,8 @@ static base_status listing_walk(data_set *set, const char *inside, int depth, co
         struct stat info;
         if (!full)
             status = BASE_ERROR;
-        else if (!status && !stat(full, &info)) {
+        else if (!status) {
+            if (stat(full, &info)) info.st_mode = S_IFREG; /* a link to nothing: reading it says so */
             if (S_ISDIR(info.st_mode))
                 folders++, status = listing_walk(set, below, depth + 1, context);
             else if (S_ISREG(info.st_mode) && data_is_image(below))

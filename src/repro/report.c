@@ -180,9 +180,9 @@ static void report_announce(const repro_state *state, int speed, int accuracy) {
                  state->progress.what, accuracy);
 }
 
-static void report_forget(repro_state *state) {
-    for (size_t at = 0; at < state->keys.size; at += strlen(state->keys.data + at) + 1)
-        repro_cells_forget(&state->cells, state->keys.data + at);
+static void report_say_kept(const char *folder, const base_context *context) {
+    base_log(context, BASE_LOG_INFO, "finished measurements are kept in %s: the same command goes on from there",
+             folder);
 }
 
 static base_status report_measure(repro_state *state) {
@@ -199,12 +199,22 @@ static base_status report_measure(repro_state *state) {
                  book->reused, book->cells, ceil(state->oldest / 60));
     if (!status) status = repro_work(state);
     if (!status) status = repro_add_todos(state);
-    if (!status && !book->failed)
-        report_forget(state);
-    else if (book->n_nets && state->cells.folder)
-        base_log(state->progress.context, BASE_LOG_INFO,
-                 "finished measurements are kept in %s: the same command goes on from there", state->cells.folder);
+    if (!status && !book->failed) {
+        book->keys = state->keys, book->kept = state->cells.folder;
+        state->keys = (base_text){0}, state->cells.folder = NULL;
+    } else if (book->n_nets && state->cells.folder) {
+        report_say_kept(state->cells.folder, state->progress.context);
+    }
     return status;
+}
+
+DEIT_INTERNAL void repro_book_done(repro_book *book, bool shown, const base_context *context) {
+    repro_cells cells = {book->kept};
+    if (!shown && book->n_nets && book->kept) report_say_kept(book->kept, context);
+    for (size_t at = 0; shown && at < book->keys.size; at += strlen(book->keys.data + at) + 1)
+        repro_cells_forget(&cells, book->keys.data + at);
+    repro_cells_close(&cells);
+    book->kept = NULL;
 }
 
 static base_status report_add(repro_book *book, const repro_table *table) {
@@ -289,6 +299,8 @@ DEIT_INTERNAL void repro_book_free(repro_book *book) {
     for (int i = 0; i < book->n; i++) report_free(book->report[i]);
     base_free(book->nets);
     json_decref(book->conditions);
+    base_free(book->kept);
+    base_text_free(&book->keys);
     base_arena_free(&book->arena);
     base_free(book);
 }

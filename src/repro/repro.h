@@ -230,6 +230,8 @@ struct repro_book {
     int n_trained;
     int cells, reused, failed; /* jobs in all; taken over from an interrupted run; that could not be done */
     double seconds;
+    char *kept;     /* folder of the cells that an interrupted run would go on from; NULL: there is none */
+    base_text keys; /* of those of this run, each with its NUL */
     base_arena arena;
 };
 
@@ -237,6 +239,9 @@ struct repro_book {
  * how many; their reasons stand in the cells. BASE_CANCELLED keeps the finished cells for the next run. */
 DEIT_INTERNAL base_status repro_run(repro_book **book, repro_table *const *tables, int n, const repro_options *options,
                                     const base_context *context);
+/* After the book was shown: what an interrupted run would go on from goes. Where it could not be shown it stays, and
+ * the log says where. */
+DEIT_INTERNAL void repro_book_done(repro_book *book, bool shown, const base_context *context);
 DEIT_INTERNAL void repro_book_free(repro_book *book);
 /* Prints the commands that repro_run would run, in order, with what they cost here. */
 DEIT_INTERNAL base_status repro_dry_run(repro_table *const *tables, int n, const repro_options *options,
@@ -282,5 +287,8 @@ DEIT_INTERNAL base_status repro_compare(const repro_table *table, const json_t *
 /* What stands beside every measurement: version, date, CPU, ISA, cores, memory, threads, precision. The caller's
  * reference; NULL when memory ends. */
 DEIT_INTERNAL json_t *repro_conditions(const char *precision, int threads);
+/* Text that may not be UTF-8, as names of files, for JSON: bytes that are none become U+FFFD. The caller's reference;
+ * NULL when memory ends, or for NULL. */
+DEIT_INTERNAL json_t *repro_json_text(const char *text);
 
 #endif

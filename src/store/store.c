@@ -91,6 +91,9 @@ static base_status store_open_data(store **out, base_mapping *mapping, const voi
     s->data = data, s->size = size;
     s->file = base_arena_printf(&s->arena, "%s", file);
     base_status status = s->file ? store_read(s, part) : BASE_ERROR;
+    if (!status && part && !s->part)
+        status = base_fail("%s: no part \"%s\": it is %s, and only torch's files have parts; ask for none", s->file,
+                           part, s->format);
     if (!status) status = store_finish(s);
     if (status) {
         store_close(s);

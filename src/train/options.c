@@ -214,6 +214,13 @@ DEIT_INTERNAL base_status train_options_set(train_options *options, const train_
         return BASE_OK;
     default: break;
     }
+    json_t *kept = json_string(text);
+    if (!kept)
+        return base_fail_as(BASE_USAGE,
+                            "--%s: expected UTF-8, which a run's args.json is, found '%s'; give it another name, or a "
+                            "link to it",
+                            option->name, text);
+    json_decref(kept);
     return (*(const char **)value = base_arena_printf(&options->texts, "%s", text)) ? BASE_OK : BASE_ERROR;
 }
 
@@ -365,8 +372,11 @@ DEIT_INTERNAL base_status train_options_read(train_options *options, const char 
     json_t *json = json_loadb(data, size, 0, &error);
     base_free(data);
     if (!json_is_object(json)) {
+        base_status none =
+            json ? base_fail("%s: expected a JSON object of options, found something else", path)
+                 : base_fail("%s: expected a JSON object of options: line %d: %s", path, error.line, error.text);
         json_decref(json);
-        return base_fail("%s: expected a JSON object of options: line %d: %s", path, error.line, error.text);
+        return none;
     }
     const char *key;
     json_t *value;

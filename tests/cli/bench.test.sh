@@ -156,6 +156,13 @@ check_exit 1 "\$DEIT bench $vit $once >/dev/full"
 check_err 'No space left'
 check_exit 1 "\$DEIT bench $vit $once --json >/dev/full"
 check_err 'No space left'
+check_exit 2 "\$DEIT bench $vit --seconds 100 --json /dev/full"
+check_err "^deit: bench: expected a network, found '/dev/full'; a file after --json ends in \.json"
+check 'ln -s /dev/full full.json && ln -s /dev/full full.csv'
+check_exit 1 "\$DEIT bench $vit $once --json full.json"
+check_err '^deit: full\.json: .*No space left'
+check_exit 1 "\$DEIT bench $vit $once --csv full.csv"
+check_err '^deit: full\.csv: .*No space left'
 check_exit 1 "\$DEIT bench $vit --seconds 100 --json none/speed.json"
 check_err '^deit: none/speed\.json: cannot write there'
 

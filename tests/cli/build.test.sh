@@ -34,9 +34,30 @@ echo 'echo 0' | fake id
 check_exit 0 "APT_STATUS=0 $deps"
 check 'grep -q "^noninteractive .*install -y --no-install-recommends libpng-dev nettle-dev$" apt.log'
 
+name 'not root, but with sudo: the same through it'
+echo 'echo 1000' | fake id
+rm -f apt.log
+fake sudo <<'END'
+echo "$*" >>sudo.log
+shift
+[ "$1" = true ] || exec "$@"
+END
+check_exit 0 "APT_STATUS=0 $deps"
+check '! grep -v "^-n " sudo.log && grep -q "^-n env .*install -y --no-install-recommends libpng-dev nettle-dev$" sudo.log'
+check 'grep -q "^noninteractive .*install -y " apt.log'
+echo 'echo 0' | fake id
+
 name 'what apt cannot install is said'
 check_exit 1 "$deps"
 check_err '^deit: apt could not install: libpng-dev nettle-dev'
+
+name 'make install: PREFIX and DESTDIR'
+if [ ! -x "$TREE/deit" ] || [ ! -f "$TREE/build/deit.c" ]; then skip 'make has not built here'; fi
+check_exit 0 'make -s -C "$TREE" -o deit -o build/deit.c -o build/deit.h install DESTDIR="$PWD/root" PREFIX=/usr SANITIZE='
+check 'cmp "$TREE/deit" root/usr/bin/deit && root/usr/bin/deit --version'
+check 'cmp "$TREE/src/deit.h" root/usr/include/deit.h && cmp "$TREE/src/cli/deit.1" root/usr/share/man/man1/deit.1'
+check 'cmp "$TREE/build/deit.c" root/usr/share/deit/deit.c && test -s root/usr/share/deit/NOTICE'
+check '[ "$(ls root/usr/share/deit/weights)" = "$(ls "$TREE/weights")" ]'
 
 name 'offline and without a cache: what to do'
 echo 'exit 1' | fake git

@@ -30,6 +30,22 @@ for data in set.tar set.tar.gz; do check "$eval --data $data --json --threads 1 
 name 'the sha256 is of the weights'
 check "$eval --data set --json | grep -q \"\$(sha256sum <w.safetensors | cut -d' ' -f1)\""
 
+name 'JSON of names that are not UTF-8'
+other=$(printf 's\351t')
+check 'cp -r set "$other" && mkdir "$other/train" && mv "$other"/[abc] "$other/train" && cp -r "$other/train" "$other/val" && cp w.safetensors "$other"'
+check_exit 0 "\$DEIT eval $vit --classes 3 --weights \"\$other/w.safetensors\" --data \"\$other\" --json"
+check_out '"data": "s�t",'
+check_out '"weights": "s�t/w\.safetensors",'
+check_exit 0 '$DEIT data count "$other" --json'
+check_out '"data": "s�t",'
+check_exit 0 '$DEIT data list --data-dir "$other" --json'
+check_exit 0 "\$DEIT positions $vit --classes 3 --weights \"\$other/w.safetensors\" --json"
+check_exit 0 "\$DEIT disagree vit:\"\$other/w.safetensors\" --data \"\$other\" --json"
+check_exit 2 "\$DEIT train --model vit --data \"\$other\" --output-dir run"
+check_err '^deit: --data: expected UTF-8, which a run.s args\.json is, found '
+check_err 'give it another name, or a link to it$'
+check '! test -e run'
+
 name 'synset folders and ReaL'
 check "{ printf '[[0], [0, 1]'; i=2; while [ \$i -lt 50000 ]; do printf ', []'; i=\$((i + 1)); done; printf ']'; } >real.json"
 check_exit 0 "\$DEIT eval $vit --weights k.safetensors --data imagenet --real real.json"
@@ -55,11 +71,14 @@ check_out '^images +6, and 2 bad files'
 check_err 'warning: .*cmyk\.jpg'
 check_err 'warning: .*empty\.jpg'
 check_exit 1 "$eval --data bad --max-bad 1"
+check 'cp -r set gone && ln -s nowhere gone/a/link.jpg'
+check_exit 1 "$eval --data gone"
+check_err '^deit: gone: 1 bad file, .*gone/a/link\.jpg: No such file'
 
 name 'a class folder without images, an empty folder, nothing at all'
 check 'cp -r set hole && mkdir hole/d'
 check_exit 1 "$eval --data hole"
-check_err 'hole.*d'
+check_err "^deit: hole: class folder 'd' holds no images"
 check 'mkdir nothing'
 check_exit 1 "$eval --data nothing"
 check_err '^deit: nothing: '

@@ -68,6 +68,8 @@ check '! test -e no.npy'
 name 'output that cannot be written'
 check_exit 1 "\$DEIT forward $vit --weights w.safetensors --input x.npy --output none/y.npy"
 check_err '^deit: none/y\.npy.*: '
+check_exit 1 "\$DEIT forward $vit --weights none.safetensors --input none.npy --output none/y.npy"
+check_err '^deit: none/y\.npy: cannot write there'
 check_exit 1 "\$DEIT forward $vit --weights w.safetensors --input x.npy --output /dev/full"
 check_err '^deit: /dev/full: .*No space left'
 
@@ -141,5 +143,7 @@ check_exit 2 "\$DEIT forward $vit --input"
 check_err '--input: expected FILE after it'
 check_exit 2 '$DEIT forward --model deit_tiny_patch16_224 --dim 7 --input x.npy --output no.npy'
 check_err 'dim describes --model vit'
+check_exit 2 '$DEIT forward --model vit --depth 1001 --input x.npy --output no.npy'
+check_err "expected a whole number from 1 to 1000, found '1001'"
 check_exit 2 '$DEIT forward --model vit --image 30 --patch 8 --input x.npy --output no.npy'
 check '! test -e no.npy'

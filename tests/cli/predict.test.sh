@@ -17,6 +17,15 @@ check_out '"image": ".*plain_420\.jpg"'
 check_out '"probability": 0\.[0-9]+'
 check_no_out '"name"'
 
+name 'JSON of a file whose name is not UTF-8, and text of one whose name is'
+other=$(printf 'b\351d.jpg')
+check 'cp "$images/tiny.jpg" "$other" && cp "$images/tiny.jpg" "ü 日.jpg" && head -c 90 "$other" >"x$other"'
+check_exit 1 "\$DEIT predict \"\$other\" \"x\$other\" $vit --weights w.safetensors --json"
+check_out '"image": "b�d\.jpg"'
+check_out '"image": "xb�d\.jpg"'
+check_exit 0 "\$DEIT predict 'ü 日.jpg' $vit --weights w.safetensors"
+check_out '^ü 日\.jpg$'
+
 name 'ImageNet names where there are 1000 classes'
 check_exit 0 '$DEIT weights init k.safetensors --model vit --image 48 --patch 16 --dim 32 --depth 1 --heads 2'
 check_exit 0 '$DEIT predict $images/grey.jpg --model vit --image 48 --patch 16 --dim 32 --depth 1 --heads 2 --weights k.safetensors --json'
@@ -66,10 +75,24 @@ check_exit 2 "\$DEIT predict $vit --weights w.safetensors"
 check_err 'expected IMAGE\.\.\.'
 check_exit 2 '$DEIT predict x.jpg --weights w.safetensors'
 check_err 'expected --model'
+check_exit 2 "\$DEIT predict '' $vit --weights w.safetensors"
+check_err 'predict: expected IMAGE\.\.\., found an empty word'
+check_exit 2 "\$DEIT predict \$images/rgb.png $vit --weights w.safetensors --json=out.json"
+check_err "^deit: --json: expected no value, found 'out\.json'; leave '=out\.json' out"
 check_exit 2 "\$DEIT predict \$images/rgb.png $vit"
 check_err 'expected --weights'
 check_exit 2 "\$DEIT predict \$images/rgb.png $vit --weights w.safetensors --top 0"
 check_err 'whole number from 1'
+
+name 'a network of 32 pixels sees pictures as they are, or made to fit'
+small='--model vit --image 32 --patch 8 --dim 32 --depth 1 --heads 2 --classes 10'
+check_exit 0 "\$DEIT weights init small.safetensors $small"
+check_exit 1 "\$DEIT predict \$images/grey.jpg $small --weights small.safetensors"
+check_err 'must be 32 x 32 \(--fit pad or --fit resize makes it so\)'
+for fit in pad resize; do
+    check_exit 0 "\$DEIT predict \$images/grey.jpg $small --weights small.safetensors --fit $fit >$fit.txt"
+done
+check '! cmp -s pad.txt resize.txt'
 
 name 'output that cannot be written'
 check_exit 1 "\$DEIT predict \$images/rgb.png $vit --weights w.safetensors >/dev/full"

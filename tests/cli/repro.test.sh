@@ -85,6 +85,12 @@ check_exit 2 "$row --svg x.svg"
 check_err 'table5 has no plot; figure1 has one'
 check_exit 2 '$DEIT repro all --svg x.svg'
 check_err 'goes with one table'
+check 'ln -s /dev/full full.html && ln -s /dev/full full.svg'
+again
+check_exit 1 "$row --html full.html"
+check_err '^deit: full\.html: .*No space left'
+check_exit 1 '$DEIT repro figure1 --only DeiT-S --svg full.svg'
+check_err '^deit: full\.svg: .*No space left'
 check_exit 1 "$row --html none/page.html"
 check_err '^deit: none/page\.html: cannot write there'
 check_no_err 'measurements'
@@ -158,6 +164,16 @@ for how in '' --json --markdown; do
     check_err 'No space left'
 done
 
+name 'what could not be written stays measured'
+check 'ln -s /dev/full full.json'
+again
+check_exit 1 "$row --json full.json"
+check_err '^deit: finished measurements are kept in .*: the same command goes on from there'
+check_err '^deit: full\.json: .*No space left'
+check_exit 0 "$row --json base.json"
+check_err '2 of 2 measurements were taken over'
+check '[ "$(cells)" = 1 ]' # of DeiT-S
+
 name '--fresh measures anew'
 again
 check_exit 0 "$row --fresh --json"
@@ -188,6 +204,14 @@ check_out '^    "imagenet": [0-9.]+,'
 check_out '^    "imagenet_images": 2,'
 check_out '^   "weights_sha256": "[0-9a-f]{64}"'
 
+again
+check_exit 0 "DEIT_WEIGHTS=\$PWD/none $row --data data --json | grep -E '^    \"imagenet\": '"
+check_out 'null,'
+again
+check_exit 0 "DEIT_WEIGHTS=\$PWD/none $row --data data --weights-dir weights --json | grep -E '^    \"imagenet\": '"
+check_out ': [0-9.]+,'
+check_no_out 'null'
+
 name 'a measurement that fails is said, the rest is shown, and the finished cells stay'
 check ': >weights/deit_tiny_patch16_224-a1311bcf.pth'
 again
@@ -214,6 +238,9 @@ check_err "did you mean 'deit_tiny_patch16_224'"
 check_exit 2 '$DEIT repro table5 --onyl DeiT-B'
 check_err 'did you mean --only'
 check_exit 2 '$DEIT repro table5 more'
+check_err "^deit: repro: expected one table, or all, found 'table5' and 'more'$"
+check_exit 2 '$DEIT repro table5 --json more'
+check_err 'a file after --json ends in \.json'
 
 # ---- Cells as jobs: a table of one's own, whose trainings write initial values and whose cells evaluate them ----------
 

@@ -15,6 +15,14 @@ check '! test -e out.safetensors'
 check_exit 1 "\$DEIT weights convert w.safetensors /dev/full $vit"
 check_err '/dev/full: .*No space left'
 check_exit 1 "\$DEIT weights convert w.safetensors none/out.safetensors $vit"
+check_exit 1 "\$DEIT weights convert w.safetensors out.safetensors $vit --weights-part model_ema"
+check_err '^deit: w\.safetensors: no part "model_ema": it is safetensors, and only torch'
+check '! test -e out.safetensors'
+
+name 'a file larger than allowed leaves nothing'
+check_exit 1 "(ulimit -f 8; \$DEIT weights init large.safetensors $vit)"
+check_err '^deit: large\.safetensors: cannot write: File too large'
+check '[ -z "$(ls | grep large)" ]'
 
 name 'convert to f32 keeps every bit'
 check_exit 0 "\$DEIT weights convert w.safetensors again.safetensors $vit"
@@ -62,6 +70,10 @@ check_exit 1 '$DEIT weights verify some'
 check_out '^BAD +deit_tiny_patch16_224-a1311bcf\.pth: expected sha256 a1311bcf'
 check_exit 1 '$DEIT weights verify none'
 check_err "holds none of the manifest's files"
+check_exit 1 '$DEIT weights verify absent'
+check_err '^deit: absent: there is no such folder'
+check_exit 2 "\$DEIT weights init '' $vit"
+check_err 'found an empty word'
 
 name 'doctor shows the machine'
 check_exit 0 'DEIT_DATA=$PWD $DEIT doctor'
@@ -79,6 +91,12 @@ check_out '^ +ReaL +sets/real\.json$'
 check_out '^ +ImageNetV2 +not there'
 check_out '^weights +some: deit_tiny_patch16_224$'
 
+name 'doctor and list without a home'
+check_exit 0 'env -i $DEIT doctor'
+check_out '^weights +\?: no folder for weights: set DEIT_WEIGHTS'
+check_exit 0 'env -i $DEIT weights list'
+check_out 'HERE: in a folder that DEIT_WEIGHTS names'
+
 name 'every command has help, and the man page has every flag'
 sed 's/\\//g' "$TREE/src/cli/deit.1" >man.txt
 commands=$($DEIT --help | sed -n '/^Commands/,/^$/s/^  \([a-z]*\) .*/\1/p')
@@ -90,6 +108,11 @@ for command in $commands; do
     check "grep -q '^.B[IR]* *\"*deit $command' \"\$TREE/src/cli/deit.1\""
     for flag in $($DEIT $command --help | sed -n 's/^  --\([a-z0-9-]*\).*/\1/p'); do
         check "grep -Eq -- '--$flag([^a-z-]|\$)' man.txt"
+    done
+    # what is the command's own stands in its section
+    awk -v command="deit $command" '/^\.S[HS] / { on = /^\.SS/ && ($0 "," ~ "[ ,]" command ",") } on' man.txt >section.txt
+    for flag in $($DEIT $command --help | sed -nE '1,/^(Network|Weights|Running|Answer)$/s/^  --(\[no-\])?([A-Za-z0-9-]*).*/\2/p'); do
+        check "grep -Eq -- '--(no-)?$flag([^a-z-]|\$)' section.txt"
     done
 done
 
@@ -110,6 +133,10 @@ check_err 'expected bash\|zsh\|fish'
 name 'unknown commands'
 check_exit 2 '$DEIT'
 check_exit 2 '$DEIT weigths'
+check_err "did you mean 'weights'"
+check_exit 0 '$DEIT help help'
+check_out '^Usage: deit COMMAND'
+check_exit 2 '$DEIT help weigths'
 check_err "did you mean 'weights'"
 check_exit 2 '$DEIT weights'
 check_exit 2 '$DEIT weights inspect'

@@ -77,6 +77,8 @@ TEST(store_wrappers) {
     CHECK_OK(store_read_f32(store_find(s, "0.weight"), ema));
     for (int i = 0; i < 12; i++) CHECK(ema[i] == 2 * plain[i]);
     store_close(s);
+    CHECK_FAIL_HAS(store_open_part(&s, STORE_TEST_FOLDER "kinds.safetensors", "model"),
+                   "kinds.safetensors: no part \"model\": it is safetensors, and only torch's files have parts");
     CHECK_FAIL_HAS(store_open_part(&s, STORE_TEST_FOLDER "official.pth", "teacher"),
                    "no dict under \"teacher\"; there are: model");
     CHECK_OK(store_open(&s, STORE_TEST_FOLDER "parallel.pth")); // "module." stripped

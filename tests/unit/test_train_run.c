@@ -45,6 +45,9 @@ TEST(train_options_from_text_and_json) {
     CHECK_OK(train_options_read(&back, "/tmp/deit_test_args.json"));
     train_options_print(&back, &again);
     CHECK(text.data && again.data && !strcmp(text.data, again.data) && back.seed == o.seed);
+    CHECK_OK(base_write_file("/tmp/deit_test_args.json", "[]", 2));
+    CHECK_FAIL_HAS(train_options_read(&back, "/tmp/deit_test_args.json"),
+                   "a JSON object of options, found something else");
     remove("/tmp/deit_test_args.json");
     base_text_free(&text), base_text_free(&again);
     train_options_free(&o), train_options_free(&back);
