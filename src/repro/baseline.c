@@ -13,12 +13,11 @@ typedef struct {
     int compared, moved, gone;
 } baseline_state;
 
-/* images/s over the peak of the same row (images a GFLOP of the peak), so that machines of the same kind compare;
- * negative: not measured. */
+/* The share of the GEMM peak, so that machines of the same kind compare: of pairs of samples taken one after the other,
+ * for a clock that wanders moves both. Negative: not measured. */
 static double baseline_speed(const json_t *measured) {
-    const json_t *rate = json_object_get(measured, "images_per_s"), *peak = json_object_get(measured, "peak_gflops");
-    if (!json_is_number(rate) || json_number_value(rate) <= 0) return -1;
-    return json_is_number(peak) && json_number_value(peak) > 0 ? json_number_value(rate) / json_number_value(peak) : -1;
+    const json_t *percent = json_object_get(measured, "percent_of_peak");
+    return json_is_number(percent) && json_number_value(percent) > 0 ? json_number_value(percent) : -1;
 }
 
 static void baseline_line(baseline_state *state, const char *network, const char *what, double before, double now,
@@ -43,7 +42,7 @@ static void baseline_compare_speed(baseline_state *state, const char *network, c
     if (fabs(percent) <= state->table->speed_tolerance) return;
     char change[64];
     snprintf(change, sizeof change, "%+.1f%% (tolerance %g%%)", percent, state->table->speed_tolerance);
-    baseline_line(state, network, "images per peak GFLOP", old, new, change);
+    baseline_line(state, network, "% of the GEMM peak", old, new, change);
 }
 
 static void baseline_compare_accuracy(baseline_state *state, const char *network, const char *column,
