@@ -184,6 +184,6 @@ def main():
     p.add_argument('--lr', type=float, default=8e-3, help='for 512 images a step')
     p.add_argument('--threads', type=int, default=1)
     a = p.parse_args()
-    sys.exit({'curve': curve, 'recipe': recipe}[a.what](a))
+    sys.exit(int({'curve': curve, 'recipe': recipe}[a.what](a)))
 
 if __name__ == '__main__': main()
