@@ -420,7 +420,7 @@ static void render_tally(char cell[REPRO_GRID_COLUMNS][REPRO_GRID_TEXT], const c
     static const repro_verdict verdicts[] = {REPRO_HOLDS, REPRO_FAILS, REPRO_UNDECIDED, REPRO_UNKNOWN};
     int c = 0;
     snprintf(cell[c++], REPRO_GRID_TEXT, "%.60s", name);
-    for (int s = 0; s <= desk; s++)
+    for (int s = 0; s <= (desk ? REPRO_DESK : REPRO_PAPER); s++)
         for (int v = 0; v < RENDER_VERDICTS; v++)
             snprintf(cell[c++], REPRO_GRID_TEXT, count[s][verdicts[v]] ? "%d" : "-", count[s][verdicts[v]]);
     if (!desk) return;
@@ -454,7 +454,7 @@ static void render_summary(const repro_book *book, repro_page *page) {
         return;
     }
     grid.columns[grid.n_columns++] = (repro_grid_column){"", "claims", true};
-    for (int s = 0; s <= desk; s++)
+    for (int s = 0; s <= (desk ? REPRO_DESK : REPRO_PAPER); s++)
         for (int v = 0; v < RENDER_VERDICTS; v++)
             grid.columns[grid.n_columns++] = (repro_grid_column){v   ? NULL
                                                                  : s ? "small networks (desk)"
