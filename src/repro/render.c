@@ -398,8 +398,7 @@ static void render_report(const repro_report *report, repro_page *page, bool alo
     render_origins(report, page);
 }
 
-/* ---- The summary of several tables --------------------------------------------------------------------------------
- */
+/* ---- The summary of several tables ------------------------------------------------------------------------------- */
 
 enum { RENDER_VERDICTS = 4 };
 
