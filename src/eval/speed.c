@@ -28,7 +28,7 @@ typedef struct {
 typedef struct {
     nn_peak *peak;
     double last_peak; /* FLOP/s, of the product that ran last */
-    float *images, *logits;
+    eval_noise noise;
     const base_context *context;
     int samples;        /* a case, at least */
     double seconds;     /* left for all cases that are not measured yet */
@@ -45,6 +45,51 @@ static double speed_peak(speed_bench *bench) {
     return bench->last_peak = nn_peak_sample(bench->peak);
 }
 
+/* ---- Images of noise --------------------------------------------------------------------------------------------- */
+
+static int64_t noise_pixels(const eval_speed_case *c) {
+    return c->batch * 3 * c->config->image * c->config->image;
+}
+
+static int64_t noise_logits(const eval_speed_case *c) {
+    return c->batch * c->config->classes;
+}
+
+DEIT_INTERNAL base_status eval_noise_room(eval_noise *noise, const eval_speed_case *cases, int n) {
+    int64_t pixels = 0, logits = 0, batch = 0;
+    for (int i = 0; i < n; i++) {
+        if (noise_pixels(&cases[i]) > pixels) pixels = noise_pixels(&cases[i]), batch = cases[i].batch;
+        if (noise_logits(&cases[i]) > logits) logits = noise_logits(&cases[i]);
+    }
+    base_machine machine;
+    base_machine_read(&machine);
+    if ((double)pixels * sizeof(float) > 0.8 * (double)machine.memory_free)
+        return base_fail("a batch of %lld: its images need %.1f GB, %.1f GB are free; use a smaller batch",
+                         (long long)batch, (double)pixels * sizeof(float) * 1e-9, (double)machine.memory_free * 1e-9);
+    noise->images = base_malloc((size_t)pixels * sizeof(float));
+    noise->logits = base_malloc((size_t)logits * sizeof(float));
+    return noise->images && noise->logits ? BASE_OK : BASE_ERROR;
+}
+
+DEIT_INTERNAL size_t eval_noise_beside(const eval_noise *noise, const eval_speed_case *c) {
+    int64_t left = noise_pixels(c) - noise->filled;
+    return (size_t)((left > 0 ? left : 0) + noise_logits(c)) * sizeof(float);
+}
+
+DEIT_INTERNAL void eval_noise_fill(eval_noise *noise, const eval_speed_case *c) {
+    enum { PERIOD = 4099 }; /* a prime, so that no two rows of an image are alike */
+    float period[PERIOD];
+    base_random random = base_random_stream(0, 0, 0, 0);
+    for (int i = 0; i < PERIOD; i++) period[i] = (float)base_random_normal(&random);
+    for (; noise->filled < noise_pixels(c); noise->filled++)
+        noise->images[noise->filled] = period[noise->filled % PERIOD];
+}
+
+DEIT_INTERNAL void eval_noise_free(eval_noise *noise) {
+    base_free(noise->images);
+    base_free(noise->logits);
+}
+
 /* ---- Samples ----------------------------------------------------------------------------------------------------- */
 
 /* Seconds for `passes` passes. */
@@ -53,7 +98,7 @@ static base_status speed_run(const speed_bench *bench, const speed_way *way, int
     double start = base_now();
     for (int64_t i = 0; i < passes; i++) {
         if (base_cancelled(bench->context)) return BASE_CANCELLED;
-        BASE_TRY(model_net_run(way->net, way->batch, bench->images, bench->logits));
+        BASE_TRY(model_net_run(way->net, way->batch, bench->noise.images, bench->noise.logits));
     }
     *seconds = base_now() - start;
     return BASE_OK;
@@ -126,13 +171,14 @@ DEIT_INTERNAL void eval_speed_summarise(eval_speed *result) {
 
 /* ---- Networks that memory can hold together ---------------------------------------------------------------------- */
 
-static base_status speed_build(speed_job *job) {
+static base_status speed_build(const speed_bench *bench, speed_job *job) {
     const eval_speed_case *c = job->wanted;
     model_options options = {.precision = c->precision,
                              .schedule = c->schedule,
                              .batch = c->batch,
                              .micro_batch = c->micro_batch,
-                             .threads = c->threads};
+                             .threads = c->threads,
+                             .beside = eval_noise_beside(&bench->noise, c)};
     BASE_TRY(model_net_new(&job->way.net, c->config, NULL, &options)); /* noise: initial values take longer to make */
     model_net *net = job->way.net;
     job->way.batch = c->batch;
@@ -149,10 +195,11 @@ static base_status speed_build(speed_job *job) {
     return model_net_new(&job->alone.net, c->config, NULL, &options);
 }
 
-static base_status speed_prepare(const speed_bench *bench, speed_job *job) {
+static base_status speed_prepare(speed_bench *bench, speed_job *job) {
     base_progress(bench->context, job->wanted->config->name, bench->done, bench->total, "samples", "warm-up");
     if (base_cancelled(bench->context)) return BASE_CANCELLED;
-    BASE_TRY(speed_build(job));
+    BASE_TRY(speed_build(bench, job));
+    eval_noise_fill(&bench->noise, job->wanted);
     BASE_TRY(speed_warm(bench, &job->way));
     return job->alone.net ? speed_warm(bench, &job->alone) : BASE_OK;
 }
@@ -164,7 +211,7 @@ static void speed_close(speed_job *job) {
 
 /* Makes networks ready until they fill their part of the memory, or the next one does not fit any more: that one begins
  * the next group, where it says itself what is wrong if it fails again. */
-static base_status speed_open_group(const speed_bench *bench, speed_job *jobs, const eval_speed_case *cases, int n,
+static base_status speed_open_group(speed_bench *bench, speed_job *jobs, const eval_speed_case *cases, int n,
                                     eval_speed *results, int *size) {
     base_machine machine;
     base_machine_read(&machine);
@@ -236,35 +283,10 @@ static base_status speed_check(const eval_speed_case *cases, int n) {
     return BASE_OK;
 }
 
-DEIT_INTERNAL base_status eval_noise(int64_t batch, int64_t pixels, int64_t logits, float **images,
-                                     float **room_for_logits) {
-    base_machine machine;
-    base_machine_read(&machine);
-    if ((double)pixels * sizeof(float) > 0.8 * (double)machine.memory_free)
-        return base_fail("a batch of %lld: its images need %.1f GB, %.1f GB are free; use a smaller batch",
-                         (long long)batch, (double)pixels * sizeof(float) * 1e-9, (double)machine.memory_free * 1e-9);
-    *images = base_malloc((size_t)pixels * sizeof(float));
-    *room_for_logits = base_malloc((size_t)logits * sizeof(float));
-    if (!*images || !*room_for_logits) return BASE_ERROR;
-    base_random random = base_random_stream(0, 0, 0, 0);
-    enum { PERIOD = 4099 }; /* a prime, so that no two rows of an image are alike */
-    float noise[PERIOD];
-    for (int i = 0; i < PERIOD; i++) noise[i] = (float)base_random_normal(&random);
-    for (int64_t i = 0; i < pixels; i++) (*images)[i] = noise[i % PERIOD];
-    return BASE_OK;
-}
-
 static base_status speed_open(speed_bench *bench, const eval_speed_case *cases, int n) {
-    int64_t pixels = 0, logits = 0, batch = 0;
-    for (int i = 0; i < n; i++) {
-        const model_config *config = cases[i].config;
-        int64_t p = cases[i].batch * 3 * config->image * config->image, l = cases[i].batch * config->classes;
-        if (p > pixels) pixels = p, batch = cases[i].batch;
-        logits = l > logits ? l : logits;
-    }
     base_machine machine;
     base_machine_read(&machine);
-    BASE_TRY(eval_noise(batch, pixels, logits, &bench->images, &bench->logits));
+    BASE_TRY(eval_noise_room(&bench->noise, cases, n));
     return nn_peak_new(&bench->peak, SPEED_PEAK_SIZE, cases[0].precision,
                        cases[0].threads > 0 ? cases[0].threads : machine.cores);
 }
@@ -281,7 +303,6 @@ DEIT_INTERNAL base_status eval_speed_measure(const eval_speed_case *cases, int n
     for (int at = 0, size; at < n && !status; at += size)
         status = speed_group(&bench, cases + at, n - at, results + at, &size);
     nn_peak_free(bench.peak);
-    base_free(bench.images);
-    base_free(bench.logits);
+    eval_noise_free(&bench.noise);
     return status;
 }

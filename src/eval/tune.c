@@ -15,7 +15,7 @@ static const double tune_gain = 1.01;     /* what is less faster than this is no
 typedef struct {
     const eval_speed_case *wanted;
     const base_context *context;
-    float *images, *logits; /* of the case's batch */
+    eval_noise noise;
     model_net *best;
     bool changed; /* best is no longer the cost model's choice */
 } tune_job;
@@ -29,7 +29,7 @@ static base_status tune_sample(const tune_job *job, model_net *net, double *seco
     double start = base_now();
     do {
         if (base_cancelled(job->context)) return BASE_CANCELLED;
-        BASE_TRY(model_net_run(net, job->wanted->batch, job->images, job->logits));
+        BASE_TRY(model_net_run(net, job->wanted->batch, job->noise.images, job->noise.logits));
         passes++;
     } while (base_now() - start < tune_shortest);
     *seconds = (base_now() - start) / passes;
@@ -58,7 +58,8 @@ static base_status tune_net(const tune_job *job, int64_t micro_batch, model_net 
                              .batch = c->batch,
                              .micro_batch = micro_batch,
                              .threads = c->threads,
-                             .share = job->best ? job->best->plan : NULL};
+                             .share = job->best ? job->best->plan : NULL,
+                             .beside = eval_noise_beside(&job->noise, c)};
     return model_net_new(net, c->config, NULL, &options);
 }
 
@@ -80,20 +81,18 @@ static base_status tune_climb(tune_job *job, bool up) {
 }
 
 static base_status tune_try(eval_speed_case *wanted, const base_context *context) {
-    const model_config *config = wanted->config;
     tune_job job = {.wanted = wanted, .context = context};
     double seconds;
-    base_log(context, BASE_LOG_INFO, "%s: looking for the best micro-batch", config->name);
-    base_status status = eval_noise(wanted->batch, wanted->batch * 3 * config->image * config->image,
-                                    wanted->batch * config->classes, &job.images, &job.logits);
+    base_log(context, BASE_LOG_INFO, "%s: looking for the best micro-batch", wanted->config->name);
+    base_status status = eval_noise_room(&job.noise, wanted, 1);
     if (!status) status = tune_net(&job, 0, &job.best);
+    if (!status) eval_noise_fill(&job.noise, wanted);
     if (!status) status = tune_sample(&job, job.best, &seconds); /* warms up */
     if (!status) status = tune_climb(&job, true);
     if (!status && !job.changed) status = tune_climb(&job, false);
     if (!status) wanted->micro_batch = job.best->micro_batch;
     model_net_free(job.best);
-    base_free(job.images);
-    base_free(job.logits);
+    eval_noise_free(&job.noise);
     return status;
 }
 

@@ -115,6 +115,7 @@ typedef struct {
     int threads;         /* in all; 0: every core */
     model_head head;
     nn_plan *share; /* see nn_plan_options */
+    size_t beside;  /* likewise */
 } model_options;
 
 typedef struct {

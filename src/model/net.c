@@ -43,8 +43,11 @@ static base_status net_new(model_net **out, const model_config *config, model_we
                                 : model_graph(&graph, config, net->micro_batch, options->head);
     if (!status) {
         net->gflop = nn_graph_flops(graph) * 1e-9 / (double)net->micro_batch;
-        nn_plan_options plan = {
-            .precision = options->precision, .workers = net->workers, .threads = net->threads, .share = options->share};
+        nn_plan_options plan = {.precision = options->precision,
+                                .workers = net->workers,
+                                .threads = net->threads,
+                                .share = options->share,
+                                .beside = options->beside};
         status = nn_plan_new(&net->plan, graph, &plan);
     }
     if (!status) status = nn_plan_refresh(net->plan, weights ? model_weights_source(weights) : nn_noise_source());

@@ -160,6 +160,7 @@ typedef struct {
     int workers,
         threads;       /* G workers of T OpenMP threads each. A worker runs whole batches of the graph's size; 0: 1 */
     nn_plan *share;    /* a plan of the same network whose packed weights serve where formats agree; or NULL */
+    size_t beside;     /* bytes that the caller will need beside the plan: it is refused if memory cannot hold both */
     nn_params *params; /* training: where the gradients of nn_backward's graph go and batch norm's running statistics
                           are kept; otherwise NULL */
     bool recompute;    /* training: of each nn_block keep only what it begins with, and compute the rest again in the

@@ -284,7 +284,7 @@ static base_status plan_check_memory(const nn_plan *plan) {
     base_machine machine;
     base_machine_read(&machine);
     size_t needed = plan_new_packs(plan) + plan->arena_bytes * (size_t)plan->options.workers +
-                    (size_t)plan->small_size * sizeof(float);
+                    (size_t)plan->small_size * sizeof(float) + plan->options.beside;
     if (needed <= machine.memory_free) return BASE_OK;
     return base_fail(
         "a batch of %lld images in %d worker%s needs %.1f GB of memory, %.1f GB are free; use a smaller batch",

@@ -1,4 +1,5 @@
 /* eval: measuring throughput. */
+#include <sys/resource.h>
 
 static model_config test_speed_tiny(void) {
     model_config config = model_vit();
@@ -216,4 +217,34 @@ TEST(tune_takes_what_the_cache_says_if_it_makes_sense) {
     CHECK(!strstr(text, "old 1"));
     base_free(text);
     test_tune_end();
+}
+
+static double test_speed_most_memory(void) {
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    return (double)usage.ru_maxrss * 1024;
+}
+
+/* Memory that holds the images, and the network, but not both: no page of the images is touched. */
+TEST(speed_refuses_images_beside_the_network) {
+    model_config a = test_speed_tiny();
+    a.patch = 4, a.dim = 24;
+    model_options options = {.schedule = MODEL_LATENCY, .batch = 64, .threads = 1};
+    model_net *net;
+    CHECK_OK(model_net_new(&net, &a, NULL, &options));
+    if (!net) return;
+    size_t packed, activations;
+    nn_plan_memory(net->plan, &packed, &activations);
+    model_net_free(net);
+    base_machine machine;
+    base_machine_read(&machine);
+    double image = 3 * 32 * 32 * sizeof(float), plan = (double)activations / 64;
+    double batch = 1.2 * (double)machine.memory_free / (image + plan);
+    CHECK(image < plan && plan < 3 * image); /* so each fits alone: 30 to 60%, and 60 to 90% of the memory */
+    eval_speed speed;
+    eval_speed_case one = test_speed_case(&a, (int64_t)batch, 1);
+    double before = test_speed_most_memory();
+    CHECK_FAIL_HAS(eval_speed_measure(&one, 1, 1, 0, &speed, NULL), "of memory, ");
+    CHECK_FAIL_HAS(eval_tune(&one, NULL), "of memory, ");
+    CHECK(test_speed_most_memory() - before < 0.1 * batch * image);
 }
