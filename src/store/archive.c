@@ -181,6 +181,9 @@ static base_status archive_add_tar(store_archive *a, struct archive *reader, str
     if (size > 0) target = NULL; // pax may give a link its own data
     *end = offset + size;
     if (archive_entry_filetype(entry) == AE_IFDIR) return archive_add_folder(a, name);
+    if (archive_entry_filetype(entry) == AE_IFLNK)
+        return base_fail("%s: %s is a symbolic link; pack the tar again with --dereference, or without it", a->path,
+                         name);
     if (archive_entry_filetype(entry) != AE_IFREG && !target) return BASE_OK;
     if (archive_entry_sparse_count(entry) > 0)
         return base_fail("%s: %s is stored as a sparse file; pack it again without --sparse", a->path, name);

@@ -103,6 +103,10 @@ DEIT_INTERNAL base_status store_stream_next(store_stream *s, const char **name) 
                 "%s: an entry is a hard link to %s, which cannot be read in sequence; pack the tar again with "
                 "--hard-dereference",
                 s->path, target);
+        if (archive_entry_filetype(entry) == AE_IFLNK)
+            return base_fail("%s: an entry is a symbolic link to %s; pack the tar again with --dereference, or without "
+                             "the link",
+                             s->path, archive_entry_symlink(entry));
         if (archive_entry_filetype(entry) == AE_IFREG) break;
         if (archive_entry_filetype(entry) == AE_IFDIR) BASE_TRY(stream_note_folder(s, archive_entry_pathname(entry)));
     }

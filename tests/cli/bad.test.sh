@@ -120,6 +120,16 @@ for file in cut.tar text.tar; do
     check_err "^deit: $file: "
 done
 
+name 'a tar with symbolic links is refused: its images are elsewhere'
+check 'cp -r set linked && ln -s ../a/plain_420.jpg linked/b/link.jpg && tar cf linked.tar linked && tar czf linked.tgz linked'
+check_exit 1 "$eval --data linked.tar"
+check_err '^deit: linked\.tar: linked/b/link\.jpg is a symbolic link; pack the tar again with --dereference'
+check_exit 1 "$eval --data linked.tgz"
+check_err '^deit: linked\.tgz: an entry is a symbolic link to \.\./a/plain_420\.jpg; pack the tar again with --dereference'
+check 'tar chf whole.tar linked'
+check_exit 0 "$eval --data whole.tar --json"
+check_out '"images": 4'
+
 name 'output that cannot be written'
 check_exit 1 "$eval --data set >/dev/full"
 check_err 'No space left'
