@@ -291,8 +291,8 @@ static bool plan_seeded(const repro_table *table, const repro_command *command) 
 static base_status plan_cell(repro_state *state, const repro_report *report, repro_result *r,
                              const repro_command *command) {
     const repro_table *table = report->table;
-    const char *own = repro_row_text(table, r->row, "seeds");
-    int seeds = !plan_seeded(table, command) ? 1 : own ? atoi(own) : table->seeds > 1 ? table->seeds : 1;
+    int wanted = r->row->seeds ? r->row->seeds : table->seeds;
+    int seeds = wanted && plan_seeded(table, command) ? wanted : 1;
     if (repro_is_speed(table, command)) return BASE_OK;
     if (command->scale == REPRO_DESK && state->book->options.scale == REPRO_PAPER) return BASE_OK;
     for (int seed = 0; seed < seeds; seed++) {

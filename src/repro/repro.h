@@ -22,6 +22,7 @@ enum {
     REPRO_MAX_PLOTS = 4,
     REPRO_MAX_TABLES = 32,
     REPRO_MAX_TODO = 256,
+    REPRO_MAX_SEEDS = 100,
 };
 
 typedef enum {
@@ -50,6 +51,7 @@ typedef struct {
 typedef struct {
     const char *text[REPRO_MAX_COLUMNS]; /* the cells as they stand; [0]: the label */
     double published[REPRO_MAX_COLUMNS]; /* numbers among them; NAN: not published, or no number */
+    int seeds;                           /* the column of that name; 0: the table's */
 } repro_row;
 
 typedef struct {
@@ -97,9 +99,9 @@ typedef struct {
     base_arena arena;
 } repro_table;
 
-/* The table of that name (BASE_USAGE if there is none), or one from text; name is for messages. */
+/* The table of that name (BASE_USAGE if there is none), or one from the text of FOLDER/NAME: a path for messages. */
 DEIT_INTERNAL base_status repro_table_open(repro_table **table, const char *name);
-DEIT_INTERNAL base_status repro_table_parse(repro_table **table, const char *name, const char *text);
+DEIT_INTERNAL base_status repro_table_parse(repro_table **table, const char *path, const char *text);
 DEIT_INTERNAL void repro_table_free(repro_table *table);
 /* The names of all tables in the paper's order, ended by NULL. */
 DEIT_INTERNAL const char *const *repro_table_names(void);

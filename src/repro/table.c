@@ -16,14 +16,14 @@ DEIT_INTERNAL const char *repro_scale_name(repro_scale scale) {
 
 typedef struct {
     repro_table *table;
+    const char *where; /* the file */
     const char *relative;
     const char *plot[REPRO_MAX_PLOTS];
     int line;
     bool header; /* the rows' heading has been seen */
 } table_reader;
 
-#define TABLE_FAIL(reader, ...)                                                                                        \
-    base_fail_in(base_fail(__VA_ARGS__), "repro/%s:%d", (reader)->table->name, (reader)->line)
+#define TABLE_FAIL(reader, ...) base_fail_in(base_fail(__VA_ARGS__), "%s:%d", (reader)->where, (reader)->line)
 
 /* Cuts spaces off both ends, in place. */
 static char *table_trim(char *text) {
@@ -89,6 +89,15 @@ static base_status table_heading(table_reader *reader, char *const *cell) {
     return BASE_OK;
 }
 
+static base_status table_seeds(const table_reader *reader, const char *text, int *seeds) {
+    char *end;
+    long n = strtol(text, &end, 10);
+    if (n < 1 || n > REPRO_MAX_SEEDS || *end || end == text)
+        return TABLE_FAIL(reader, "expected 1 to %d seeds, found '%s'", REPRO_MAX_SEEDS, text);
+    *seeds = (int)n;
+    return BASE_OK;
+}
+
 /* "| cell | cell |": the heading with the columns' names, a line of dashes, then the rows. */
 static base_status table_row(table_reader *reader, char *line) {
     repro_table *table = reader->table;
@@ -108,6 +117,8 @@ static base_status table_row(table_reader *reader, char *line) {
         BASE_TRY(table_number(reader, cell[c], table->columns[c].kind, &row->published[c]));
         if (!strcmp(table->columns[c].name, "image") && !(row->published[c] >= 1))
             return TABLE_FAIL(reader, "expected the image's side, found '%s'", cell[c]);
+        if (!strcmp(table->columns[c].name, "seeds") && strcmp(cell[c], "-") != 0)
+            BASE_TRY(table_seeds(reader, cell[c], &row->seeds));
     }
     return BASE_OK;
 }
@@ -177,7 +188,7 @@ static base_status table_line(table_reader *reader, char *line) {
     else if (!strcmp(word, "budget"))
         table->budget = atof(value);
     else if (!strcmp(word, "seeds"))
-        table->seeds = atoi(value);
+        return table_seeds(reader, value, &table->seeds);
     else if (!strcmp(word, "plot") && table->n_plots < REPRO_MAX_PLOTS)
         reader->plot[table->n_plots++] = value;
     else
@@ -274,22 +285,22 @@ static base_status table_finish(table_reader *reader) {
         char *text = table_copy(table, line);
         if (!text) return BASE_ERROR;
         base_status status = table_claim(table, &table->claims[i], text);
-        if (status) return base_fail_in(status, "repro/%s: claim '%s'", table->name, line);
+        if (status) return base_fail_in(status, "%s: claim '%s'", reader->where, line);
     }
     for (int i = 0; i < table->n_plots; i++) {
         char *text = table_copy(table, reader->plot[i]);
         if (!text) return BASE_ERROR;
         base_status status = table_plot(table, &table->plots[i], text);
-        if (status) return base_fail_in(status, "repro/%s: plot '%s'", table->name, reader->plot[i]);
+        if (status) return base_fail_in(status, "%s: plot '%s'", reader->where, reader->plot[i]);
     }
     table->relative = reader->relative ? table_find(table, reader->relative, strlen(reader->relative)) : -1;
-    if (reader->relative && table->relative < 0) return base_fail("repro/%s: 'relative' names no row", table->name);
+    if (reader->relative && table->relative < 0) return base_fail("%s: 'relative' names no row", reader->where);
     bool speed = false;
     for (int c = 0; c < table->n_columns; c++) speed |= table->columns[c].kind == REPRO_SPEED;
     if (!table->title || !table->source || table->n < 1)
-        return base_fail("repro/%s: expected title, source, columns and rows", table->name);
+        return base_fail("%s: expected title, source, columns and rows", reader->where);
     if (speed && (table->samples < 1 || table->budget <= 0 || table->speed_tolerance <= 0))
-        return base_fail("repro/%s: expected samples, budget and tolerance speed", table->name);
+        return base_fail("%s: expected samples, budget and tolerance speed", reader->where);
     return BASE_OK;
 }
 
@@ -301,12 +312,12 @@ DEIT_INTERNAL void repro_table_free(repro_table *table) {
     base_free(table);
 }
 
-DEIT_INTERNAL base_status repro_table_parse(repro_table **out, const char *name, const char *text) {
+DEIT_INTERNAL base_status repro_table_parse(repro_table **out, const char *path, const char *text) {
     *out = NULL;
     repro_table *table = base_calloc(1, sizeof *table);
     if (!table) return BASE_ERROR;
-    table_reader reader = {.table = table};
-    table->name = table_copy(table, name);
+    table_reader reader = {.table = table, .where = path};
+    table->name = table_copy(table, strrchr(path, '/') + 1);
     char *copy = base_arena_alloc(&table->arena, strlen(text) + 1);
     base_status status = table->name && copy ? BASE_OK : BASE_ERROR;
     if (!status) memcpy(copy, text, strlen(text) + 1);
@@ -361,7 +372,7 @@ static base_status table_open_file(repro_table **out, const char *path) {
     char *text;
     size_t size;
     BASE_TRY(base_read_file(path, 1 << 20, &text, &size));
-    base_status status = repro_table_parse(out, strrchr(path, '/') + 1, text);
+    base_status status = repro_table_parse(out, path, text);
     base_free(text);
     if (status) return status;
     (*out)->folder = base_arena_printf(&(*out)->arena, "%.*s", (int)(strrchr(path, '/') - path), path);
@@ -376,7 +387,7 @@ DEIT_INTERNAL base_status repro_table_open(repro_table **out, const char *name) 
     *out = NULL;
     snprintf(path, sizeof path, "repro/%.100s", name);
     const char *text = repro_embedded(path);
-    if (text) return repro_table_parse(out, name, text);
+    if (text) return repro_table_parse(out, path, text);
     if (strchr(name, '/')) return table_open_file(out, name);
     const char *const *names = repro_table_names();
     int n = 0;

@@ -14,33 +14,39 @@ enum { TEST_REPRO_SPEED = 4, TEST_REPRO_IMAGENET, TEST_REPRO_REAL, TEST_REPRO_V2
 
 TEST(repro_table_says_which_line_is_wrong) {
     repro_table *table;
-    CHECK_OK(repro_table_parse(&table, "t", TEST_REPRO_HEAD TEST_REPRO_ROW));
+    CHECK_OK(repro_table_parse(&table, "repro/t", TEST_REPRO_HEAD TEST_REPRO_ROW));
     if (table) CHECK(table->n == 1 && isnan(table->rows[0].published[TEST_REPRO_REAL]) && table->budget == 9);
     repro_table_free(table);
-    CHECK_FAIL_HAS(repro_table_parse(&table, "t", TEST_REPRO_HEAD "| A | m | 5M | 224 | 100 |\n"),
+    CHECK_FAIL_HAS(repro_table_parse(&table, "repro/t", TEST_REPRO_HEAD "| A | m | 5M | 224 | 100 |\n"),
                    "repro/t:18: expected 8 columns, found 5");
-    CHECK_FAIL_HAS(repro_table_parse(&table, "t", TEST_REPRO_HEAD "| A | m | 5M | 0 | 100 | 1 | 1 | 1 |\n"),
+    CHECK_FAIL_HAS(repro_table_parse(&table, "repro/t", TEST_REPRO_HEAD "| A | m | 5M | 0 | 100 | 1 | 1 | 1 |\n"),
                    "the image's side, found '0'");
-    CHECK_FAIL_HAS(repro_table_parse(&table, "t", TEST_REPRO_HEAD "| A | m | 5M | 224 | fast | 1 | 1 | 1 |\n"),
+    CHECK_FAIL_HAS(repro_table_parse(&table, "repro/t", TEST_REPRO_HEAD "| A | m | 5M | 224 | fast | 1 | 1 | 1 |\n"),
                    "a number or -, found 'fast'");
-    CHECK_FAIL_HAS(repro_table_parse(&table, "t", "colour red\n"), "repro/t:1: 'colour' means nothing here");
-    CHECK_FAIL_HAS(repro_table_parse(&table, "t", "command speed: deit\n"), "no column 'speed'");
-    CHECK_FAIL_HAS(repro_table_parse(&table, "t", "column a speed A\n"),
+    CHECK_FAIL_HAS(repro_table_parse(&table, "repro/t", "colour red\n"), "repro/t:1: 'colour' means nothing here");
+    CHECK_FAIL_HAS(repro_table_parse(&table, "repro/t", "command speed: deit\n"), "no column 'speed'");
+    CHECK_FAIL_HAS(repro_table_parse(&table, "repro/t", "column a speed A\n"),
                    "the first column, and only that, is the label");
-    CHECK_FAIL_HAS(repro_table_parse(&table, "t", "column a label A\ncolumn b colour B\n"), "'colour' is no kind");
-    CHECK_FAIL_HAS(repro_table_parse(&table, "t", "column a label A\n| b |\n"), "expected the column 'a', found 'b'");
-    CHECK_FAIL_HAS(repro_table_parse(&table, "t", TEST_REPRO_HEAD), "'relative' names no row");
-    CHECK_FAIL_HAS(repro_table_parse(&table, "t", TEST_REPRO_HEAD TEST_REPRO_ROW "claim speed: A > A\n"),
+    CHECK_FAIL_HAS(repro_table_parse(&table, "repro/t", "column a label A\ncolumn b colour B\n"),
+                   "'colour' is no kind");
+    CHECK_FAIL_HAS(repro_table_parse(&table, "repro/t", "column a label A\n| b |\n"),
+                   "expected the column 'a', found 'b'");
+    CHECK_FAIL_HAS(repro_table_parse(&table, "repro/t", TEST_REPRO_HEAD), "'relative' names no row");
+    CHECK_FAIL_HAS(repro_table_parse(&table, "repro/t", TEST_REPRO_HEAD TEST_REPRO_ROW "claim speed: A > A\n"),
                    "claim 'speed: A > A': no column 'speed'");
-    CHECK_FAIL_HAS(repro_table_parse(&table, "t", TEST_REPRO_HEAD TEST_REPRO_ROW "claim imagenet: A\n"),
+    CHECK_FAIL_HAS(repro_table_parse(&table, "repro/t", TEST_REPRO_HEAD TEST_REPRO_ROW "claim imagenet: A\n"),
                    "at least two rows");
-    CHECK_FAIL_HAS(repro_table_parse(&table, "t", TEST_REPRO_HEAD TEST_REPRO_ROW "claim imagenet: A >= A\n"),
+    CHECK_FAIL_HAS(repro_table_parse(&table, "repro/t", TEST_REPRO_HEAD TEST_REPRO_ROW "claim imagenet: A >= A\n"),
                    ">= goes with 'within X'");
-    CHECK_FAIL_HAS(repro_table_parse(&table, "t", TEST_REPRO_HEAD TEST_REPRO_ROW "plot x imagenet\n"),
+    CHECK_FAIL_HAS(repro_table_parse(&table, "repro/t", TEST_REPRO_HEAD TEST_REPRO_ROW "plot x imagenet\n"),
                    "plot 'x imagenet': expected x COLUMN and y COLUMN");
-    CHECK_FAIL_HAS(repro_table_parse(&table, "t", TEST_REPRO_HEAD TEST_REPRO_ROW "claim imagenet: A > B\n"),
+    CHECK_FAIL_HAS(repro_table_parse(&table, "repro/t", TEST_REPRO_HEAD TEST_REPRO_ROW "claim imagenet: A > B\n"),
                    "no row 'B'");
-    CHECK_FAIL_HAS(repro_table_parse(&table, "t", ""), "expected title, source, columns and rows");
+    CHECK_FAIL_HAS(repro_table_parse(&table, "my/t", "seeds 999999999\n"), "my/t:1: expected 1 to 100 seeds");
+    CHECK_FAIL_HAS(
+        repro_table_parse(&table, "my/t", "column a label A\ncolumn seeds attribute\n| a | seeds |\n| x | 0 |\n"),
+        "my/t:4: expected 1 to 100 seeds, found '0'");
+    CHECK_FAIL_HAS(repro_table_parse(&table, "repro/t", ""), "expected title, source, columns and rows");
 }
 
 TEST(repro_table_survives_the_end_of_memory) {
@@ -48,7 +54,7 @@ TEST(repro_table_survives_the_end_of_memory) {
         repro_table *table = NULL;
         size_t held = base_memory_held();
         base_fault_after(n);
-        base_status status = repro_table_parse(&table, "t", TEST_REPRO_HEAD TEST_REPRO_ROW);
+        base_status status = repro_table_parse(&table, "repro/t", TEST_REPRO_HEAD TEST_REPRO_ROW);
         base_fault_after(0);
         CHECK(status ? !table : table != NULL);
         repro_table_free(table);
@@ -82,7 +88,8 @@ TEST(repro_rows_are_chosen_by_label_or_network) {
 TEST(repro_labels_may_have_commas) {
     repro_table *table;
     bool wanted[REPRO_MAX_ROWS];
-    CHECK_OK(repro_table_parse(&table, "t", "title T\nsource S\ncolumn a label A\n| a |\n| b, c |\n| b |\n| c |\n"));
+    CHECK_OK(
+        repro_table_parse(&table, "repro/t", "title T\nsource S\ncolumn a label A\n| a |\n| b, c |\n| b |\n| c |\n"));
     if (!table) return;
     CHECK_OK(report_select(table, "b, c,b", wanted));
     CHECK(wanted[0] && wanted[1] && !wanted[2]);
@@ -237,7 +244,7 @@ static repro_book *test_repro_measured(repro_table *table) {
 
 TEST(repro_report_as_text) {
     repro_table *table;
-    CHECK_OK(repro_table_parse(&table, "t", TEST_REPRO_TABLE));
+    CHECK_OK(repro_table_parse(&table, "repro/t", TEST_REPRO_TABLE));
     if (!table) return;
     repro_book *report = test_repro_measured(table);
     CHECK(report != NULL);
@@ -264,7 +271,7 @@ TEST(repro_report_as_text) {
 
 TEST(repro_report_as_json) {
     repro_table *table;
-    CHECK_OK(repro_table_parse(&table, "t", TEST_REPRO_TABLE));
+    CHECK_OK(repro_table_parse(&table, "repro/t", TEST_REPRO_TABLE));
     if (!table) return;
     repro_book *report = test_repro_measured(table);
     base_text json = {0};
@@ -312,7 +319,7 @@ static base_status test_repro_compare(repro_table *table, const char *key, doubl
 TEST(repro_baseline) {
     repro_table *table;
     base_text out = {0};
-    CHECK_OK(repro_table_parse(&table, "t", TEST_REPRO_TABLE));
+    CHECK_OK(repro_table_parse(&table, "repro/t", TEST_REPRO_TABLE));
     if (!table) return;
     CHECK_OK(test_repro_compare(table, NULL, 0, &out));
     CHECK_STR_HAS(out.data, "2 values compared, 0 moved");
@@ -342,7 +349,7 @@ TEST(repro_baseline_of_small_networks) {
                  {"90.12, 89.91", "imagenet, seed 1", BASE_TOLERANCE},
                  {"90.12", "1 of the baseline were not measured now", BASE_OK}};
     repro_table *table;
-    CHECK_OK(repro_table_parse(&table, "t", TEST_REPRO_TABLE));
+    CHECK_OK(repro_table_parse(&table, "repro/t", TEST_REPRO_TABLE));
     if (!table) return;
     for (int i = 0; i < 4; i++) {
         char text[256];

@@ -14,7 +14,7 @@
 
 static repro_book *test_pages_book(repro_table **table, double gap) {
     static double a[3], b[3];
-    CHECK_OK(repro_table_parse(table, "t", TEST_PAGES_TABLE));
+    CHECK_OK(repro_table_parse(table, "repro/t", TEST_PAGES_TABLE));
     repro_book *book = *table ? test_repro_book(*table) : NULL;
     if (!book) return NULL;
     for (int i = 0; i < 3; i++) a[i] = 80 + 0.1 * (i - 1), b[i] = 80 - gap + 0.1 * (i - 1);
