@@ -350,8 +350,8 @@ typedef struct {
 
 /* A batch norm over rows of cols: value = (x - mean) rstd weight + bias. */
 typedef struct {
-    const void *x;
-    nn_dtype type; /* of x, and of y, dy, dx */
+    const float *x;
+    nn_dtype type; /* of y, dy, dx, and what is added */
     int64_t cols;
     const float *mean, *rstd, *weight, *bias; /* [cols] */
 } nn_norm;
@@ -399,8 +399,7 @@ typedef struct {
                               int64_t count);
     /* mean and square [cols], zeros before: of the columns of x [rows, cols], and the sums of squares around them.
      * part: [2, cols], room to work in. */
-    void (*moments)(const void *x, nn_dtype type, int64_t rows, int64_t cols, double *mean, double *square,
-                    float *part);
+    void (*moments)(const float *x, int64_t rows, int64_t cols, double *mean, double *square, float *part);
     /* Batch norm, rows begin .. end - 1: y = activation of (n + add where it is not NULL). */
     void (*norm_forward)(nn_activation activation, const nn_norm *n, const void *add, void *y, int64_t begin,
                          int64_t end);

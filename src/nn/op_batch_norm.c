@@ -44,7 +44,8 @@ static const nn_op bn_fixed_op = {.name = "batch norm",
 /* ---- In training -------------------------------------------------------------------------------------------------
  * y = activation(hat weight + bias + what is added), hat = (x - mean) rstd with the batch's mean and biased variance,
  * kept beside the value for the backward. The variance is summed around the mean, in blocks that lie in the cache, so
- * that a map is read once for both. The activation and the addition are fused here by the passes. */
+ * that a map is read once for both. x is f32 in any precision (see precision.c). The activation and the addition are
+ * fused here by the passes. */
 
 static base_status bn_setup(nn_plan *plan, int i) {
     const nn_node *node = &plan->graph->nodes[i];
@@ -115,8 +116,7 @@ static void bn_run(nn_worker *worker, int i) {
         int64_t begin = rows * t / threads, end = rows * (t + 1) / threads;
         double *share = nn_scratch_at(worker, t); /* mean and squares [2, C], then room to work in */
         memset(share, 0, (size_t)(2 * cols) * sizeof *share);
-        nn_simd()->moments((const uint8_t *)norm.x + (size_t)(begin * cols) * nn_type_size(norm.type), norm.type,
-                           end - begin, cols, share, share + cols, (float *)(share + 2 * cols));
+        nn_simd()->moments(norm.x + begin * cols, end - begin, cols, share, share + cols, (float *)(share + 2 * cols));
     }
     bn_statistics(worker, i);
 #pragma omp parallel for num_threads(threads) if (threads > 1) schedule(static)
@@ -160,7 +160,7 @@ static const nn_op bn_gradient_op = {.name = "batch norm gradient",
                                      .kind = NN_KIND_NORM_GRADIENT,
                                      .keeps_parameters = true,
                                      .saved_input = 2,
-                                     .reads_16bit = 3,
+                                     .reads_16bit = 2,
                                      .types = NN_TYPES_VALUE,
                                      .makes_16bit = true,
                                      .setup = bn_setup,
@@ -173,7 +173,7 @@ static void bn_backward(nn_graph *graph, int i, nn_value dy, nn_value *gradient)
 }
 static const nn_op bn_op = {.name = "batch norm",
                             .kind = NN_KIND_TRAINING_NORM,
-                            .reads_16bit = 3,
+                            .reads_16bit = 2,
                             .types = NN_TYPES_VALUE,
                             .makes_16bit = true,
                             .backward = bn_backward,

