@@ -1,7 +1,7 @@
 /* Precision: which values are stored as bf16, and where one is converted. Products, and what stands between them, take
  * bf16; norms' and softmax's inside, a transformer's residual stream and its gradient, vectors [B, C], losses and
  * parameters' gradients stay f32. So does in training what batch norm reads: rounded there, and once more behind it,
- * half of ResNet-50's gradients would depart from f32's by more than a cosine of 0.99. */
+ * half of ResNet-50's gradients would fall below a cosine of 0.99 with f32's. */
 #include "nn/internal.h"
 #include <string.h>
 
