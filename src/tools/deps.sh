@@ -2,7 +2,7 @@
 # Finds and installs the Debian or Ubuntu packages that building needs. Never prompts.
 #   deps.sh [SET]           installs what is missing, as root or through `sudo -n`; otherwise prints the command and stops
 #   deps.sh --check [SET]   installs nothing: says what is missing and how to get it
-# SET: build (the default), data (what the small networks are evaluated on) or lint.
+# SET: build (the default), data (what the small networks are evaluated on), cross (a compiler for aarch64) or lint.
 set -eu
 
 check=no
@@ -14,9 +14,13 @@ case ${1:-build} in
 build) packages='gcc g++ make git curl ca-certificates xz-utils libarchive-dev libbz2-dev libjansson-dev libjpeg-dev liblzma-dev
     libpng-dev libzstd-dev nettle-dev zlib1g-dev' ;;
 data) packages=dataset-fashion-mnist ;;
+cross)
+    [ "$(uname -m)" = x86_64 ] || exit 0
+    packages='gcc-aarch64-linux-gnu libc6-dev-arm64-cross'
+    ;;
 lint) packages='clang-format clang-tidy cppcheck' ;;
 *)
-    echo "deps.sh: unknown set '$1': build, data or lint" >&2
+    echo "deps.sh: unknown set '$1': build, data, cross or lint" >&2
     exit 2
     ;;
 esac
