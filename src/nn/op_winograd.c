@@ -30,7 +30,8 @@ static int64_t winograd_width(int64_t out) {
     return out <= WINOGRAD_WIDEST ? out : out % 64 ? 0 : 64;
 }
 
-/* A microkernel, whole vectors of channels, and enough tiles a thread that reading U (1.8 times the weights) pays. */
+/* A microkernel, whole vectors of channels (16, or 8 where overlapping ones do no harm), and enough tiles a thread that
+ * reading U (1.8 times the weights) pays. */
 DEIT_INTERNAL bool nn_winograd_suits(const nn_plan *plan, const nn_node *node, int64_t groups) {
     enum { LEAST_CHANNELS = 32, LEAST_TILES = 16 };
 #ifdef __x86_64__
@@ -40,7 +41,8 @@ DEIT_INTERNAL bool nn_winograd_suits(const nn_plan *plan, const nn_node *node, i
     int isa = (int)dnnl_get_effective_cpu_isa();
     return (isa & dnnl_cpu_isa_avx2) == dnnl_cpu_isa_avx2 && !plan->options.params && x->dtype == NN_F32 &&
            node->dtype == NN_F32 && in >= LEAST_CHANNELS && out >= LEAST_CHANNELS && in % 8 == 0 &&
-           node->dim[3] % 16 == 0 && winograd_width(out) && tiles >= LEAST_TILES * plan->options.threads;
+           node->dim[3] % (node->sum ? 16 : 8) == 0 && winograd_width(out) &&
+           tiles >= LEAST_TILES * plan->options.threads;
 #else
     (void)plan, (void)node, (void)groups;
     return false;
