@@ -196,6 +196,7 @@ DEIT_INTERNAL base_status nn_pass_arena(nn_graph *graph, size_t *bytes);
 /* A packed copy of a parameter in the layout one kernel asked for; plans of one network share it. */
 typedef struct nn_pack {
     int param;
+    int64_t offset;                   /* of the first of its values that is packed */
     dnnl_memory_desc_t plain, packed; /* plain: the f32 parameter as the kernel sees it (strides may transpose it) */
     /* A layout of our own instead of these: makes `data` from the parameter's values. */
     void (*fill)(const struct nn_pack *pack, const float *values);
@@ -280,6 +281,7 @@ typedef struct {
     dnnl_data_type_t a, b, c;
     int bias_param; /* parameter used as bias [n], -1: none */
     int pack_param; /* parameter packed as B (b_transposed tells how it is stored), -1: B comes from an argument */
+    int64_t column; /* where pack_param, transposed, and bias_param have more than n columns: the first used */
     bool sum;       /* post-operation: C += before */
     nn_activation activation; /* the last post-operation */
     bool
@@ -300,7 +302,7 @@ DEIT_INTERNAL base_status nn_kernel_contexts(nn_kernel *kernel, const_dnnl_memor
 DEIT_INTERNAL dnnl_status_t nn_append_post(dnnl_post_ops_t post, bool sum, nn_activation activation);
 /* The pack of a parameter in a layout: an existing one, or a new one without data (nn_plan_new allocates all new ones
  * together). NULL: memory ended. */
-DEIT_INTERNAL nn_pack *nn_pack_new(nn_plan *plan, int param, const_dnnl_memory_desc_t plain,
+DEIT_INTERNAL nn_pack *nn_pack_new(nn_plan *plan, int param, int64_t offset, const_dnnl_memory_desc_t plain,
                                    const_dnnl_memory_desc_t packed);
 /* The same with a layout of our own: `bytes`, made by `fill` from dim[4]. */
 DEIT_INTERNAL nn_pack *nn_pack_own(nn_plan *plan, int param, void (*fill)(const nn_pack *pack, const float *values),
@@ -344,7 +346,8 @@ typedef struct {
     const float *taps, *bias;                                              /* [kernel kernel, C]; [C] or NULL */
     float *sums;                                                           /* [C] += the sums of y's pixels; or NULL */
     int64_t height, width, channels, out_width, kernel, stride, top, left; /* top, left: padding */
-    int64_t first; /* the map's row at which x begins, where it holds only some of them */
+    int64_t x_ld, y_ld; /* C of x; of y and taps, where these hold more channels than there are to make */
+    int64_t first;      /* the map's row at which x begins, where it holds only some of them */
     nn_activation activation;
 } nn_depthwise;
 

@@ -47,16 +47,16 @@ DEIT_INTERNAL void nn_kernel_free(nn_kernel *kernel) {
     base_free(kernel);
 }
 
-DEIT_INTERNAL nn_pack *nn_pack_new(nn_plan *plan, int param, const_dnnl_memory_desc_t plain,
+DEIT_INTERNAL nn_pack *nn_pack_new(nn_plan *plan, int param, int64_t offset, const_dnnl_memory_desc_t plain,
                                    const_dnnl_memory_desc_t packed) {
     nn_pack_set *set = plan->packs;
     for (nn_pack *pack = set->first; pack; pack = pack->next)
-        if (pack->param == param && !pack->fill && dnnl_memory_desc_equal(pack->plain, plain) &&
-            dnnl_memory_desc_equal(pack->packed, packed))
+        if (pack->param == param && pack->offset == offset && !pack->fill &&
+            dnnl_memory_desc_equal(pack->plain, plain) && dnnl_memory_desc_equal(pack->packed, packed))
             return pack;
     nn_pack *pack = base_arena_alloc(&set->arena, sizeof *pack);
     if (!pack) return NULL;
-    pack->param = param, pack->bytes = dnnl_memory_desc_get_size(packed);
+    pack->param = param, pack->offset = offset, pack->bytes = dnnl_memory_desc_get_size(packed);
     if (dnnl_memory_desc_clone(&pack->plain, plain) || dnnl_memory_desc_clone(&pack->packed, packed)) return NULL;
     pack->next = set->first, set->first = pack;
     return pack;
@@ -87,7 +87,7 @@ DEIT_INTERNAL base_status nn_pack_fill(nn_pack *pack, const float *values) {
     dnnl_status_t status =
         dnnl_reorder_primitive_desc_create(&description, pack->plain, nn_engine(), pack->packed, nn_engine(), NULL);
     if (!status) status = dnnl_primitive_create(&reorder, description);
-    if (!status) status = dnnl_memory_create(&from, pack->plain, nn_engine(), (void *)values);
+    if (!status) status = dnnl_memory_create(&from, pack->plain, nn_engine(), (void *)(values + pack->offset));
     if (!status) status = dnnl_memory_create(&to, pack->packed, nn_engine(), pack->data);
     if (!status) status = dnnl_stream_create(&stream, nn_engine(), dnnl_stream_default_flags);
     dnnl_exec_arg_t args[] = {{DNNL_ARG_FROM, from}, {DNNL_ARG_TO, to}};
@@ -236,7 +236,7 @@ static base_status kernel_matmul_args(nn_kernel *kernel, nn_plan *plan, const nn
     BASE_TRY(nn_kernel_arg(kernel, mds, DNNL_ARG_SRC, *a, d->a));
     const_dnnl_memory_desc_t weights = dnnl_primitive_desc_query_md(d->primitive, dnnl_query_weights_md, 0);
     if (m->pack_param >= 0) {
-        nn_pack *pack = nn_pack_new(plan, m->pack_param, d->plain, weights);
+        nn_pack *pack = nn_pack_new(plan, m->pack_param, m->column * m->k, d->plain, weights);
         if (!pack) return BASE_ERROR;
         BASE_TRY(nn_kernel_arg(kernel, mds, DNNL_ARG_WEIGHTS, (nn_arg){.place = NN_AT_PACK, .pack = pack}, weights));
     } else {
@@ -245,7 +245,7 @@ static base_status kernel_matmul_args(nn_kernel *kernel, nn_plan *plan, const nn
     BASE_TRY(nn_kernel_arg(kernel, mds, DNNL_ARG_DST, *c, d->c));
     if (m->bias_param >= 0) {
         nn_want_small(plan, m->bias_param);
-        nn_arg bias = {.place = NN_AT_SMALL, .index = m->bias_param};
+        nn_arg bias = {.place = NN_AT_SMALL, .index = m->bias_param, .offset = (size_t)m->column * sizeof(float)};
         BASE_TRY(nn_kernel_arg(kernel, mds, DNNL_ARG_BIAS, bias, d->bias));
     }
     if (m->add) BASE_TRY(nn_kernel_arg(kernel, mds, DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1, *add, d->d));

@@ -105,11 +105,12 @@ typedef struct {
     int64_t rows, tiles;      /* of a tiled product: pixels a tile, tiles of the batch */
     nn_activation activation; /* of a tiled product: by loops of our own */
     nn_pack *taps;            /* depthwise: [kernel kernel, C] */
-    /* An expansion before it: blocks of so many rows of the map, the buffer's rows, and the products for a block, for
-     * the last. */
-    int64_t block, buffer;
-    nn_kernel *expand[2];
-    int64_t top, left; /* padding */
+    int64_t top, left;        /* padding */
+    /* Depthwise: jobs for threads are parts of so many channels, of each image, in so many shares of its rows. With an
+     * expansion before it: blocks of so many rows of the map, the buffer's rows, and each part's products: for a block,
+     * for the last. */
+    int64_t parts, part, shares, block, buffer;
+    nn_kernel *(*expand)[2];
     nn_winograd *winograd;
     nn_chain *chain; /* training in f32 */
 } conv_setup;
@@ -217,7 +218,7 @@ static base_status conv_setup_taps(nn_plan *plan, int i, conv_setup *setup) {
     dnnl_memory_desc_t plain = NULL, packed = NULL;
     dnnl_status_t status = dnnl_memory_desc_create_with_strides(&plain, 2, dims, dnnl_f32, plain_strides);
     if (!status) status = dnnl_memory_desc_create_with_strides(&packed, 2, dims, dnnl_f32, strides);
-    if (!status) setup->taps = nn_pack_new(plan, node->param[CONV_WEIGHT], plain, packed);
+    if (!status) setup->taps = nn_pack_new(plan, node->param[CONV_WEIGHT], 0, plain, packed);
     if (packed) dnnl_memory_desc_destroy(packed);
     if (plain) dnnl_memory_desc_destroy(plain);
     if (status) return nn_onednn_fail(status, "depthwise weight layout");
@@ -226,68 +227,102 @@ static base_status conv_setup_taps(nn_plan *plan, int i, conv_setup *setup) {
 }
 
 /* The expanded map is six times the block's input and is read once, by the depthwise convolution: so it exists only as
- * a buffer of rows in the second-level cache. Rows are made in blocks, as many as one step of a band of outputs moves
- * on; the buffer holds a band's window and a few blocks more, so that what is still needed is seldom moved to its
- * front. Small maps have blocks of more bytes: each block reads all weights of the expansion, 0.9 MB at 192 x 1152,
- * which a row of 7 pixels would not repay (EfficientNet-B0 and -B3 are 2 to 4% faster for it on a Zen 3). Not so where
- * threads share an image: each makes whole blocks, so larger ones would be made twice. */
-static base_status conv_setup_expand(nn_plan *plan, int i, conv_setup *setup) {
-    enum { BLOCK = 48 << 10, BUFFER = 256 << 10, PIXELS = 96 }; /* bytes; pixels of a block, at least */
+ * a buffer in the second-level cache. A map of few pixels goes through it whole, some channels at a time, so that each
+ * weight of the expansion is read once. Of a larger one the buffer holds rows. They are made in blocks, as many as one
+ * step of a band of outputs moves on; the buffer holds a band's window and a few blocks more, so that what is still
+ * needed is seldom moved to its front. Threads share out the channels where these suffice and rows are few: if they
+ * shared rows, each would make those between them for itself (EfficientNet-B3's last maps of 10 x 10: 1.6 times the
+ * work). */
+enum { CONV_BUFFER = 256 << 10, CONV_PART = 64, CONV_ROWS = 32 }; /* bytes; least channels of a part, rows of a share */
+
+static bool conv_map_is_small(const nn_node *x) {
+    return x->dim[1] * x->dim[2] * CONV_PART * (int64_t)sizeof(float) <= CONV_BUFFER;
+}
+
+static void conv_setup_parts(const nn_plan *plan, int i, conv_setup *setup) {
     const nn_node *node = &plan->graph->nodes[i], *x = &plan->graph->nodes[node->input[0]];
-    int64_t channels = nn_node_cols(node), height = x->dim[1], width = x->dim[2],
-            row = width * channels * (int64_t)sizeof(float);
+    int64_t channels = nn_node_cols(node), map = x->dim[1] * x->dim[2] * channels * (int64_t)sizeof(float);
+    int64_t threads = plan->options.threads, parts = conv_map_is_small(x) ? (map + CONV_BUFFER - 1) / CONV_BUFFER : 1;
+    if (node->dim[0] * parts % threads && node->dim[1] < CONV_ROWS * threads)
+        parts = (parts + threads - 1) / threads * threads;
+    if (!node->expands || channels / parts < CONV_PART) parts = 1;
+    setup->part = parts > 1 ? (channels / parts + 15) / 16 * 16 : channels;
+    setup->parts = (channels + setup->part - 1) / setup->part;
+    setup->shares = node->dim[0] * setup->parts % threads ? threads : 1;
+}
+
+static int64_t conv_part_channels(const conv_setup *setup, const nn_node *node, int64_t part) {
+    int64_t left = nn_node_cols(node) - part * setup->part;
+    return left < setup->part ? left : setup->part;
+}
+
+static base_status conv_setup_expand(nn_plan *plan, int i, conv_setup *setup) {
+    enum { BLOCK = 48 << 10 }; /* bytes */
+    const nn_node *node = &plan->graph->nodes[i], *x = &plan->graph->nodes[node->input[0]];
+    int64_t height = x->dim[1], width = x->dim[2], row = width * setup->part * (int64_t)sizeof(float);
     int64_t stride = node->attr[NN_CONV_STRIDE], kernel = node->attr[NN_CONV_KERNEL];
-    int64_t steps = BLOCK / row / stride,
-            least_steps = plan->options.threads > 1 ? 1 : (PIXELS + width * stride - 1) / (width * stride);
-    setup->block = (steps > least_steps ? steps : least_steps) * stride;
-    if (setup->block > height) setup->block = height;
+    setup->block = (BLOCK / row / stride > 1 ? BLOCK / row / stride : 1) * stride;
+    if (setup->block > height || (conv_map_is_small(x) && setup->shares == 1)) setup->block = height;
     int64_t least = kernel + 2 * setup->block;
-    setup->buffer = BUFFER / row > least ? BUFFER / row : least;
+    setup->buffer = CONV_BUFFER / row > least ? CONV_BUFFER / row : least;
     if (setup->buffer > height) setup->buffer = height;
     nn_want_scratch(plan, (size_t)(setup->buffer * row) + (size_t)node->saved * sizeof(float));
-    nn_matmul m = {.m = setup->block * width,
-                   .n = channels,
-                   .k = nn_node_cols(x),
-                   .lda = nn_node_cols(x),
-                   .ldb = nn_node_cols(x),
-                   .ldc = channels,
-                   .b_transposed = true,
-                   .a = nn_dnnl_type(x->dtype),
-                   .b = nn_dnnl_type(x->dtype),
-                   .c = dnnl_f32,
-                   .bias_param = node->param[CONV_INNER_BIAS],
-                   .pack_param = node->param[CONV_INNER_WEIGHT],
-                   .per_thread = true};
-    nn_arg a = nn_arg_caller(0), c = nn_arg_caller(1);
-    BASE_TRY(nn_matmul_new(&setup->expand[0], plan, &m, &a, NULL, &c, NULL));
-    setup->expand[1] = setup->expand[0];
-    m.m = height % setup->block * width;
-    return m.m ? nn_matmul_new(&setup->expand[1], plan, &m, &a, NULL, &c, NULL) : BASE_OK;
+    setup->expand = base_arena_alloc(&plan->arena, (size_t)setup->parts * sizeof *setup->expand);
+    if (!setup->expand) return BASE_ERROR;
+    for (int64_t part = 0; part < setup->parts; part++) {
+        nn_kernel **expand = setup->expand[part];
+        nn_matmul m = {.m = setup->block * width,
+                       .n = conv_part_channels(setup, node, part),
+                       .k = nn_node_cols(x),
+                       .lda = nn_node_cols(x),
+                       .ldb = nn_node_cols(x),
+                       .b_transposed = true,
+                       .a = nn_dnnl_type(x->dtype),
+                       .b = nn_dnnl_type(x->dtype),
+                       .c = dnnl_f32,
+                       .bias_param = node->param[CONV_INNER_BIAS],
+                       .pack_param = node->param[CONV_INNER_WEIGHT],
+                       .column = part * setup->part,
+                       .per_thread = true};
+        m.ldc = m.n;
+        nn_arg a = nn_arg_caller(0), c = nn_arg_caller(1);
+        BASE_TRY(nn_matmul_new(&expand[0], plan, &m, &a, NULL, &c, NULL));
+        expand[1] = expand[0];
+        m.m = height % setup->block * width;
+        if (m.m) BASE_TRY(nn_matmul_new(&expand[1], plan, &m, &a, NULL, &c, NULL));
+    }
+    return BASE_OK;
 }
 
 static base_status conv_setup_depthwise(nn_plan *plan, int i, conv_setup *setup) {
     const nn_node *node = &plan->graph->nodes[i];
     nn_want_scratch(plan, (size_t)node->saved * sizeof(float));
     BASE_TRY(conv_setup_taps(plan, i, setup));
+    conv_setup_parts(plan, i, setup);
     return node->expands ? conv_setup_expand(plan, i, setup) : BASE_OK;
 }
 
-static nn_depthwise conv_depthwise(const nn_worker *worker, int i, int64_t b, float *sums) {
+/* One part of one image. sums: the image's, or NULL. */
+static nn_depthwise conv_depthwise(const nn_worker *worker, int i, int64_t b, int64_t part, float *sums) {
     const nn_graph *graph = worker->plan->graph;
     const nn_node *node = &graph->nodes[i], *x = &graph->nodes[node->input[0]];
     const conv_setup *setup = worker->plan->setup[i];
     size_t in = (size_t)(nn_node_count(x) / x->dim[0]) * nn_type_size(x->dtype);
     size_t out = (size_t)(nn_node_count(node) / node->dim[0]) * nn_type_size(node->dtype);
+    int64_t from = part * setup->part, channels = conv_part_channels(setup, node, part);
     return (nn_depthwise){.x = (const uint8_t *)nn_value_at(worker, node->input[0]) + (size_t)b * in,
-                          .y = (uint8_t *)nn_value_at(worker, i) + (size_t)b * out,
+                          .y = (uint8_t *)nn_value_at(worker, i) + (size_t)b * out +
+                               (size_t)from * nn_type_size(node->dtype),
                           .x_type = x->dtype,
                           .y_type = node->dtype,
-                          .taps = setup->taps->data,
-                          .bias = conv_bias(node) < 0 ? NULL : nn_small_at(worker, conv_bias(node)),
-                          .sums = sums,
+                          .taps = (const float *)setup->taps->data + from,
+                          .bias = conv_bias(node) < 0 ? NULL : nn_small_at(worker, conv_bias(node)) + from,
+                          .sums = sums ? sums + from : NULL,
                           .height = x->dim[1],
                           .width = x->dim[2],
-                          .channels = node->dim[3],
+                          .channels = channels,
+                          .x_ld = channels,
+                          .y_ld = node->dim[3],
                           .out_width = node->dim[2],
                           .kernel = node->attr[NN_CONV_KERNEL],
                           .stride = node->attr[NN_CONV_STRIDE],
@@ -296,19 +331,21 @@ static nn_depthwise conv_depthwise(const nn_worker *worker, int i, int64_t b, fl
                           .activation = node->activation};
 }
 
-/* Makes rows from .. to - 1 of the expanded map (whole blocks) at `rows`. image: the block's input. */
-static void conv_expand_block(nn_worker *worker, int i, int thread, const uint8_t *image, int64_t from, int64_t to,
-                              float *rows) {
+/* Makes rows from .. to - 1 of the expanded map's part (whole blocks) at `rows`. image: the block's input. */
+static void conv_expand_block(nn_worker *worker, int i, int thread, const uint8_t *image, int64_t part, int64_t from,
+                              int64_t to, float *rows) {
     const nn_node *node = &worker->plan->graph->nodes[i], *x = &worker->plan->graph->nodes[node->input[0]];
     const conv_setup *setup = worker->plan->setup[i];
     const uint8_t *at = image + (size_t)(from * x->dim[2] * x->dim[3]) * nn_type_size(x->dtype);
-    nn_kernel_run(setup->expand[to - from < setup->block], worker, thread, (void *[]){(void *)(uintptr_t)at, rows});
-    if (node->inner)
-        nn_simd()->activate(node->inner, rows, NN_F32, rows, NN_F32, (to - from) * x->dim[2] * node->dim[3]);
+    nn_kernel *kernel = setup->expand[part][to - from < setup->block];
+    nn_kernel_run(kernel, worker, thread, (void *[]){(void *)(uintptr_t)at, rows});
+    int64_t count = (to - from) * x->dim[2] * conv_part_channels(setup, node, part);
+    if (node->inner) nn_simd()->activate(node->inner, rows, NN_F32, rows, NN_F32, count);
 }
 
-/* Output rows begin .. end - 1 of the image, a band at a time. */
-static void conv_expanded_rows(nn_worker *worker, int i, int thread, nn_depthwise d, int64_t begin, int64_t end) {
+/* Output rows begin .. end - 1 of the image's part, a band at a time. */
+static void conv_expanded_rows(nn_worker *worker, int i, int thread, int64_t part, nn_depthwise d, int64_t begin,
+                               int64_t end) {
     const conv_setup *setup = worker->plan->setup[i];
     const uint8_t *image = d.x;
     int64_t row = d.width * d.channels, band = setup->block / d.stride > 0 ? setup->block / d.stride : 1;
@@ -327,7 +364,7 @@ static void conv_expanded_rows(nn_worker *worker, int i, int thread, nn_depthwis
                 memmove(buffer, buffer + (keep - first) * row, (size_t)((made - keep) * row) * sizeof(float));
                 first = keep;
             }
-            conv_expand_block(worker, i, thread, image, made, next, buffer + (made - first) * row);
+            conv_expand_block(worker, i, thread, image, part, made, next, buffer + (made - first) * row);
             made = next;
         }
         d.first = first;
@@ -335,24 +372,26 @@ static void conv_expanded_rows(nn_worker *worker, int i, int thread, nn_depthwis
     }
 }
 
-/* Threads share out the rows of each image; each has sums of its own, added in order. */
+/* A part's images follow each other, so that its weights stay in the caches. Each thread has sums of its own, added in
+ * order. */
 static void conv_run_depthwise(nn_worker *worker, int i) {
     const nn_node *node = &worker->plan->graph->nodes[i];
     const conv_setup *setup = worker->plan->setup[i];
-    int64_t rows = node->dim[1], channels = node->dim[3], images = node->dim[0];
+    int64_t rows = node->dim[1], images = node->dim[0], shares = setup->shares, jobs = setup->parts * images * shares;
     size_t before =
-        node->expands ? (size_t)(setup->buffer * worker->plan->graph->nodes[node->input[0]].dim[2] * channels) : 0;
+        node->expands ? (size_t)(setup->buffer * worker->plan->graph->nodes[node->input[0]].dim[2] * setup->part) : 0;
     float *sums = node->saved ? nn_saved_at(worker, i) : NULL;
     int threads = nn_threads(worker);
 #pragma omp parallel for num_threads(threads) if (threads > 1) schedule(static)
     for (int t = 0; t < threads; t++) {
         float *own = sums ? (float *)nn_scratch_at(worker, t) + before : NULL;
         if (sums) memset(own, 0, (size_t)node->saved * sizeof(float));
-        for (int64_t b = 0; b < images; b++) {
-            nn_depthwise d = conv_depthwise(worker, i, b, own ? own + b * channels : NULL);
-            int64_t begin = rows * t / threads, end = rows * (t + 1) / threads;
+        for (int64_t job = jobs * t / threads; job < jobs * (t + 1) / threads; job++) {
+            int64_t share = job % shares, b = job / shares % images, part = job / shares / images;
+            nn_depthwise d = conv_depthwise(worker, i, b, part, own ? own + b * node->dim[3] : NULL);
+            int64_t begin = rows * share / shares, end = rows * (share + 1) / shares;
             if (node->expands)
-                conv_expanded_rows(worker, i, t, d, begin, end);
+                conv_expanded_rows(worker, i, t, part, d, begin, end);
             else
                 nn_simd()->depthwise(&d, begin, end);
         }
@@ -425,7 +464,7 @@ static base_status conv_args(nn_plan *plan, int i, nn_kernel *kernel, const conv
     const_dnnl_memory_desc_t mds[NN_MAX_ARGS],
         weights = dnnl_primitive_desc_query_md(d->primitive, dnnl_query_weights_md, 0);
     const_dnnl_memory_desc_t scratch = dnnl_primitive_desc_query_md(d->primitive, dnnl_query_scratchpad_md, 0);
-    nn_pack *pack = nn_pack_new(plan, node->param[CONV_WEIGHT], d->plain, weights);
+    nn_pack *pack = nn_pack_new(plan, node->param[CONV_WEIGHT], 0, d->plain, weights);
     if (!pack) return BASE_ERROR;
     BASE_TRY(nn_kernel_arg(kernel, mds, DNNL_ARG_SRC, nn_arg_value(node->input[0], 0), d->x));
     BASE_TRY(nn_kernel_arg(kernel, mds, DNNL_ARG_WEIGHTS, (nn_arg){.place = NN_AT_PACK, .pack = pack}, weights));

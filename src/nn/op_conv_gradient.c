@@ -76,7 +76,7 @@ static base_status conv_gradient_input_args(nn_plan *plan, int i, nn_kernel *ker
     const nn_node *node = &plan->graph->nodes[i];
     const_dnnl_memory_desc_t mds[NN_MAX_ARGS],
         weights = dnnl_primitive_desc_query_md(d->primitive, dnnl_query_weights_md, 0);
-    nn_pack *pack = nn_pack_new(plan, node->param[CONV_GRADIENT_WEIGHT], d->plain, weights);
+    nn_pack *pack = nn_pack_new(plan, node->param[CONV_GRADIENT_WEIGHT], 0, d->plain, weights);
     if (!pack) return BASE_ERROR;
     BASE_TRY(nn_kernel_arg(kernel, mds, DNNL_ARG_DIFF_DST, nn_arg_value(node->input[0], 0), d->y));
     BASE_TRY(nn_kernel_arg(kernel, mds, DNNL_ARG_WEIGHTS, (nn_arg){.place = NN_AT_PACK, .pack = pack}, weights));

@@ -12,6 +12,8 @@ static nn_depthwise depthwise_shape(const nn_node *node, const nn_node *x, const
                       .height = x->dim[1],
                       .width = x->dim[2],
                       .channels = x->dim[3],
+                      .x_ld = x->dim[3],
+                      .y_ld = x->dim[3],
                       .out_width = y->dim[2],
                       .kernel = kernel,
                       .stride = stride};

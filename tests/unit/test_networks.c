@@ -138,9 +138,9 @@ static void networks_check(const networks_case *t) {
     float *images = malloc(sizeof(float) * (size_t)(IMAGES * item));
     probe_fill("images", images, (int64_t)IMAGES * item, 1, 0);
     double *expected = malloc(sizeof(double) * (size_t)(t->height * t->width * t->out));
-    for (int threads = 1; threads <= 2; threads++) {
+    for (int threads = 1; threads <= 3; threads++) {
         int64_t n;
-        nn_plan *plan = networks_plan(t, 3 - threads, threads, &n);
+        nn_plan *plan = networks_plan(t, threads == 1 ? 2 : 1, threads, &n);
         if (!plan) break;
         float *y = malloc(sizeof(float) * (size_t)(IMAGES * n));
         CHECK_OK(nn_run(plan, IMAGES, (const float *const[]){images}, (float *const[]){y}));
@@ -207,6 +207,8 @@ TEST(networks_scaling) {
         {33, 31, 96, 16, 1, 1, 1, .norm = true, .scale = true, .activation = NN_SILU},
         {9, 9, 16, 8, 3, 1, 1, .norm = true, .scale = true},
         {5, 5, 7, 9, 1, 1, 1, .bias = true, .scale = true},
+        /* three images of 130 pixels in two tiles */
+        {13, 10, 320, 20, 1, 1, 1, .norm = true, .scale = true},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) networks_check(&cases[i]);
 }
@@ -220,6 +222,9 @@ TEST(networks_expansions) {
         {76, 81, 16, 96, 5, 2, 96, .same = true, .norm = true, .expand = true, .activation = NN_SILU},
         {61, 120, 4, 144, 5, 1, 144, .norm = true, .expand = true, .activation = NN_RELU},
         {120, 130, 3, 144, 3, 2, 144, .norm = true, .expand = true, .activation = NN_SILU},
+        /* in parts of some channels */
+        {19, 20, 8, 328, 5, 1, 328, .same = true, .norm = true, .expand = true, .activation = NN_SILU},
+        {11, 10, 8, 744, 3, 2, 744, .norm = true, .expand = true, .activation = NN_RELU},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) networks_check(&cases[i]);
 }
@@ -233,6 +238,7 @@ TEST(networks_winograd) {
         {10, 9, 112, 112, 3, 1, 2, .norm = true, .activation = NN_SILU},
         {8, 9, 48, 192, 3, 1, 1, .same = true, .norm = true},
         {27, 25, 32, 64, 3, 1, 1, .norm = true, .activation = NN_RELU},
+        {13, 12, 120, 120, 3, 1, 3, .norm = true, .activation = NN_RELU}, /* half a line of channels is left over */
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         networks_check(&cases[i]);
