@@ -283,6 +283,12 @@ check_out '^loss, desk of small and 1 more: not run: it needs training'
 check_out '^loss, desk of none: not at this scale'
 check '[ -z "$(find r -name "*.json" 2>/dev/null)" ]'
 
+name 'desk scale: networks of fewer pixels than the pictures have them resized'
+check_exit 0 '$DEIT repro table10 --scale desk --retrain --results desk --dry-run'
+check_out '--input-size 20 .*--fit resize .*fashion-mnist'
+check_out '--image 20 --fit resize .*fashion-mnist'
+check_no_out '--(image|input-size) 20 --(classes|data)'
+
 name 'a dry run prints commands that can be run one by one, in order'
 check_exit 0 "$own --results r --dry-run >dry.sh"
 check 'head -n 1 dry.sh | grep -q "^# losses: 12 commands, 12 of unknown length"'
