@@ -158,13 +158,24 @@ def interval(x, y):
     t = z + (z ** 3 + z) / (4 * freedom) + (5 * z ** 5 + 16 * z ** 3 + 3 * z) / (96 * freedom ** 2) + (3 * z ** 7 + 19 * z ** 5 + 17 * z ** 3 - 15 * z) / (384 * freedom ** 3)
     return t * math.sqrt(vx + vy)
 
+def kept(a, who, train, seed):
+    """A training's accuracy: from --keep's lines, or made now and added to them."""
+    words = [who, seed, a.lr, a.epochs, a.warmup]
+    if a.keep and os.path.exists(a.keep):
+        for line in open(a.keep):
+            if json.loads(line)['training'] == words: return json.loads(line)['top1']
+    top1 = float(train(a, seed))
+    if a.keep:
+        with open(a.keep, 'a') as f: f.write(json.dumps({'training': words, 'top1': top1, 'versions': versions()}) + '\n')
+    return top1
+
 def recipe(a):
     found = {'deit': [], 'PyTorch': []}
     print(f'The recipe (RandAugment, Mixup, CutMix, erasing, repeated augmentation, drop path, smoothing) at --lr {a.lr} --epochs {a.epochs} '
           f'--warmup-epochs {a.warmup}, {IMAGES} images, batches of {BATCH}.\n\n| seed | deit | PyTorch |\n|---:|---:|---:|')
     for seed in range(a.seeds):
-        found['deit'].append(recipe_deit(a, seed))
-        found['PyTorch'].append(recipe_pytorch(a, seed))
+        found['deit'].append(kept(a, 'deit', recipe_deit, seed))
+        found['PyTorch'].append(kept(a, 'PyTorch', recipe_pytorch, seed))
         print(f'| {seed} | {found["deit"][-1]:.2f} | {found["PyTorch"][-1]:.2f} |', flush=True)
     x, y = found['deit'], found['PyTorch']
     print(f'| mean ± s.d. | {statistics.mean(x):.2f} ± {statistics.stdev(x):.2f} | {statistics.mean(y):.2f} ± {statistics.stdev(y):.2f} |')
@@ -183,6 +194,7 @@ def main():
     p.add_argument('--warmup', type=int, default=0)
     p.add_argument('--lr', type=float, default=8e-3, help='for 512 images a step')
     p.add_argument('--threads', type=int, default=1)
+    p.add_argument('--keep', metavar='FILE', help='recipe: a line for each training; an interrupted run goes on from there')
     a = p.parse_args()
     sys.exit(int({'curve': curve, 'recipe': recipe}[a.what](a)))
 
