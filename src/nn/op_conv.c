@@ -247,8 +247,8 @@ static void conv_setup_parts(const nn_plan *plan, int i, conv_setup *setup) {
         parts = (parts + threads - 1) / threads * threads;
     if (!node->expands || channels / parts < CONV_PART) parts = 1;
     setup->part = parts > 1 ? (channels / parts + 15) / 16 * 16 : channels;
-    if (channels % setup->part && channels % setup->part < 16)
-        setup->part += 16; /* the loops make 16 channels or more */
+    /* the loops make 16 channels or more */
+    while (channels % setup->part && channels % setup->part < 16) setup->part += 16;
     setup->parts = (channels + setup->part - 1) / setup->part;
     setup->shares = node->dim[0] * setup->parts % threads ? threads : 1;
 }

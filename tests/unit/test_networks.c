@@ -224,7 +224,7 @@ TEST(networks_expansions) {
         {120, 130, 3, 144, 3, 2, 144, .norm = true, .expand = true, .activation = NN_SILU},
         /* in parts of some channels */
         {19, 20, 8, 328, 5, 1, 328, .same = true, .norm = true, .expand = true, .activation = NN_SILU},
-        {31, 31, 4, 328, 3, 1, 328, .same = true, .norm = true, .expand = true, .activation = NN_RELU},
+        {31, 31, 4, 324, 3, 1, 324, .same = true, .norm = true, .expand = true, .activation = NN_RELU},
         {11, 10, 8, 744, 3, 2, 744, .norm = true, .expand = true, .activation = NN_RELU},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) networks_check(&cases[i]);
