@@ -8,6 +8,7 @@
 static struct {
     const char *data, *split, *labels, *real;
     int64_t max_bad;
+    double crop;
     int fit;
     bool json;
 } evaluate_given;
@@ -69,6 +70,7 @@ static base_status evaluate_run(int count, char **arguments) {
     base_status status = data_check_classes(set, config.classes, config.name);
     if (!status) status = cli_net(&net, &weights, report.batch);
     if (!status) status = base_sha256_file(weights, report.sha256);
+    if (!status && cli_given(&evaluate_given.crop)) net->config.crop = evaluate_given.crop;
     eval_options options = {.batch = report.batch,
                             .max_bad = evaluate_given.max_bad,
                             .fit = (image_fit)evaluate_given.fit,
@@ -102,6 +104,9 @@ DEIT_INTERNAL const cli_command *cli_eval(void) {
          .max = 1e9},
         {"fit", CLI_CHOICE, &evaluate_given.fit,
          .help = "to 32 pixels and less, where pictures are not resized otherwise", .choices = evaluate_fits},
+        {"eval-crop-ratio", CLI_REAL, &evaluate_given.crop,
+         .help = "part of the resized side that the centre crop takes, above 32 pixels; without it the network's own",
+         .min = 0.1, .max = 1},
         {"json", CLI_YES, &evaluate_given.json, .help = "print JSON"},
         {0},
     };

@@ -30,8 +30,9 @@ typedef struct {
      * "fashion-mnist", if there is nothing of that name: where Debian's package dataset-fashion-mnist puts it. */
     const char *path;
     /* Which of the folders named above; NULL: the first of val, validation, test, train there is. Where there is no
-     * "val", it stands for "validation" or "test". "train:0-4": a part of the classes, then counted from 0. Of CIFAR's
-     * and MNIST's binaries also "train[:20000]" and "train:0-4[:20000]", the first so many. */
+     * "val", it stands for "validation" or "test". "train:0-4": a part of the classes, then counted from 0.
+     * "train[:20000]" and "train:0-4[:20000]": so many of these, of CIFAR's and MNIST's binaries the first, of pictures
+     * sorted by class evenly spaced ones. */
     const char *split;
     /* For pictures without class folders: a text file, one label a line: a synset, a class index from 0, or a number of
      * ImageNet's devkit if its meta.mat lies beside; in the order of the sorted file names, or, of 50,000 lines, by the

@@ -31,12 +31,12 @@ DEIT_INTERNAL base_status data_train_or_test(const data_set *set, const data_opt
     return BASE_OK;
 }
 
-/* "train:0-4[:20000]": a split, a part of its classes, the first so many pictures of these. */
+/* "train:0-4[:20000]": a split, a part of its classes, so many pictures of these. */
 typedef struct {
     char name[32];
     bool cut;      /* the name is followed by something */
     int low, high; /* classes; high -1: all */
-    int64_t first; /* 0: all */
+    int64_t keep;  /* 0: all */
 } set_part;
 
 static base_status set_parse(const char *split, set_part *part) {
@@ -48,10 +48,10 @@ static base_status set_parse(const char *split, set_part *part) {
     snprintf(part->name, sizeof part->name, "%.*s", (int)size, split);
     if (sscanf(at, ":%d-%d%n", &part->low, &part->high, &end) == 2 && end) at += end;
     end = 0;
-    if (sscanf(at, "[:%lld]%n", &count, &end) == 1 && end && count >= 1) part->first = count, at += end;
+    if (sscanf(at, "[:%lld]%n", &count, &end) == 1 && end && count >= 1) part->keep = count, at += end;
     if (!*at && part->low >= 0 && (part->high < 0 || part->high >= part->low)) return BASE_OK;
     return base_fail_as(BASE_USAGE,
-                        "split '%s': expected NAME[:N], its first N pictures, NAME:A-B, its classes A to B, or "
+                        "split '%s': expected NAME[:N], N of its pictures, NAME:A-B, its classes A to B, or "
                         "NAME:A-B[:N]",
                         split);
 }
@@ -77,15 +77,13 @@ static base_status set_keep_classes(data_set *set, const set_part *part, const c
     return n ? BASE_OK : base_fail("split '%s': %s has no picture of these classes", split, set->path);
 }
 
-/* Keeps the first pictures; of class folders these would be of a few classes. */
-static base_status set_cut(data_set *set, int64_t first, const char *split) {
-    if (!first) return BASE_OK;
-    if (set->kind != DATA_RAW)
-        return base_fail_as(BASE_USAGE, "split '%s': %s is sorted by class, so its first pictures are no sample of it",
-                            split, set->path);
-    if (first > set->count)
+/* Keeps the first pictures; or evenly spaced ones where they are sorted by class, for the first would be of a few. */
+static base_status set_cut(data_set *set, int64_t keep, const char *split) {
+    if (!keep) return BASE_OK;
+    if (keep > set->count)
         return base_fail_as(BASE_USAGE, "split '%s': %s has %lld pictures", split, set->path, (long long)set->count);
-    set->count = first;
+    for (int64_t i = 0; i < keep && set->kind != DATA_RAW; i++) set->items[i] = set->items[i * set->count / keep];
+    set->count = keep;
     return BASE_OK;
 }
 
@@ -104,7 +102,7 @@ DEIT_INTERNAL base_status data_open(data_set **out, const data_options *given, c
     if (!status && !known) status = data_list(set, context);
     if (!status && !known) status = data_assign(set, options);
     if (!status) status = set_keep_classes(set, &part, given->split);
-    if (!status) status = set_cut(set, part.first, given->split);
+    if (!status) status = set_cut(set, part.keep, given->split);
     if (status)
         data_close(set);
     else

@@ -13,11 +13,22 @@ typedef struct {
     int compared, moved, gone;
 } baseline_state;
 
+/* Percent of the GEMM peak, the least and the most of a row's samples. */
+typedef struct {
+    double median, min, max;
+} baseline_share;
+
+static double baseline_number(const json_t *measured, const char *key, double otherwise) {
+    const json_t *number = json_object_get(measured, key);
+    return json_is_number(number) ? json_number_value(number) : otherwise;
+}
+
 /* The share of the GEMM peak, so that machines of the same kind compare: of pairs of samples taken one after the other,
- * for a clock that wanders moves both. Negative: not measured. */
-static double baseline_speed(const json_t *measured) {
-    const json_t *percent = json_object_get(measured, "percent_of_peak");
-    return json_is_number(percent) && json_number_value(percent) > 0 ? json_number_value(percent) : -1;
+ * for a clock that wanders moves both. Median 0: not measured. */
+static baseline_share baseline_speed(const json_t *measured) {
+    double median = baseline_number(measured, "percent_of_peak", 0);
+    return (baseline_share){median, baseline_number(measured, "percent_of_peak_min", median),
+                            baseline_number(measured, "percent_of_peak_max", median)};
 }
 
 static void baseline_line(baseline_state *state, const char *network, const char *what, double before, double now,
@@ -29,20 +40,23 @@ static void baseline_line(baseline_state *state, const char *network, const char
     base_text_printf(state->out, "%-*s %-20s %10.4g %10.4g  %s\n", width, network, what, before, now, change);
 }
 
+/* A share has moved if its median did by more than the tolerance and no sample of one run lies among the other's: where
+ * samples of one row differ by more than the tolerance among themselves, their medians do so by chance. */
 static void baseline_compare_speed(baseline_state *state, const char *network, const json_t *before,
                                    const json_t *now) {
-    double old = baseline_speed(before), new = baseline_speed(now);
-    if (old < 0) return;
-    if (new < 0) {
+    baseline_share old = baseline_speed(before), new = baseline_speed(now);
+    if (old.median <= 0) return;
+    if (new.median <= 0) {
         state->gone++;
         return;
     }
     state->compared++;
-    double percent = 100 * (new / old - 1);
-    if (fabs(percent) <= state->table->speed_tolerance) return;
+    double percent = 100 * (new.median / old.median - 1);
+    bool apart = new.max < old.min || new.min > old.max;
+    if (!apart || fabs(percent) <= state->table->speed_tolerance) return;
     char change[64];
     snprintf(change, sizeof change, "%+.1f%% (tolerance %g%%)", percent, state->table->speed_tolerance);
-    baseline_line(state, network, "% of the GEMM peak", old, new, change);
+    baseline_line(state, network, "% of the GEMM peak", old.median, new.median, change);
 }
 
 static void baseline_compare_accuracy(baseline_state *state, const char *network, const char *column,

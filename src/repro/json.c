@@ -53,6 +53,8 @@ static void json_add_speed(json_t *o, const repro_report *report, const repro_re
     json_object_set_new(o, "images_per_s_max", json_of_number(net ? net->images_per_s.max : NAN));
     json_object_set_new(o, "samples", json_integer(net ? net->n : 0));
     json_object_set_new(o, "percent_of_peak", json_of_number(net ? net->percent_of_peak.median : NAN));
+    json_object_set_new(o, "percent_of_peak_min", json_of_number(net ? net->percent_of_peak.min : NAN));
+    json_object_set_new(o, "percent_of_peak_max", json_of_number(net ? net->percent_of_peak.max : NAN));
     json_object_set_new(o, "peak_gflops", json_of_number(net ? net->peak_gflops : NAN));
     json_object_set_new(o, "batch", net ? json_integer(net->batch) : json_null());
     json_object_set_new(o, "workers", net ? json_integer(net->workers) : json_null());

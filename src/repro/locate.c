@@ -5,8 +5,9 @@
  *   ReaL        real.json
  *   ImageNetV2  imagenetv2-matched-frequency-format-val/ or imagenetv2-matched-frequency.tar.gz
  *   to train on ImageNet: imagenet/ with train/ and val/
- *   CIFAR-10    cifar-10-binary.tar.gz or cifar-10-batches-bin/
- *   CIFAR-100   cifar-100-binary.tar.gz or cifar-100-binary/
+ *   CIFAR-10    cifar-10-binary.tar.gz or cifar-10-batches-bin/; or pictures, train/ and test/ with class folders, in
+ *               cifar10/, cifar10.tar or cifar10.zip
+ *   CIFAR-100   the same with 100
  *   as they are downloaded, a folder each: flowers-102/, stanford-cars/, inat2018/, inat2019/
  *   Fashion-MNIST  fashion-mnist/ with its four files; or where Debian's package puts it
  *
@@ -39,8 +40,10 @@ DEIT_INTERNAL base_status repro_locate(repro_places *places, const char *data, b
     static const char *const v2[] = {"imagenetv2-matched-frequency-format-val", "imagenetv2-matched-frequency.tar.gz",
                                      "imagenetv2-matched-frequency.tar", NULL};
     static const char *const train[] = {"imagenet/train", "train", NULL};
-    static const char *const cifar10[] = {"cifar-10-binary.tar.gz", "cifar-10-batches-bin", NULL};
-    static const char *const cifar100[] = {"cifar-100-binary.tar.gz", "cifar-100-binary", NULL};
+    static const char *const cifar10[] = {
+        "cifar-10-binary.tar.gz", "cifar-10-batches-bin", "cifar10", "cifar10.tar", "cifar10.zip", NULL};
+    static const char *const cifar100[] = {
+        "cifar-100-binary.tar.gz", "cifar-100-binary", "cifar100", "cifar100.tar", "cifar100.zip", NULL};
     static const char *const flowers[] = {"flowers-102", NULL}, *const cars[] = {"stanford-cars", NULL};
     static const char *const inat18[] = {"inat2018", NULL}, *const inat19[] = {"inat2019", NULL};
     static const char *const fashion[] = {"fashion-mnist", NULL};

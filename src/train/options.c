@@ -45,6 +45,8 @@ static const train_option options_table[] = {
            .help = "the split to evaluate on; empty: val, validation or test, whichever there is"),
     OPTION("fit", TRAIN_CHOICE, fit, "none", .choices = options_fits,
            .help = "to networks of 32 pixels and less, where pictures are not resized otherwise"),
+    OPTION("eval-crop-ratio", TRAIN_REAL, eval_crop_ratio, "0.875", .least = 0.1, .most = 1,
+           .help = "part of the resized side that evaluation's centre crop takes, above 32 pixels"),
     OPTION("num-workers", TRAIN_INT, num_workers, "0", .most = 256, .may_change = true,
            .help = "threads that decode and augment; 0: one a core"),
     OPTION("max-bad", TRAIN_INT, max_bad, "0", .most = 1e9, .may_change = true, .help = "files that may be unreadable"),

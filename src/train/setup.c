@@ -28,6 +28,7 @@ DEIT_INTERNAL base_status train_network(const train_options *o, int classes, mod
         config->heads = (int)o->heads, config->distilled = o->distilled > 0;
     }
     if (o->input_size) config->image = (int)o->input_size;
+    config->crop = o->eval_crop_ratio;
     config->classes = classes;
     config->drop = o->drop, config->drop_path = o->drop_path;
     return config->family->check(config) ? BASE_USAGE : BASE_OK;

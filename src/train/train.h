@@ -27,6 +27,7 @@ typedef struct {
     const char *data_path, *train_split, *test_split;
     int64_t num_workers, max_bad;
     int fit; /* image_fit */
+    double eval_crop_ratio;
 
     int64_t batch_size, accumulate, epochs, cooldown_epochs, seed;
     int opt, sched, unscale_lr, model_ema;

@@ -77,7 +77,7 @@ check_exit 2 '$DEIT data check set --split train:1-2'
 check_err "split 'train:1-2': the classes of set are 0 to 1"
 for split in train: train:1 train:2-1 train[:0] train[:1]:0-1 'train:0-1[' ; do
     check_exit 2 "\$DEIT data check set --split '$split'"
-    check_err 'expected NAME\[:N\], its first N pictures, NAME:A-B'
+    check_err 'expected NAME\[:N\], N of its pictures, NAME:A-B'
 done
 check_exit 1 '$DEIT data check mnist --split test:5-6'
 check_err 'mnist has no picture of these classes'
@@ -110,6 +110,10 @@ check_out '^imagenet +1281167 .*registration'
 check_exit 0 'DEIT_DATA=sets $DEIT data list --json'
 check_out '"path": "sets/cifar-10-binary.tar.gz"'
 check_out '"folder": "sets"'
+check 'mkdir -p pictures/cifar10 && : >pictures/cifar100.tar'
+check_exit 0 '$DEIT data list --data-dir pictures'
+check_out '^cifar10 .* pictures/cifar10$'
+check_out '^cifar100 .* pictures/cifar100\.tar$'
 
 # The originals are not at hand: of those with a checksum only the refusal can be tried.
 name 'fetch checks the checksum, goes on where it stopped, and leaves nothing wrong behind'

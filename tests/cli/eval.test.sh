@@ -30,6 +30,15 @@ for data in set.tar set.tar.gz; do check "$eval --data $data --json --threads 1 
 name 'the sha256 is of the weights'
 check "$eval --data set --json | grep -q \"\$(sha256sum <w.safetensors | cut -d' ' -f1)\""
 
+name 'the centre crop: the network'\''s own, or what is asked'
+for part in 0.875 1; do check "$eval --data set --eval-crop-ratio $part --threads 1 --json | grep '\"loss\"' >$part.txt"; done
+check 'grep loss folder.txt | cmp - 0.875.txt && [ -s 1.txt ] && ! cmp -s 1.txt 0.875.txt'
+check_exit 2 "$eval --data set --eval-crop-ratio 0"
+check_err '^deit: --eval-crop-ratio: '
+check_exit 2 "\$DEIT train --model vit --data set --output-dir run --eval-crop-ratio 0.01"
+check_err '^deit: .*--eval-crop-ratio: expected .*0\.01'
+check '! test -e run'
+
 name 'JSON of names that are not UTF-8'
 other=$(printf 's\351t')
 check 'cp -r set "$other" && mkdir "$other/train" && mv "$other"/[abc] "$other/train" && cp -r "$other/train" "$other/val" && cp w.safetensors "$other"'

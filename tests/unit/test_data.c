@@ -170,6 +170,22 @@ TEST(data_synset_folders_and_splits) {
     base_test_folder_end();
 }
 
+TEST(data_a_part_of_class_folders_has_every_class) {
+    base_test_folder_begin();
+    for (int i = 0; i < 9; i++) {
+        char name[64];
+        snprintf(name, sizeof name, "in/train/%c/%d.jpg", "abc"[i / 3], i);
+        data_test_put(name, "tiny.jpg");
+    }
+    data_test_holds("in", "train[:3]", NULL, 3, "0 train/a/0.jpg\n1 train/b/3.jpg\n2 train/c/6.jpg\n");
+    data_test_holds("in", "train:1-2[:4]", NULL, 2,
+                    "0 train/b/3.jpg\n0 train/b/4.jpg\n1 train/c/6.jpg\n1 train/c/7.jpg\n");
+    data_test_holds("in", "train:2-2[:3]", NULL, 1, "0 train/c/6.jpg\n0 train/c/7.jpg\n0 train/c/8.jpg\n");
+    CHECK_FAIL_HAS(data_test_try("in", "train[:10]", NULL), "split 'train[:10]': ");
+    CHECK_STR_HAS(base_message(), "in has 9 pictures");
+    base_test_folder_end();
+}
+
 TEST(data_empty_class_folders) {
     static const char *const hole[] = {"set/ant/1.jpg", "set/ant/2.PNG", "set/moth/", "set/bee/3.Jpeg"};
     static const char *const kinds[] = {"hole.tar", "hole.zip", "hole.tar.gz"};

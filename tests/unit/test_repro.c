@@ -303,13 +303,16 @@ TEST(repro_report_as_json) {
     repro_table_free(table);
 }
 
-/* Compares the report with itself after `change` was applied to row 1's measured object of the baseline. */
-static base_status test_repro_compare(repro_table *table, const char *key, double value, base_text *out) {
+/* Compares the report with itself after row 1's measured object of the baseline got another value, and other samples:
+ * shares of the peak from `least` to `most`. */
+static base_status test_repro_compare(repro_table *table, const char *key, double value, double least, double most,
+                                      base_text *out) {
     repro_book *report = test_repro_measured(table);
     json_t *now = repro_report_json(report->report[0]), *before = json_deep_copy(now);
-    if (key)
-        json_object_set_new(json_object_get(json_array_get(json_object_get(before, "rows"), 1), "measured"), key,
-                            json_real(value));
+    json_t *measured = json_object_get(json_array_get(json_object_get(before, "rows"), 1), "measured");
+    json_object_set_new(measured, "percent_of_peak_min", json_real(least));
+    json_object_set_new(measured, "percent_of_peak_max", json_real(most));
+    if (key) json_object_set_new(measured, key, json_real(value));
     base_status status = repro_compare(table, now, before, "base.json", out);
     json_decref(before), json_decref(now);
     repro_book_free(report);
@@ -321,13 +324,17 @@ TEST(repro_baseline) {
     base_text out = {0};
     CHECK_OK(repro_table_parse(&table, "repro/t", TEST_REPRO_TABLE));
     if (!table) return;
-    CHECK_OK(test_repro_compare(table, NULL, 0, &out));
+    CHECK_OK(test_repro_compare(table, NULL, 0, 90, 90, &out));
     CHECK_STR_HAS(out.data, "2 values compared, 0 moved");
-    CHECK_OK(test_repro_compare(table, "percent_of_peak", 85, &out)); /* of 90: within 10% */
-    CHECK_OK(test_repro_compare(table, "images_per_s", 21, &out));    /* a slower clock is no regression */
-    CHECK_EQ_INT(test_repro_compare(table, "percent_of_peak", 180, &out), BASE_TOLERANCE);
+    CHECK_OK(test_repro_compare(table, "percent_of_peak", 85, 85, 85, &out));   /* of 90: within 10% */
+    CHECK_OK(test_repro_compare(table, "images_per_s", 21, 90, 90, &out));      /* a slower clock is no regression */
+    CHECK_OK(test_repro_compare(table, "percent_of_peak", 180, 90, 190, &out)); /* what is measured now was among it */
+    CHECK_OK(test_repro_compare(table, "percent_of_peak", 45, 40, 90, &out));
+    CHECK_EQ_INT(test_repro_compare(table, "percent_of_peak", 180, 91, 190, &out), BASE_TOLERANCE);
     CHECK_STR_HAS(out.data, "-50.0% (tolerance 10%)");
-    CHECK_OK(test_repro_compare(table, "imagenet", 71.5, &out)); /* measured then, not now: said, no failure */
+    CHECK_EQ_INT(test_repro_compare(table, "percent_of_peak", 45, 40, 89, &out), BASE_TOLERANCE);
+    CHECK_STR_HAS(out.data, "+100.0% (tolerance 10%)");
+    CHECK_OK(test_repro_compare(table, "imagenet", 71.5, 90, 90, &out)); /* measured then, not now: said, no failure */
     CHECK_STR_HAS(out.data, "1 of the baseline were not measured now");
     base_text_free(&out);
     json_t *nothing = json_object();
