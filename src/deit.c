@@ -9,6 +9,7 @@
 
 #include "base/file.c"
 #include "base/hash.c"
+#include "base/json.c"
 #include "base/log.c"
 #include "base/machine.c"
 #include "base/memory.c"

@@ -15,6 +15,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include <jansson.h>
+
 #ifdef __FAST_MATH__
 #error "deit needs IEEE arithmetic: compile without -ffast-math"
 #endif
@@ -108,6 +110,9 @@ typedef struct {
 DEIT_INTERNAL void base_text_add(base_text *text, const char *data, size_t size);
 DEIT_INTERNAL void base_text_printf(base_text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
 DEIT_INTERNAL void base_text_free(base_text *text);
+/* Text that may not be UTF-8, as names of files, for JSON: bytes that are none become U+FFFD. The caller's reference;
+ * NULL when memory ends, or for NULL. */
+DEIT_INTERNAL json_t *base_json_text(const char *text);
 
 /* ---- Files ------------------------------------------------------------------------------------------------------- */
 

@@ -39,7 +39,7 @@ static const char *catalogue_place(const repro_places *places, const char *name)
 }
 
 static json_t *catalogue_json(const repro_data_file *row, const char *path) {
-    json_t *o = json_pack("{s:s, s:o?}", "name", row->name, "path", repro_json_text(path));
+    json_t *o = json_pack("{s:s, s:o?}", "name", row->name, "path", base_json_text(path));
     const char *const names[] = {"train", "test", "classes"}, *const values[] = {row->train, row->test, row->classes};
     for (int i = 0; o && i < 3; i++)
         json_object_set_new(o, names[i], *values[i] ? json_integer(atoll(values[i])) : json_null());
@@ -67,8 +67,7 @@ DEIT_INTERNAL base_status cli_data_list(const char *folder, bool json) {
                "folder).\n",
                folder);
     base_arena_free(&arena);
-    if (!status && json)
-        return cli_print_json(json_pack("{s:o, s:o}", "folder", repro_json_text(folder), "sets", rows));
+    if (!status && json) return cli_print_json(json_pack("{s:o, s:o}", "folder", base_json_text(folder), "sets", rows));
     json_decref(rows);
     return status;
 }

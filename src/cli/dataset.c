@@ -88,7 +88,7 @@ static base_status dataset_sizes(const char *path) {
     }
     cli_progress_end();
     if (dataset_given.json)
-        return cli_print_json(json_pack("{s:o, s:I, s:I, s:i}", "data", repro_json_text(path), "train",
+        return cli_print_json(json_pack("{s:o, s:I, s:I, s:i}", "data", base_json_text(path), "train",
                                         (json_int_t)images[0], "test", (json_int_t)images[1], "classes", classes));
     printf("data      %s\ntrain     %lld\ntest      %lld\nclasses   %d\n", path, (long long)images[0],
            (long long)images[1], classes);
@@ -140,7 +140,7 @@ static base_status dataset_speed(const char *path) {
     if (status) return status;
     double rate = (double)time.images / time.seconds, cpu = 1e3 * time.cpu / (double)time.images;
     if (dataset_given.json)
-        return cli_print_json(json_pack("{s:o, s:I, s:I, s:I, s:f, s:f}", "data", repro_json_text(path), "image",
+        return cli_print_json(json_pack("{s:o, s:I, s:I, s:I, s:f, s:f}", "data", base_json_text(path), "image",
                                         (json_int_t)dataset_given.image, "batch", (json_int_t)dataset_given.batch,
                                         "images", (json_int_t)time.images, "images_per_s", rate, "cpu_ms_per_image",
                                         cpu));

@@ -151,14 +151,14 @@ static base_status disagree_print_json(const disagree_report *report) {
     json_t *nets = json_array();
     const model_options *options = &report->nets[0].net->options;
     for (int i = 0; i < report->n; i++)
-        json_array_append_new(nets, json_pack("{s:o, s:s, s:o, s:s}", "name", repro_json_text(report->nets[i].name),
+        json_array_append_new(nets, json_pack("{s:o, s:s, s:o, s:s}", "name", base_json_text(report->nets[i].name),
                                               "model", report->nets[i].net->config.name, "weights",
-                                              repro_json_text(report->nets[i].weights), "weights_sha256",
+                                              base_json_text(report->nets[i].weights), "weights_sha256",
                                               report->nets[i].sha256));
     return cli_print_json(json_pack("{s:o, s:o, s:o*, s:I, s:I, s:o, s:o}", "conditions",
                                     repro_conditions(options->precision == NN_BF16 ? "bf16" : "f32", options->threads),
-                                    "data", repro_json_text(disagree_given.data), "split",
-                                    repro_json_text(disagree_given.split), "images", (json_int_t)report->result.images,
+                                    "data", base_json_text(disagree_given.data), "split",
+                                    base_json_text(disagree_given.split), "images", (json_int_t)report->result.images,
                                     "bad", (json_int_t)report->result.bad, "networks", nets, "disagreement",
                                     disagree_rows(report)));
 }

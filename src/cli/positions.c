@@ -10,7 +10,7 @@ static base_status positions_print(const model_config *config, const char *path,
     BASE_TRY(base_sha256_file(path, sha256));
     if (positions_given.json)
         return cli_print_json(json_pack("{s:s, s:o, s:s, s:i, s:i, s:f, s:f, s:f, s:f, s:f}", "model", config->name,
-                                        "weights", repro_json_text(path), "weights_sha256", sha256, "from", r->from,
+                                        "weights", base_json_text(path), "weights_sha256", sha256, "from", r->from,
                                         "to", r->to, "norm", r->before, "bicubic", r->bicubic, "bilinear", r->bilinear,
                                         "bicubic_ratio", r->bicubic / r->before, "bilinear_ratio",
                                         r->bilinear / r->before));

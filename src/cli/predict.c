@@ -46,7 +46,7 @@ static json_t *predict_json(const model_net *net, const char *path, const eval_c
             json_pack("{s:i, s:f, s:s*, s:s*}", "index", best[i].index, "probability", (double)best[i].probability,
                       "name", predict_name(net, best[i].index), "synset",
                       net->config.classes == DATA_IMAGENET_CLASSES ? data_imagenet_synset(best[i].index) : NULL));
-    return json_pack("{s:o, s:o}", "image", repro_json_text(path), "classes", classes);
+    return json_pack("{s:o, s:o}", "image", base_json_text(path), "classes", classes);
 }
 
 typedef struct {
@@ -78,8 +78,7 @@ static void predict_tell(const model_net *net, const predict_buffers *buffers, c
     for (int i = 0; i < n; i++) {
         eval_class best[PREDICT_MOST];
         if (buffers->bad[i]) {
-            if (rows)
-                json_array_append_new(rows, json_pack("{s:o, s:b}", "image", repro_json_text(paths[i]), "bad", 1));
+            if (rows) json_array_append_new(rows, json_pack("{s:o, s:b}", "image", base_json_text(paths[i]), "bad", 1));
             continue;
         }
         eval_top(logits, net->config.classes, k, best);

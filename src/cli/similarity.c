@@ -38,8 +38,8 @@ static base_status similarity_print_json(const similarity_report *report, const 
     return cli_print_json(
         json_pack("{s:o, s:s, s:o, s:s, s:o, s:o*, s:I, s:I, s:f, s:o, s:f, s:f}", "conditions",
                   repro_conditions(net->options.precision == NN_BF16 ? "bf16" : "f32", net->options.threads), "model",
-                  report->config.name, "weights", repro_json_text(report->path), "weights_sha256", report->sha256,
-                  "data", repro_json_text(similarity_given.data), "split", repro_json_text(similarity_given.split),
+                  report->config.name, "weights", base_json_text(report->path), "weights_sha256", report->sha256,
+                  "data", base_json_text(similarity_given.data), "split", base_json_text(similarity_given.split),
                   "images", (json_int_t)r->images, "bad", (json_int_t)r->bad, "learned", r->learned, "layers", layers,
                   "last", r->cosine[r->layers - 2], "norm", r->cosine[r->layers - 1]));
 }

@@ -5,23 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-DEIT_INTERNAL json_t *repro_json_text(const char *text) {
-    json_t *whole = text ? json_string(text) : NULL;
-    if (whole || !text) return whole;
-    base_text copy = {0};
-    for (size_t i = 0, size; text[i]; i += size) {
-        json_t *sign = NULL; /* one to four bytes are one */
-        for (size = 1; size <= 4 && text[i + size - 1] && !(sign = json_stringn(text + i, size)); size++) {
-        }
-        if (!sign) size = 1;
-        base_text_add(&copy, sign ? text + i : "\xef\xbf\xbd", sign ? size : 3);
-        json_decref(sign);
-    }
-    if (!copy.failed) whole = json_stringn(copy.data, copy.size);
-    base_text_free(&copy);
-    return whole;
-}
-
 static json_t *json_of_number(double value) {
     return isnan(value) ? json_null() : json_real(value);
 }
@@ -108,9 +91,9 @@ static json_t *json_runs(const repro_report *report, const repro_result *r, repr
             const json_t *made = from->conditions;
             json_array_append_new(
                 runs, json_pack("{s:i, s:f, s:o, s:s, s:b, s:f, s:O*, s:O*, s:O*}", "seed", from->seed, "value",
-                                cell->values[i], "command", repro_json_text(from->command), "record", from->id,
-                                "reused", from->reused, "seconds", from->seconds, "date", json_object_get(made, "date"),
-                                "deit", json_object_get(made, "deit"), "cpu", json_object_get(made, "cpu")));
+                                cell->values[i], "command", base_json_text(from->command), "record", from->id, "reused",
+                                from->reused, "seconds", from->seconds, "date", json_object_get(made, "date"), "deit",
+                                json_object_get(made, "deit"), "cpu", json_object_get(made, "cpu")));
         }
         json_object_set_new(o, report->table->columns[c].name, runs);
     }
@@ -122,7 +105,7 @@ static json_t *json_reasons(const repro_report *report, const repro_result *r, r
     for (int c = 0; c < report->table->n_columns; c++) {
         const repro_cell *cell = &r->cell[scale][c];
         if (isnan(cell->value) && cell->why)
-            json_object_set_new(o, report->table->columns[c].name, repro_json_text(cell->why));
+            json_object_set_new(o, report->table->columns[c].name, base_json_text(cell->why));
     }
     return o;
 }
@@ -192,7 +175,7 @@ DEIT_INTERNAL json_t *repro_report_json(const repro_report *report) {
     json_object_set_new(o, "claims", claims);
     for (int i = 0; i < book->n_todo; i++)
         json_array_append_new(todo, json_pack("{s:s, s:o}", "network", book->todo[i].label, "command",
-                                              repro_json_text(book->todo[i].command)));
+                                              base_json_text(book->todo[i].command)));
     json_object_set_new(o, "trainings", json_trained(report));
     json_object_set_new(o, "commands_for_the_rest", todo);
     json_object_set_new(o, "cells", json_integer(book->cells));

@@ -33,7 +33,7 @@ DEIT_INTERNAL json_t *repro_record_load(const char *folder, const repro_job *job
 DEIT_INTERNAL json_t *repro_record_make(const repro_job *job, const char *command, json_t *output, double seconds,
                                         const char *precision) {
     return json_pack("{s:s, s:s, s:o, s:s, s:i, s:f, s:o, s:s*, s:s*, s:o}", "table", job->table->name, "row",
-                     job->row->text[0], "command", repro_json_text(command), "key", job->key, "seed", job->seed,
+                     job->row->text[0], "command", base_json_text(command), "key", job->key, "seed", job->seed,
                      "seconds", seconds, "conditions", repro_conditions(precision, 0), "weights", job->weights,
                      "weights_sha256", *job->sha256 ? job->sha256 : NULL, "output", output);
 }

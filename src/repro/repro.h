@@ -289,8 +289,5 @@ DEIT_INTERNAL base_status repro_compare(const repro_table *table, const json_t *
 /* What stands beside every measurement: version, date, CPU, ISA, cores, memory, threads, precision. The caller's
  * reference; NULL when memory ends. */
 DEIT_INTERNAL json_t *repro_conditions(const char *precision, int threads);
-/* Text that may not be UTF-8, as names of files, for JSON: bytes that are none become U+FFFD. The caller's reference;
- * NULL when memory ends, or for NULL. */
-DEIT_INTERNAL json_t *repro_json_text(const char *text);
 
 #endif
