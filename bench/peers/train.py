@@ -192,7 +192,7 @@ def main():
     p.add_argument('--seeds', type=int, default=5)
     p.add_argument('--epochs', type=int, default=5)
     p.add_argument('--warmup', type=int, default=0)
-    p.add_argument('--lr', type=float, default=8e-3, help='for 512 images a step')
+    p.add_argument('--lr', type=float, default=2e-3, help='for 512 images a step')
     p.add_argument('--threads', type=int, default=1)
     p.add_argument('--keep', metavar='FILE', help='recipe: a line for each training; an interrupted run goes on from there')
     a = p.parse_args()
