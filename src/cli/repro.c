@@ -233,26 +233,28 @@ DEIT_INTERNAL const cli_command *cli_repro(void) {
         .name = "repro",
         .summary = "a table of the paper, measured here beside what is published",
         .arguments = "table5",
-        .about = "  deit repro table5                    speed of every network; no data and no network needed\n"
-                 "  deit repro table5 --only DeiT-B      one row\n"
-                 "  deit repro figure1 --html f1.html    throughput against accuracy, as a web page\n"
-                 "  deit repro all --html report.html    every table and figure on one page\n"
-                 "  deit repro table3 --retrain          trains the small networks it needs, on Fashion-MNIST\n"
-                 "  deit repro table3 --dry-run          the commands for that, and how long they take\n"
-                 "  deit repro table5 --data ~/imagenet  accuracies too, of the weights that are there ('deit weights "
-                 "fetch')\n"
-                 "\n"
-                 "The folder of --data may hold\n"
-                 "  imagenet/val/, val/ or imagenet/     class folders; or imagenet-val.tar or .zip of them\n"
-                 "  ILSVRC2012_img_val.tar               with val_labels.txt, a synset or class index a line\n"
-                 "  real.json                            the ReaL labels\n"
-                 "  imagenetv2-matched-frequency.tar.gz  or imagenetv2-matched-frequency-format-val/\n"
-                 "  imagenet/train/, train/              to train the paper's networks (--retrain)\n"
-                 "  fashion-mnist/, cifar-10-binary.tar.gz, cifar-100-binary.tar.gz\n"
-                 "  flowers-102/, stanford-cars/, inat2018/, inat2019/    as they are downloaded ('deit data fetch')\n"
-                 "or be ImageNet's validation set itself.\n"
-                 "\n"
-                 "Stopped with Ctrl-C it keeps what is measured; the same command goes on from there.",
+        .about =
+            "  deit repro table5                    speed of every network; no data and no network needed\n"
+            "  deit repro table5 --only DeiT-B      one row\n"
+            "  deit repro figure1 --html f1.html    throughput against accuracy, as a web page\n"
+            "  deit repro all --html report.html    every table and figure on one page\n"
+            "  deit repro table3 --retrain          trains the small networks it needs, on Fashion-MNIST\n"
+            "  deit repro table3 --dry-run          the commands for that, and how long they take\n"
+            "  deit repro table5 --data ~/imagenet  accuracies too, of the weights that are there ('deit weights "
+            "fetch')\n"
+            "\n"
+            "The folder of --data may hold\n"
+            "  imagenet/val/, val/ or imagenet/     class folders; or imagenet-val.tar or .zip of them\n"
+            "  ILSVRC2012_img_val.tar               with val_labels.txt, a synset or class index a line\n"
+            "  real.json                            the ReaL labels\n"
+            "  imagenetv2-matched-frequency.tar.gz  or imagenetv2-matched-frequency-format-val/\n"
+            "  imagenet/train/, train/              to train the paper's networks (--retrain)\n"
+            "  fashion-mnist/, cifar-10-binary.tar.gz, cifar-100-binary.tar.gz\n"
+            "  cifar10/, cifar100/                  as pictures: train/ and test/ with class folders; or .tar or .zip\n"
+            "  flowers-102/, stanford-cars/, inat2018/, inat2019/    as they are downloaded ('deit data fetch')\n"
+            "or be ImageNet's validation set itself.\n"
+            "\n"
+            "Stopped with Ctrl-C it keeps what is measured; the same command goes on from there.",
         .files = true,
         .least = 1,
         .most = 2,
