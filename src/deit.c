@@ -121,6 +121,7 @@
 #include "repro/claim.c"
 #include "repro/command.c"
 #include "repro/conditions.c"
+#include "repro/cost.c"
 #include "repro/datasets.c"
 #include "repro/dry.c"
 #include "repro/grid.c"

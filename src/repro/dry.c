@@ -47,15 +47,11 @@ static double dry_sibling(const repro_state *state, const repro_job *job) {
     return NAN;
 }
 
-/* A sibling's time; else the row's work ("tflop") at this machine's speed; else, for networks of the paper, ImageNet's
- * validation set. */
+/* A sibling's time; else the job's work at this machine's speed. */
 static double dry_cost(const dry_run *run, const repro_job *job) {
     double seconds = dry_sibling(run->state, job);
-    const char *tflop = job->trains ? repro_row_text(job->table, job->row, "tflop") : NULL;
     if (!isnan(seconds)) return seconds;
-    if (tflop) return atof(tflop) * 1e12 / (run->peak * dry_share_training);
-    if (job->trains || job->command->scale == REPRO_DESK || !job->result || !job->result->known) return NAN;
-    return 50000 * job->result->gflop * 1e9 / (run->peak * dry_share_inference);
+    return repro_job_flop(run->state, job) / (run->peak * (job->trains ? dry_share_training : dry_share_inference));
 }
 
 static void dry_print(dry_run *run, const char *what, const char *line, double seconds) {

@@ -34,8 +34,10 @@ DEIT_INTERNAL const char *repro_time(char text[32], double seconds) {
         snprintf(text, 32, "%.0f min", seconds / minute);
     else if (seconds < 2 * day)
         snprintf(text, 32, "%.1f h", seconds / hour);
-    else
+    else if (seconds < 1000 * day)
         snprintf(text, 32, "%.0f days", seconds / day);
+    else
+        snprintf(text, 32, "%.0f years", seconds / (365.25 * day));
     return text;
 }
 

@@ -144,6 +144,9 @@ DEIT_INTERNAL bool repro_is_speed(const repro_table *table, const repro_command 
 DEIT_INTERNAL base_status repro_job_words(const repro_state *state, const repro_job *job, repro_fill fill,
                                           const char *words[REPRO_MAX_WORDS], repro_lacks *lacks);
 DEIT_INTERNAL const char *repro_job_line(const repro_state *state, const repro_job *job); /* to be read */
+/* cost.c: what eval or train will compute, evaluations after each epoch too; NAN: another command, or data of unknown
+ * size. */
+DEIT_INTERNAL double repro_job_flop(const repro_state *state, const repro_job *job);
 /* Says why the cells of a command have no value, where nothing was said yet. */
 DEIT_INTERNAL void repro_reason(repro_result *r, const repro_command *command, const char *why, bool failed);
 
@@ -191,7 +194,7 @@ DEIT_INTERNAL double repro_interval(const repro_report *report, repro_scale scal
 /* A value as it is shown in a column, "-" where there is none. */
 DEIT_INTERNAL const char *repro_value(char text[REPRO_GRID_TEXT], repro_kind kind, double value);
 
-/* "45 s", "12 min", "3.4 h", "9 days" */
+/* "45 s", "12 min", "3.4 h", "9 days", "12 years" */
 DEIT_INTERNAL const char *repro_time(char text[32], double seconds);
 
 /* page.c: one text in three dresses. */

@@ -303,6 +303,46 @@ TEST(repro_report_as_json) {
     repro_table_free(table);
 }
 
+TEST(repro_cost_of_what_a_command_says) {
+    const char *const train[] = {"deit",
+                                 "train",
+                                 "--recipe",
+                                 "deit",
+                                 "--model",
+                                 "deit_tiny_patch16_224",
+                                 "--epochs",
+                                 "7",
+                                 "--no-repeated-aug",
+                                 "--distillation-type",
+                                 "hard",
+                                 "--data-path",
+                                 "x",
+                                 "--json",
+                                 NULL};
+    const char *const eval[] = {
+        "deit",    "eval", "--model", "vit", "--input-size", "28", "--patch", "4", "--dim", "64", "--depth", "4",
+        "--heads", "2",    "--image", "56",  "--classes",    "10", "--data",  "y", NULL};
+    cost_words said = {0};
+    double gflop;
+    CHECK_OK(cost_read(&said, train));
+    CHECK(said.options.epochs == 7 && !said.options.repeated_aug && !strcmp(said.options.data_path, "x"));
+    CHECK_OK(cost_gflop(&said, false, 1000, &gflop));
+    CHECK(fabs(gflop - 2.5) < 0.05); /* RECIPE: 1.3 G multiply-adds */
+    CHECK_OK(cost_gflop(&said, true, 1000, &gflop));
+    CHECK(fabs(gflop - 31.9) < 0.5); /* RegNetY-16GF */
+    train_options_free(&said.options);
+    said = (cost_words){0};
+    CHECK_OK(cost_read(&said, eval));
+    CHECK_OK(cost_gflop(&said, false, 10, &gflop));
+    /* 197 tokens: 4 blocks of 12 dim^2 products and two of tokens^2 dim each; the patches */
+    CHECK(fabs(gflop - (4 * (197 * 12. * 64 * 64 + 2 * 197. * 197 * 64) + 196 * 48. * 64) * 2e-9) < 1e-5);
+    CHECK_OK(cost_gflop(&said, true, 10, &gflop));
+    CHECK(gflop == 0); /* no distillation, no teacher */
+    train_options_free(&said.options);
+    CHECK(cost_part(60000, 10, "train") == 60000 && cost_part(60000, 10, "train:0-4") == 30000);
+    CHECK(cost_part(60000, 10, "train:0-4[:5000]") == 5000 && cost_part(10000, 10, NULL) == 10000);
+}
+
 /* Compares the report with itself after row 1's measured object of the baseline got another value, and other samples:
  * shares of the peak from `least` to `most`. */
 static base_status test_repro_compare(repro_table *table, const char *key, double value, double least, double most,

@@ -213,6 +213,7 @@ TEST(repro_times) {
     char text[32];
     CHECK(!strcmp(repro_time(text, 45.4), "45 s") && !strcmp(repro_time(text, 600), "10 min"));
     CHECK(!strcmp(repro_time(text, 9000), "2.5 h") && !strcmp(repro_time(text, 864000), "10 days"));
+    CHECK(!strcmp(repro_time(text, 3.2e8), "10 years"));
 }
 
 TEST(repro_tables_stand_in_order) {

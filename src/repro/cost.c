@@ -1,0 +1,112 @@
+/* cost: the work of a job, by what its command says of network, data and epochs. */
+#include "repro/internal.h"
+#include "repro/manifest.h"
+#include "train/train.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What a command says: eval's flags of the same meaning as train's are among the options. */
+typedef struct {
+    train_options options;
+    const char *split; /* eval's; NULL: all of the test set */
+} cost_words;
+
+static base_status cost_flag(cost_words *said, const char *name, const char *value, bool *takes) {
+    train_options *o = &said->options;
+    const train_option *option = train_option_find(strcmp(name, "image") ? name : "input-size");
+    *takes = true;
+    if (!strcmp(name, "recipe")) return train_recipe(o, value);
+    if (!strcmp(name, "split")) said->split = value;
+    if (option && option->kind != TRAIN_SWITCH) return train_options_set(o, option, value);
+    *takes = false;
+    if (option) return train_options_set(o, option, "yes");
+    if (!strncmp(name, "no-", 3) && (option = train_option_find(name + 3))) return train_options_set(o, option, "no");
+    return BASE_OK;
+}
+
+/* words: "deit", "eval" or "train", flags. Flags that neither knows of are passed over. */
+static base_status cost_read(cost_words *said, const char *const *words) {
+    BASE_TRY(train_options_init(&said->options));
+    for (int i = 2; words[i]; i++) {
+        bool takes;
+        if (strncmp(words[i], "--", 2)) continue;
+        BASE_TRY(cost_flag(said, words[i] + 2, words[i + 1] ? words[i + 1] : "", &takes));
+        i += takes && words[i + 1];
+    }
+    return BASE_OK;
+}
+
+/* ---- Pictures ---------------------------------------------------------------------------------------------------- */
+
+/* The line of the set that lies at a path; NULL: another. */
+static const repro_data_file *cost_set(const repro_places *at, const char *path) {
+    const struct {
+        const char *name, *path;
+    } sets[] = {{"imagenet", at->imagenet},
+                {"imagenet", at->train},
+                {"imagenetv2", at->imagenetv2},
+                {"cifar10", at->cifar10},
+                {"cifar100", at->cifar100},
+                {"flowers102", at->flowers},
+                {"cars", at->cars},
+                {"inat2018", at->inat18},
+                {"inat2019", at->inat19},
+                {"fashion-mnist", at->fashion}};
+    const repro_data_file *row;
+    for (size_t s = 0; s < sizeof sets / sizeof *sets; s++)
+        for (int i = 0; sets[s].path && !strcmp(sets[s].path, path) && (row = repro_data_file_at(i)); i++)
+            if (!strcmp(row->name, sets[s].name)) return row;
+    return NULL;
+}
+
+/* Of `all` pictures, what a split such as "train:0-4[:5000]" keeps. */
+static double cost_part(double all, int classes, const char *split) {
+    int low, high;
+    const char *part = split ? strchr(split, ':') : NULL, *cut = split ? strstr(split, "[:") : NULL;
+    if (cut) return fmin(all, atof(cut + 2));
+    if (part && sscanf(part, ":%d-%d", &low, &high) == 2 && classes > 0) return all * (high - low + 1) / classes;
+    return all;
+}
+
+/* ---- The job ----------------------------------------------------------------------------------------------------- */
+
+static base_status cost_gflop(const cost_words *said, bool teacher, int classes, double *gflop) {
+    const train_options *o = &said->options;
+    model_config config;
+    int64_t parameters;
+    *gflop = 0;
+    if (!teacher) {
+        BASE_TRY(train_network(o, classes, &config));
+    } else {
+        if (!o->distillation_type) return BASE_OK;
+        BASE_TRY(model_find(o->teacher_model, &config));
+        if (o->teacher_resolution || o->input_size)
+            config.image = (int)(o->teacher_resolution ? o->teacher_resolution : o->input_size);
+    }
+    return model_size(&config, &parameters, gflop);
+}
+
+DEIT_INTERNAL double repro_job_flop(const repro_state *state, const repro_job *job) {
+    const char *words[REPRO_MAX_WORDS];
+    repro_lacks lacks;
+    cost_words said = {0};
+    double student = 0, teacher = 0, flop = NAN;
+    if (repro_job_words(state, job, REPRO_FILL_SHOW, words, &lacks) || !words[1]) return NAN;
+    bool trains = !strcmp(words[1], "train");
+    if (!trains && strcmp(words[1], "eval")) return NAN;
+    base_status status = cost_read(&said, words);
+    const train_options *o = &said.options;
+    const repro_data_file *set = status ? NULL : cost_set(&state->places, o->data_path);
+    int classes = set ? atoi(set->classes) : 1000;
+    if (!status) status = cost_gflop(&said, false, classes, &student);
+    if (!status && trains) status = cost_gflop(&said, true, classes, &teacher);
+    if (!status && set) {
+        double test = student * cost_part(atof(set->test), classes, trains ? o->test_split : said.split);
+        double pass = trains ? (3 * student + teacher) * cost_part(atof(set->train), classes, o->train_split) : 0;
+        flop = 1e9 * (trains ? (double)o->epochs * (pass + test) : test);
+    }
+    train_options_free(&said.options);
+    return flop;
+}
