@@ -285,9 +285,8 @@ check '[ -z "$(find r -name "*.json" 2>/dev/null)" ]'
 
 name 'desk scale: networks of fewer pixels than the pictures have them resized'
 check_exit 0 '$DEIT repro table10 --scale desk --retrain --results desk --dry-run'
-check_out '--input-size 20 .*--fit resize .*fashion-mnist'
-check_out '--image 20 --fit resize .*fashion-mnist'
-check_no_out '--(image|input-size) 20 --(classes|data)'
+check_out '^\./deit train .*--input-size 16 .*--fit resize .*fashion-mnist'
+check_out '^\./deit eval .*--fit resize --image 16 .*fashion-mnist'
 check_no_out 'unknown length'
 
 name 'a dry run prints commands that can be run one by one, in order'
