@@ -19,25 +19,6 @@ static bool catalogue_is_first(const repro_data_file *row) {
 
 /* ---- list -------------------------------------------------------------------------------------------------------- */
 
-/* Where the set was found; NULL: it is not here. */
-static const char *catalogue_place(const repro_places *places, const char *name) {
-    const struct {
-        const char *name, *path;
-    } known[] = {{"fashion-mnist", places->fashion},
-                 {"cifar10", places->cifar10},
-                 {"cifar100", places->cifar100},
-                 {"flowers102", places->flowers},
-                 {"cars", places->cars},
-                 {"inat2018", places->inat18},
-                 {"inat2019", places->inat19},
-                 {"imagenet", places->imagenet},
-                 {"imagenetv2", places->imagenetv2},
-                 {"real", places->real}};
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-        if (!strcmp(known[i].name, name)) return known[i].path;
-    return NULL;
-}
-
 static json_t *catalogue_json(const repro_data_file *row, const char *path) {
     json_t *o = json_pack("{s:s, s:o?}", "name", row->name, "path", base_json_text(path));
     const char *const names[] = {"train", "test", "classes"}, *const values[] = {row->train, row->test, row->classes};
@@ -54,7 +35,7 @@ DEIT_INTERNAL base_status cli_data_list(const char *folder, bool json) {
     if (!status && !json) printf("%-14s %8s %7s %8s  %s\n", "NAME", "TRAIN", "TEST", "CLASSES", "WHERE");
     const repro_data_file *row;
     for (int i = 0; !status && (row = repro_data_file_at(i)); i++) {
-        const char *path = catalogue_place(&places, row->name), *note = *row->note ? row->note : "not here";
+        const char *path = repro_place(&places, row->name), *note = *row->note ? row->note : "not here";
         if (!catalogue_is_first(row)) continue;
         if (json)
             json_array_append_new(rows, catalogue_json(row, path));

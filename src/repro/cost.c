@@ -42,22 +42,12 @@ static base_status cost_read(cost_words *said, const char *const *words) {
 
 /* The line of the set that lies at a path; NULL: another. */
 static const repro_data_file *cost_set(const repro_places *at, const char *path) {
-    const struct {
-        const char *name, *path;
-    } sets[] = {{"imagenet", at->imagenet},
-                {"imagenet", at->train},
-                {"imagenetv2", at->imagenetv2},
-                {"cifar10", at->cifar10},
-                {"cifar100", at->cifar100},
-                {"flowers102", at->flowers},
-                {"cars", at->cars},
-                {"inat2018", at->inat18},
-                {"inat2019", at->inat19},
-                {"fashion-mnist", at->fashion}};
     const repro_data_file *row;
-    for (size_t s = 0; s < sizeof sets / sizeof *sets; s++)
-        for (int i = 0; sets[s].path && !strcmp(sets[s].path, path) && (row = repro_data_file_at(i)); i++)
-            if (!strcmp(row->name, sets[s].name)) return row;
+    const char *name = at->train && !strcmp(at->train, path) ? "imagenet" : NULL;
+    for (int i = 0; (row = repro_data_file_at(i)); i++) {
+        const char *place = repro_place(at, row->name);
+        if (name ? !strcmp(row->name, name) : place && !strcmp(place, path)) return row;
+    }
     return NULL;
 }
 

@@ -75,3 +75,21 @@ DEIT_INTERNAL base_status repro_locate(repro_places *places, const char *data, b
         places->labels = locate_first(folder, labels, arena);
     return BASE_OK;
 }
+
+DEIT_INTERNAL const char *repro_place(const repro_places *places, const char *name) {
+    const struct {
+        const char *name, *path;
+    } known[] = {{"fashion-mnist", places->fashion},
+                 {"cifar10", places->cifar10},
+                 {"cifar100", places->cifar100},
+                 {"flowers102", places->flowers},
+                 {"cars", places->cars},
+                 {"inat2018", places->inat18},
+                 {"inat2019", places->inat19},
+                 {"imagenet", places->imagenet},
+                 {"imagenetv2", places->imagenetv2},
+                 {"real", places->real}};
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (!strcmp(known[i].name, name)) return known[i].path;
+    return NULL;
+}

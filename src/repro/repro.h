@@ -124,6 +124,8 @@ typedef struct {
     const char *fashion; /* a path, or "fashion-mnist" */
 } repro_places;
 DEIT_INTERNAL base_status repro_locate(repro_places *places, const char *data, base_arena *arena);
+/* Where the set of that name (data/manifest.tsv) was found; NULL: it is not here. */
+DEIT_INTERNAL const char *repro_place(const repro_places *places, const char *name);
 
 /* ---- Measuring --------------------------------------------------------------------------------------------------- */
 
