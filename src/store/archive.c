@@ -150,24 +150,62 @@ static la_int64_t archive_window_skip(struct archive *reader, void *user, la_int
     return (la_int64_t)skip;
 }
 
-/* A hard link's target comes before it. Links are few, so a walk back is good enough only for few: they are resolved
- * together at the end. */
+/* Hard and symbolic links to files of the archive, resolved together once all names are known. */
 typedef struct archive_link {
     size_t entry;
-    const char *target;
+    const char *target; // the name of an entry
     struct archive_link *next;
 } archive_link;
 
-static base_status archive_resolve(store_archive *a, const archive_link *links) {
-    for (; links; links = links->next) {
-        store_entry *entry = &a->entries[links->entry];
-        const store_entry *target = store_archive_find(a, links->target);
-        if (!target || target == entry || target->offset == 0)
-            return base_fail("%s: %s is a link to %s, which is not in the archive", a->path, entry->name,
-                             links->target);
-        entry->size = target->size, entry->packed = target->packed, entry->offset = target->offset;
+/* The name a symbolic link stands for: its text seen from its own folder. NULL if that lies outside the archive. */
+static const char *archive_followed(base_arena *arena, const char *link, const char *text) {
+    const char *slash = strrchr(link, '/');
+    char *name = base_arena_printf(arena, "%.*s/%s", slash ? (int)(slash - link) : 0, link, text), *end = name;
+    if (!name || *text == '/') return NULL;
+    for (const char *part = name, *next; *part; part = next) { // end: of the name so far, which each part lengthens
+        size_t n = strcspn(part, "/");
+        next = part + n + strspn(part + n, "/");
+        if (n == 0 || (n == 1 && *part == '.')) continue;
+        if (n == 2 && !memcmp(part, "..", 2)) {
+            if (end == name) return NULL;
+            while (end > name && *--end != '/') {
+            }
+            continue;
+        }
+        if (end > name) *end++ = '/';
+        memmove(end, part, n);
+        end += n;
     }
-    return BASE_OK;
+    *end = 0;
+    return name;
+}
+
+static base_status archive_note_link(store_archive *a, archive_link **links, const char *target) {
+    archive_link *link = base_arena_alloc(&a->arena, sizeof *link);
+    if (!link) return BASE_ERROR;
+    *link = (archive_link){a->count, base_arena_printf(&a->arena, "%s", archive_plain_name(target)), *links};
+    *links = link;
+    return link->target ? BASE_OK : BASE_ERROR;
+}
+
+/* A link may lead to another: rounds, until one resolves nothing more. */
+static base_status archive_resolve(store_archive *a, const archive_link *links) {
+    const archive_link *left = NULL;
+    for (bool any = links != NULL; any;) {
+        any = false, left = NULL;
+        for (const archive_link *link = links; link; link = link->next) {
+            store_entry *entry = &a->entries[link->entry];
+            const store_entry *target = store_archive_find(a, link->target);
+            if (entry->offset > 0) continue;
+            left = link;
+            if (!target || target->offset == 0) continue;
+            entry->size = target->size, entry->packed = target->packed, entry->offset = target->offset;
+            any = true;
+        }
+    }
+    if (!left) return BASE_OK;
+    return base_fail("%s: %s is a link to %s, which is no file of the archive; pack it again with --dereference",
+                     a->path, a->entries[left->entry].name, left->target);
 }
 
 /* Adds the entry whose header libarchive has just read. */
@@ -181,21 +219,18 @@ static base_status archive_add_tar(store_archive *a, struct archive *reader, str
     if (size > 0) target = NULL; // pax may give a link its own data
     *end = offset + size;
     if (archive_entry_filetype(entry) == AE_IFDIR) return archive_add_folder(a, name);
-    if (archive_entry_filetype(entry) == AE_IFLNK)
-        return base_fail("%s: %s is a symbolic link; pack the tar again with --dereference, or without it", a->path,
-                         name);
+    if (archive_entry_filetype(entry) == AE_IFLNK) {
+        const char *text = archive_entry_symlink(entry);
+        if (!text || !(target = archive_followed(&a->arena, archive_plain_name(name), text)))
+            return base_fail("%s: %s is a link to %s, outside the archive; pack it again with --dereference", a->path,
+                             name, text ? text : "nothing readable");
+    }
     if (archive_entry_filetype(entry) != AE_IFREG && !target) return BASE_OK;
     if (archive_entry_sparse_count(entry) > 0)
         return base_fail("%s: %s is stored as a sparse file; pack it again without --sparse", a->path, name);
     if (size > a->end - (offset < a->end ? offset : a->end))
         return base_fail("%s: %s ends after the archive does: it is cut short; download it again", a->path, name);
-    if (target) {
-        archive_link *link = base_arena_alloc(&a->arena, sizeof *link);
-        if (!link) return BASE_ERROR;
-        *link = (archive_link){a->count, base_arena_printf(&a->arena, "%s", archive_plain_name(target)), *links};
-        if (!link->target) return BASE_ERROR;
-        *links = link;
-    }
+    if (target) BASE_TRY(archive_note_link(a, links, target));
     return archive_add(a, &(store_entry){.size = size, .offset = target ? 0 : offset, .packed = size}, name);
 }
 

@@ -120,15 +120,20 @@ for file in cut.tar text.tar; do
     check_err "^deit: $file: "
 done
 
-name 'a tar with symbolic links is refused: its images are elsewhere'
-check 'cp -r set linked && ln -s ../a/plain_420.jpg linked/b/link.jpg && tar cf linked.tar linked && tar czf linked.tgz linked'
-check_exit 1 "$eval --data linked.tar"
-check_err '^deit: linked\.tar: linked/b/link\.jpg is a symbolic link; pack the tar again with --dereference'
+name 'symbolic links in a tar: followed inside it, and refused where they lead elsewhere'
+check 'cp -r set linked && ln -s ../a/plain_420.jpg linked/b/link.jpg && ln -s .././b//link.jpg linked/b/again.jpg'
+check 'tar cf linked.tar linked && tar czf linked.tgz linked && tar chf whole.tar linked && tar cf inner.tar -C linked .'
+check "$eval --data whole.tar --json | grep -E '\"(top1|loss|images)\"' >whole.txt && grep -q '\"images\": 5' whole.txt"
+for file in linked inner; do
+    check "$eval --data $file.tar --json | grep -E '\"(top1|loss|images)\"' | cmp - whole.txt"
+done
 check_exit 1 "$eval --data linked.tgz"
 check_err '^deit: linked\.tgz: an entry is a symbolic link to \.\./a/plain_420\.jpg; pack the tar again with --dereference'
-check 'tar chf whole.tar linked'
-check_exit 0 "$eval --data whole.tar --json"
-check_out '"images": 4'
+for text in ../../set/a/plain_420.jpg ../../../a/plain_420.jpg /a.jpg ../a loop.jpg; do
+    check "ln -sf $text linked/b/loop.jpg && tar cf bad.tar linked"
+    check_exit 1 "$eval --data bad.tar"
+    check_err "^deit: bad\\.tar: linked/b/loop\\.jpg is a link to .*, (which is no file of|outside) the archive; pack it again with --dereference"
+done
 
 name 'output that cannot be written'
 check_exit 1 "$eval --data set >/dev/full"
