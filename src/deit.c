@@ -62,6 +62,7 @@
 #include "nn/op_chain.c"
 #include "nn/op_conv.c"
 #include "nn/op_conv_gradient.c"
+#include "nn/op_depthwise.c"
 #include "nn/op_depthwise_gradient.c"
 #include "nn/op_drop.c"
 #include "nn/op_eltwise.c"

@@ -143,8 +143,10 @@ DEIT_INTERNAL void nn_activate_value(nn_worker *worker, int node);
 /* op_maps.c: every stride-th pixel of x [B, H, W, C]. */
 DEIT_INTERNAL nn_value nn_subsample(nn_graph *graph, nn_value x, int64_t stride);
 
-/* A convolution's attr. */
+/* A convolution's attr and param; inner: of the 1x1 convolution that it took over. */
 enum { NN_CONV_KERNEL, NN_CONV_STRIDE, NN_CONV_GROUPS, NN_CONV_SAME };
+enum { NN_CONV_WEIGHT, NN_CONV_BIAS, NN_CONV_INNER_WEIGHT, NN_CONV_INNER_BIAS };
+DEIT_INTERNAL int nn_conv_bias(const nn_node *node); /* -1: none */
 /* op_conv.c: outputs along an axis of `size`, and the padding before and after. */
 DEIT_INTERNAL int64_t nn_conv_out(int64_t size, int64_t kernel, int64_t stride, bool same, int64_t *before,
                                   int64_t *after);
@@ -153,8 +155,6 @@ DEIT_INTERNAL int64_t nn_conv_out(int64_t size, int64_t kernel, int64_t stride, 
 DEIT_INTERNAL dnnl_status_t nn_conv_map(dnnl_memory_desc_t *md, const nn_node *node);
 DEIT_INTERNAL dnnl_status_t nn_conv_weights(dnnl_memory_desc_t *md, int64_t groups, int64_t out, int64_t in,
                                             int64_t kernel, bool any, dnnl_data_type_t type);
-/* A filter a channel, in as many channels as loops of our own want. */
-DEIT_INTERNAL bool nn_conv_is_depthwise(const nn_graph *graph, const nn_node *node);
 /* op_conv_gradient.c, op_depthwise_gradient.c: the backward of any convolution, of a depthwise one; op_linear.c: of a
  * product, linear layer or 1x1 convolution. */
 DEIT_INTERNAL void nn_conv_backward(nn_graph *graph, int i, nn_value dy, nn_value *gradient);
@@ -162,10 +162,16 @@ DEIT_INTERNAL void nn_depthwise_backward(nn_graph *graph, int i, nn_value dy, nn
 DEIT_INTERNAL void nn_product_backward(nn_graph *graph, int i, nn_value dy, nn_value *gradient);
 /* Kernel 1, one group: a linear layer over pixels (whatever its stride was: nn_conv subsamples first). */
 DEIT_INTERNAL bool nn_conv_is_pointwise(const nn_node *node);
-/* Lets a depthwise convolution take over the 1x1 convolution that makes its input, if that is what input 0 is. */
+
+/* op_depthwise.c: a filter a channel, in as many channels as loops of our own want. */
+typedef struct nn_depthwise_conv nn_depthwise_conv;
+DEIT_INTERNAL bool nn_conv_is_depthwise(const nn_graph *graph, const nn_node *node);
+/* Lets it take over the 1x1 convolution that makes its input, if that is what input 0 is. */
 DEIT_INTERNAL bool nn_conv_expand(const nn_graph *graph, nn_node *node);
-/* Depthwise ones can leave the sums of each channel's pixels, [B, C], beside their value. */
+/* Whether it can leave the sums of each channel's pixels, [B, C], beside its value. */
 DEIT_INTERNAL bool nn_conv_keeps_sums(const nn_graph *graph, const nn_node *node);
+DEIT_INTERNAL base_status nn_depthwise_conv_new(nn_depthwise_conv **out, nn_plan *plan, int node);
+DEIT_INTERNAL void nn_depthwise_conv_run(const nn_depthwise_conv *conv, nn_worker *worker);
 
 /* op_winograd.c: 3x3 convolutions of stride 1 with 2.25 times fewer multiplications. */
 typedef struct nn_winograd nn_winograd;

@@ -1,6 +1,6 @@
 /* Convolution over feature maps [B, H, W, C]. Four kinds, each with the kernel that suits it:
  *   pointwise   1x1: a matrix product over pixels, which runs at the GEMM peak where oneDNN's 1x1 kernels do not
- *   depthwise   a filter a channel: loops of our own (simd_maps.inc), bound by memory, not by arithmetic
+ *   depthwise   a filter a channel: loops of our own (op_depthwise.c)
  *   3x3         of stride 1, many channels in and out: Winograd's algorithm (op_winograd.c)
  *   the rest    oneDNN's convolution, channels last in and out, weights in the layout it asks for
  * Bias, folded batch norm, residual sum and activation ride along. */
@@ -8,20 +8,14 @@
 #include <omp.h>
 #include <string.h>
 
-enum {
-    CONV_WEIGHT,
-    CONV_BIAS,
-    CONV_INNER_WEIGHT,
-    CONV_INNER_BIAS
-}; /* inner: of the expansion before a depthwise one */
 /* A tile of pixels, input and output together, in bytes: it is scaled before its product and activated behind it while
  * it lies in the second-level cache; half of 512 KB leaves room for the weights. At least so many pixels, though: each
  * tile reads all weights, 16 MB at 2016 x 2016, where tiles of 13 pixels ran at 60% of the GEMM peak. */
 enum { CONV_TILE = 256 << 10, CONV_TILE_LEAST = 256 };
 static const nn_op conv_op;
 
-static int conv_bias(const nn_node *node) {
-    return node->n_params > 1 ? node->param[CONV_BIAS] : -1;
+DEIT_INTERNAL int nn_conv_bias(const nn_node *node) {
+    return node->n_params > 1 ? node->param[NN_CONV_BIAS] : -1;
 }
 
 /* ---- The graph --------------------------------------------------------------------------------------------------- */
@@ -66,7 +60,7 @@ DEIT_INTERNAL nn_value nn_conv(nn_graph *graph, nn_value x, int64_t out, nn_wind
                               "%s.weight", prefix);
     int bias = w.bias ? nn_add_param(graph, NN_INIT_ZERO, 0, 1, &out, "%s.bias", prefix) : -1;
     nn_node *node = &graph->nodes[y];
-    node->n_params = w.bias ? 2 : 1, node->param[CONV_WEIGHT] = weight, node->param[CONV_BIAS] = bias;
+    node->n_params = w.bias ? 2 : 1, node->param[NN_CONV_WEIGHT] = weight, node->param[NN_CONV_BIAS] = bias;
     node->attr[NN_CONV_KERNEL] = w.kernel, node->attr[NN_CONV_STRIDE] = w.stride, node->attr[NN_CONV_GROUPS] = w.groups;
     node->attr[NN_CONV_SAME] = w.same;
     return y;
@@ -75,23 +69,6 @@ DEIT_INTERNAL nn_value nn_conv(nn_graph *graph, nn_value x, int64_t out, nn_wind
 DEIT_INTERNAL bool nn_conv_is_pointwise(const nn_node *node) {
     return node->attr[NN_CONV_KERNEL] == 1 && node->attr[NN_CONV_GROUPS] == 1;
 }
-/* A filter a channel, in at least a vector of channels: what simd_maps.inc can do. */
-DEIT_INTERNAL bool nn_conv_is_depthwise(const nn_graph *graph, const nn_node *node) {
-    int64_t groups = node->attr[NN_CONV_GROUPS];
-    bool wide = node->expands || groups == nn_node_cols(&graph->nodes[node->input[0]]);
-    return groups >= 16 && groups == nn_node_cols(node) && wide && !node->sum;
-}
-DEIT_INTERNAL bool nn_conv_expand(const nn_graph *graph, nn_node *node) {
-    const nn_node *inner = &graph->nodes[node->input[0]];
-    if (!nn_conv_is_depthwise(graph, node) || !nn_conv_is_pointwise(inner) || inner->gated || inner->sum) return false;
-    node->param[CONV_INNER_WEIGHT] = inner->param[CONV_WEIGHT], node->param[CONV_INNER_BIAS] = conv_bias(inner);
-    node->expands = true, node->inner = inner->activation, node->input[0] = inner->input[0];
-    return true;
-}
-DEIT_INTERNAL bool nn_conv_keeps_sums(const nn_graph *graph, const nn_node *node) {
-    return nn_conv_is_depthwise(graph, node);
-}
-
 static double conv_flops(const nn_graph *graph, const nn_node *node) {
     const nn_node *x = &graph->nodes[node->input[0]];
     int64_t channels = node->expands ? 1 : nn_node_cols(x) / node->attr[NN_CONV_GROUPS];
@@ -104,13 +81,7 @@ typedef struct {
     nn_kernel *kernel[2];     /* [0] for all of it, or for a tile; [1] for the last tile */
     int64_t rows, tiles;      /* of a tiled product: pixels a tile, tiles of the batch */
     nn_activation activation; /* of a tiled product: by loops of our own */
-    nn_pack *taps;            /* depthwise: [kernel kernel, C] */
-    int64_t top, left;        /* padding */
-    /* Depthwise: jobs for threads are parts of so many channels, of each image, in so many shares of its rows. With an
-     * expansion before it: blocks of so many rows of the map, the buffer's rows, and each part's products: for a block,
-     * for the last. */
-    int64_t parts, part, shares, block, buffer;
-    nn_kernel *(*expand)[2];
+    nn_depthwise_conv *depthwise;
     nn_winograd *winograd;
     nn_chain *chain; /* training in f32 */
 } conv_setup;
@@ -130,8 +101,8 @@ static nn_matmul conv_product(const nn_plan *plan, const nn_node *node, int64_t 
                        .a = nn_dnnl_type(x->dtype),
                        .b = nn_dnnl_type(x->dtype),
                        .c = nn_dnnl_type(node->dtype),
-                       .bias_param = conv_bias(node),
-                       .pack_param = node->param[CONV_WEIGHT],
+                       .bias_param = nn_conv_bias(node),
+                       .pack_param = node->param[NN_CONV_WEIGHT],
                        .sum = node->sum,
                        .activation = node->activation};
 }
@@ -209,201 +180,6 @@ static void conv_run_tiled(nn_worker *worker, int i) {
         for (int64_t job = jobs * t / threads; job < jobs * (t + 1) / threads; job++) conv_tile(worker, i, t, job);
 }
 
-/* ---- Depthwise --------------------------------------------------------------------------------------------------- */
-
-static base_status conv_setup_taps(nn_plan *plan, int i, conv_setup *setup) {
-    const nn_node *node = &plan->graph->nodes[i];
-    int64_t channels = nn_node_cols(node), taps = node->attr[NN_CONV_KERNEL] * node->attr[NN_CONV_KERNEL];
-    dnnl_dims_t dims = {taps, channels}, plain_strides = {1, taps}, strides = {channels, 1};
-    dnnl_memory_desc_t plain = NULL, packed = NULL;
-    dnnl_status_t status = dnnl_memory_desc_create_with_strides(&plain, 2, dims, dnnl_f32, plain_strides);
-    if (!status) status = dnnl_memory_desc_create_with_strides(&packed, 2, dims, dnnl_f32, strides);
-    if (!status) setup->taps = nn_pack_new(plan, node->param[CONV_WEIGHT], 0, plain, packed);
-    if (packed) dnnl_memory_desc_destroy(packed);
-    if (plain) dnnl_memory_desc_destroy(plain);
-    if (status) return nn_onednn_fail(status, "depthwise weight layout");
-    if (conv_bias(node) >= 0) nn_want_small(plan, conv_bias(node));
-    return setup->taps ? BASE_OK : BASE_ERROR;
-}
-
-/* The expanded map is six times the block's input and is read once, by the depthwise convolution: so it exists only as
- * a buffer in the second-level cache. A map of few pixels goes through it whole, some channels at a time, so that each
- * weight of the expansion is read once. Of a larger one the buffer holds rows. They are made in blocks, as many as one
- * step of a band of outputs moves on; the buffer holds a band's window and a few blocks more, so that what is still
- * needed is seldom moved to its front. Threads share out the channels where these suffice and rows are few: if they
- * shared rows, each would make those between them for itself (EfficientNet-B3's last maps of 10 x 10: 1.6 times the
- * work). */
-enum { CONV_BUFFER = 256 << 10, CONV_PART = 64, CONV_ROWS = 32 }; /* bytes; least channels of a part, rows of a share */
-
-static bool conv_map_is_small(const nn_node *x) {
-    return x->dim[1] * x->dim[2] * CONV_PART * (int64_t)sizeof(float) <= CONV_BUFFER;
-}
-
-static void conv_setup_parts(const nn_plan *plan, int i, conv_setup *setup) {
-    const nn_node *node = &plan->graph->nodes[i], *x = &plan->graph->nodes[node->input[0]];
-    int64_t channels = nn_node_cols(node), map = x->dim[1] * x->dim[2] * channels * (int64_t)sizeof(float);
-    int64_t threads = plan->options.threads, parts = conv_map_is_small(x) ? (map + CONV_BUFFER - 1) / CONV_BUFFER : 1;
-    if (node->dim[0] * parts % threads && node->dim[1] < CONV_ROWS * threads)
-        parts = (parts + threads - 1) / threads * threads;
-    if (!node->expands || channels / parts < CONV_PART) parts = 1;
-    setup->part = parts > 1 ? (channels / parts + 15) / 16 * 16 : channels;
-    /* the loops make 16 channels or more */
-    while (channels % setup->part && channels % setup->part < 16) setup->part += 16;
-    setup->parts = (channels + setup->part - 1) / setup->part;
-    setup->shares = node->dim[0] * setup->parts % threads ? threads : 1;
-}
-
-static int64_t conv_part_channels(const conv_setup *setup, const nn_node *node, int64_t part) {
-    int64_t left = nn_node_cols(node) - part * setup->part;
-    return left < setup->part ? left : setup->part;
-}
-
-static base_status conv_setup_expand(nn_plan *plan, int i, conv_setup *setup) {
-    enum { BLOCK = 48 << 10 }; /* bytes */
-    const nn_node *node = &plan->graph->nodes[i], *x = &plan->graph->nodes[node->input[0]];
-    int64_t height = x->dim[1], width = x->dim[2], row = width * setup->part * (int64_t)sizeof(float);
-    int64_t stride = node->attr[NN_CONV_STRIDE], kernel = node->attr[NN_CONV_KERNEL];
-    setup->block = (BLOCK / row / stride > 1 ? BLOCK / row / stride : 1) * stride;
-    if (setup->block > height || (conv_map_is_small(x) && setup->shares == 1)) setup->block = height;
-    int64_t least = kernel + 2 * setup->block;
-    setup->buffer = CONV_BUFFER / row > least ? CONV_BUFFER / row : least;
-    if (setup->buffer > height) setup->buffer = height;
-    nn_want_scratch(plan, (size_t)(setup->buffer * row) + (size_t)node->saved * sizeof(float));
-    setup->expand = base_arena_alloc(&plan->arena, (size_t)setup->parts * sizeof *setup->expand);
-    if (!setup->expand) return BASE_ERROR;
-    for (int64_t part = 0; part < setup->parts; part++) {
-        nn_kernel **expand = setup->expand[part];
-        nn_matmul m = {.m = setup->block * width,
-                       .n = conv_part_channels(setup, node, part),
-                       .k = nn_node_cols(x),
-                       .lda = nn_node_cols(x),
-                       .ldb = nn_node_cols(x),
-                       .b_transposed = true,
-                       .a = nn_dnnl_type(x->dtype),
-                       .b = nn_dnnl_type(x->dtype),
-                       .c = dnnl_f32,
-                       .bias_param = node->param[CONV_INNER_BIAS],
-                       .pack_param = node->param[CONV_INNER_WEIGHT],
-                       .column = part * setup->part,
-                       .per_thread = true};
-        m.ldc = m.n;
-        nn_arg a = nn_arg_caller(0), c = nn_arg_caller(1);
-        BASE_TRY(nn_matmul_new(&expand[0], plan, &m, &a, NULL, &c, NULL));
-        expand[1] = expand[0];
-        m.m = height % setup->block * width;
-        if (m.m) BASE_TRY(nn_matmul_new(&expand[1], plan, &m, &a, NULL, &c, NULL));
-    }
-    return BASE_OK;
-}
-
-static base_status conv_setup_depthwise(nn_plan *plan, int i, conv_setup *setup) {
-    const nn_node *node = &plan->graph->nodes[i];
-    nn_want_scratch(plan, (size_t)node->saved * sizeof(float));
-    BASE_TRY(conv_setup_taps(plan, i, setup));
-    conv_setup_parts(plan, i, setup);
-    return node->expands ? conv_setup_expand(plan, i, setup) : BASE_OK;
-}
-
-/* One part of one image. sums: the image's, or NULL. */
-static nn_depthwise conv_depthwise(const nn_worker *worker, int i, int64_t b, int64_t part, float *sums) {
-    const nn_graph *graph = worker->plan->graph;
-    const nn_node *node = &graph->nodes[i], *x = &graph->nodes[node->input[0]];
-    const conv_setup *setup = worker->plan->setup[i];
-    size_t in = (size_t)(nn_node_count(x) / x->dim[0]) * nn_type_size(x->dtype);
-    size_t out = (size_t)(nn_node_count(node) / node->dim[0]) * nn_type_size(node->dtype);
-    int64_t from = part * setup->part, channels = conv_part_channels(setup, node, part);
-    return (nn_depthwise){.x = (const uint8_t *)nn_value_at(worker, node->input[0]) + (size_t)b * in,
-                          .y = (uint8_t *)nn_value_at(worker, i) + (size_t)b * out +
-                               (size_t)from * nn_type_size(node->dtype),
-                          .x_type = x->dtype,
-                          .y_type = node->dtype,
-                          .taps = (const float *)setup->taps->data + from,
-                          .bias = conv_bias(node) < 0 ? NULL : nn_small_at(worker, conv_bias(node)) + from,
-                          .sums = sums ? sums + from : NULL,
-                          .height = x->dim[1],
-                          .width = x->dim[2],
-                          .channels = channels,
-                          .x_ld = channels,
-                          .y_ld = node->dim[3],
-                          .out_width = node->dim[2],
-                          .kernel = node->attr[NN_CONV_KERNEL],
-                          .stride = node->attr[NN_CONV_STRIDE],
-                          .top = setup->top,
-                          .left = setup->left,
-                          .activation = node->activation};
-}
-
-/* Makes rows from .. to - 1 of the expanded map's part (whole blocks) at `rows`. image: the block's input. */
-static void conv_expand_block(nn_worker *worker, int i, int thread, const uint8_t *image, int64_t part, int64_t from,
-                              int64_t to, float *rows) {
-    const nn_node *node = &worker->plan->graph->nodes[i], *x = &worker->plan->graph->nodes[node->input[0]];
-    const conv_setup *setup = worker->plan->setup[i];
-    const uint8_t *at = image + (size_t)(from * x->dim[2] * x->dim[3]) * nn_type_size(x->dtype);
-    nn_kernel *kernel = setup->expand[part][to - from < setup->block];
-    nn_kernel_run(kernel, worker, thread, (void *[]){(void *)(uintptr_t)at, rows});
-    int64_t count = (to - from) * x->dim[2] * conv_part_channels(setup, node, part);
-    if (node->inner) nn_simd()->activate(node->inner, rows, NN_F32, rows, NN_F32, count);
-}
-
-/* Output rows begin .. end - 1 of the image's part, a band at a time. */
-static void conv_expanded_rows(nn_worker *worker, int i, int thread, int64_t part, nn_depthwise d, int64_t begin,
-                               int64_t end) {
-    const conv_setup *setup = worker->plan->setup[i];
-    const uint8_t *image = d.x;
-    int64_t row = d.width * d.channels, band = setup->block / d.stride > 0 ? setup->block / d.stride : 1;
-    float *buffer = nn_scratch_at(worker, thread);
-    int64_t first = -1, made = 0; /* the buffer holds rows first .. made - 1 */
-    d.x = buffer, d.x_type = NN_F32;
-    for (int64_t r = begin; r < end; r += band) {
-        int64_t last = r + band < end ? r + band : end, low = r * d.stride - d.top,
-                high = (last - 1) * d.stride - d.top + d.kernel;
-        low = low > 0 ? low / setup->block * setup->block : 0, high = high < d.height ? high : d.height;
-        if (first < 0) first = made = low;
-        while (made < high) {
-            int64_t next = made + setup->block < d.height ? made + setup->block : d.height;
-            if (next - first > setup->buffer) {
-                int64_t keep = r * d.stride - d.top > first ? r * d.stride - d.top : first;
-                memmove(buffer, buffer + (keep - first) * row, (size_t)((made - keep) * row) * sizeof(float));
-                first = keep;
-            }
-            conv_expand_block(worker, i, thread, image, part, made, next, buffer + (made - first) * row);
-            made = next;
-        }
-        d.first = first;
-        nn_simd()->depthwise(&d, r, last);
-    }
-}
-
-/* A part's images follow each other, so that its weights stay in the caches. Each thread has sums of its own, added in
- * order. */
-static void conv_run_depthwise(nn_worker *worker, int i) {
-    const nn_node *node = &worker->plan->graph->nodes[i];
-    const conv_setup *setup = worker->plan->setup[i];
-    int64_t rows = node->dim[1], images = node->dim[0], shares = setup->shares, jobs = setup->parts * images * shares;
-    size_t before =
-        node->expands ? (size_t)(setup->buffer * worker->plan->graph->nodes[node->input[0]].dim[2] * setup->part) : 0;
-    float *sums = node->saved ? nn_saved_at(worker, i) : NULL;
-    int threads = nn_threads(worker);
-#pragma omp parallel for num_threads(threads) if (threads > 1) schedule(static)
-    for (int t = 0; t < threads; t++) {
-        float *own = sums ? (float *)nn_scratch_at(worker, t) + before : NULL;
-        if (sums) memset(own, 0, (size_t)node->saved * sizeof(float));
-        for (int64_t job = jobs * t / threads; job < jobs * (t + 1) / threads; job++) {
-            int64_t share = job % shares, b = job / shares % images, part = job / shares / images;
-            nn_depthwise d = conv_depthwise(worker, i, b, part, own ? own + b * node->dim[3] : NULL);
-            int64_t begin = rows * share / shares, end = rows * (share + 1) / shares;
-            if (node->expands)
-                conv_expanded_rows(worker, i, t, part, d, begin, end);
-            else
-                nn_simd()->depthwise(&d, begin, end);
-        }
-    }
-    for (int64_t j = 0; sums && j < node->saved; j++) {
-        sums[j] = 0;
-        for (int t = 0; t < threads; t++) sums[j] += ((const float *)nn_scratch_at(worker, t))[before + (size_t)j];
-    }
-}
-
 /* ---- The rest: oneDNN's ------------------------------------------------------------------------------------------ */
 
 typedef struct {
@@ -438,7 +214,7 @@ static dnnl_status_t conv_describe(conv_descs *d, const nn_node *x, const nn_nod
     if (!status)
         status =
             nn_conv_weights(&d->any, node->attr[NN_CONV_GROUPS], out, x->dim[3], kernel, true, nn_dnnl_type(x->dtype));
-    if (!status && conv_bias(node) >= 0)
+    if (!status && nn_conv_bias(node) >= 0)
         status = dnnl_memory_desc_create_with_tag(&d->bias, 1, bias_dims, dnnl_f32, dnnl_a);
     if (!status) status = dnnl_primitive_attr_create(&d->attr);
     if (!status) status = dnnl_primitive_attr_set_scratchpad_mode(d->attr, dnnl_scratchpad_mode_user);
@@ -466,14 +242,14 @@ static base_status conv_args(nn_plan *plan, int i, nn_kernel *kernel, const conv
     const_dnnl_memory_desc_t mds[NN_MAX_ARGS],
         weights = dnnl_primitive_desc_query_md(d->primitive, dnnl_query_weights_md, 0);
     const_dnnl_memory_desc_t scratch = dnnl_primitive_desc_query_md(d->primitive, dnnl_query_scratchpad_md, 0);
-    nn_pack *pack = nn_pack_new(plan, node->param[CONV_WEIGHT], 0, d->plain, weights);
+    nn_pack *pack = nn_pack_new(plan, node->param[NN_CONV_WEIGHT], 0, d->plain, weights);
     if (!pack) return BASE_ERROR;
     BASE_TRY(nn_kernel_arg(kernel, mds, DNNL_ARG_SRC, nn_arg_value(node->input[0], 0), d->x));
     BASE_TRY(nn_kernel_arg(kernel, mds, DNNL_ARG_WEIGHTS, (nn_arg){.place = NN_AT_PACK, .pack = pack}, weights));
     BASE_TRY(nn_kernel_arg(kernel, mds, DNNL_ARG_DST, nn_arg_value(i, 0), d->y));
     if (d->bias) {
-        nn_want_small(plan, conv_bias(node));
-        BASE_TRY(nn_kernel_arg(kernel, mds, DNNL_ARG_BIAS, (nn_arg){.place = NN_AT_SMALL, .index = conv_bias(node)},
+        nn_want_small(plan, nn_conv_bias(node));
+        BASE_TRY(nn_kernel_arg(kernel, mds, DNNL_ARG_BIAS, (nn_arg){.place = NN_AT_SMALL, .index = nn_conv_bias(node)},
                                d->bias));
     }
     kernel->scratch = dnnl_memory_desc_get_size(scratch);
@@ -502,19 +278,14 @@ static base_status conv_setup_new(nn_plan *plan, int i) {
     const nn_node *node = &plan->graph->nodes[i], *x = &plan->graph->nodes[node->input[0]];
     conv_setup *setup = nn_setup_alloc(plan, i, sizeof *setup);
     if (!setup) return BASE_ERROR;
-    bool plain = conv_bias(node) < 0 && !node->activation && !node->sum && !nn_conv_is_depthwise(plan->graph, node);
+    bool plain = nn_conv_bias(node) < 0 && !node->activation && !node->sum && !nn_conv_is_depthwise(plan->graph, node);
     if (plain && nn_chain_suits(plan, x, node, node->attr[NN_CONV_GROUPS]))
         return nn_chain_new(&setup->chain, plan, i, false);
     if (nn_conv_is_pointwise(node)) return conv_setup_pointwise(plan, i, setup);
-    int64_t after;
-    nn_conv_out(x->dim[1], node->attr[NN_CONV_KERNEL], node->attr[NN_CONV_STRIDE], node->attr[NN_CONV_SAME],
-                &setup->top, &after);
-    nn_conv_out(x->dim[2], node->attr[NN_CONV_KERNEL], node->attr[NN_CONV_STRIDE], node->attr[NN_CONV_SAME],
-                &setup->left, &after);
-    if (nn_conv_is_depthwise(plan->graph, node)) return conv_setup_depthwise(plan, i, setup);
+    if (nn_conv_is_depthwise(plan->graph, node)) return nn_depthwise_conv_new(&setup->depthwise, plan, i);
     bool small = node->attr[NN_CONV_KERNEL] == 3 && node->attr[NN_CONV_STRIDE] == 1;
     if (small && nn_winograd_suits(plan, node, node->attr[NN_CONV_GROUPS]))
-        return nn_winograd_new(&setup->winograd, plan, i, node->param[CONV_WEIGHT], conv_bias(node),
+        return nn_winograd_new(&setup->winograd, plan, i, node->param[NN_CONV_WEIGHT], nn_conv_bias(node),
                                node->attr[NN_CONV_GROUPS]);
     return conv_setup_full(plan, i, setup);
 }
@@ -533,8 +304,8 @@ static void conv_activate(nn_worker *worker, int i, nn_activation activation) {
 
 static void conv_run(nn_worker *worker, int i) {
     const conv_setup *setup = worker->plan->setup[i];
-    if (setup->taps)
-        conv_run_depthwise(worker, i);
+    if (setup->depthwise)
+        nn_depthwise_conv_run(setup->depthwise, worker);
     else if (setup->tiles)
         conv_run_tiled(worker, i);
     else if (setup->winograd)

@@ -2,8 +2,6 @@
  * the rest: oneDNN's backward, channels last, weights packed as it asks. */
 #include "nn/internal.h"
 
-enum { CONV_GRADIENT_WEIGHT, CONV_GRADIENT_BIAS }; /* params */
-
 typedef struct {
     dnnl_memory_desc_t x, y, any, gradient, plain; /* any, gradient: weights and theirs, as oneDNN likes */
     dnnl_primitive_attr_t attr;
@@ -60,7 +58,7 @@ static base_status conv_gradient_scratch(nn_kernel *kernel, const_dnnl_memory_de
 
 /* As much as the forward: the map's gradient, its last input, times the weights of an output. */
 static double conv_gradient_flops(const nn_graph *graph, const nn_node *node) {
-    const nn_param *weight = &graph->params[node->param[CONV_GRADIENT_WEIGHT]];
+    const nn_param *weight = &graph->params[node->param[NN_CONV_WEIGHT]];
     int64_t an_output = weight->count / weight->dim[0];
     return 2.0 * (double)nn_node_count(&graph->nodes[node->input[node->n_inputs - 1]]) * (double)an_output;
 }
@@ -76,7 +74,7 @@ static base_status conv_gradient_input_args(nn_plan *plan, int i, nn_kernel *ker
     const nn_node *node = &plan->graph->nodes[i];
     const_dnnl_memory_desc_t mds[NN_MAX_ARGS],
         weights = dnnl_primitive_desc_query_md(d->primitive, dnnl_query_weights_md, 0);
-    nn_pack *pack = nn_pack_new(plan, node->param[CONV_GRADIENT_WEIGHT], 0, d->plain, weights);
+    nn_pack *pack = nn_pack_new(plan, node->param[NN_CONV_WEIGHT], 0, d->plain, weights);
     if (!pack) return BASE_ERROR;
     BASE_TRY(nn_kernel_arg(kernel, mds, DNNL_ARG_DIFF_DST, nn_arg_value(node->input[0], 0), d->y));
     BASE_TRY(nn_kernel_arg(kernel, mds, DNNL_ARG_WEIGHTS, (nn_arg){.place = NN_AT_PACK, .pack = pack}, weights));
@@ -159,7 +157,7 @@ static base_status conv_gradient_add(nn_plan *plan, int i, nn_kernel **out, cons
     if (!dnnl) dnnl = dnnl_primitive_create(&kernel->primitive, sum.primitive);
     base_status status = dnnl ? nn_onednn_fail(dnnl, "adding to a gradient") : BASE_OK;
     if (!status) status = nn_kernel_arg(kernel, mds, DNNL_ARG_FROM, nn_arg_caller(0), weights);
-    nn_arg to = nn_arg_gradient(plan->graph->nodes[i].param[CONV_GRADIENT_WEIGHT]);
+    nn_arg to = nn_arg_gradient(plan->graph->nodes[i].param[NN_CONV_WEIGHT]);
     if (!status) status = nn_kernel_arg(kernel, mds, DNNL_ARG_TO, to, d->plain);
     if (!status) status = conv_gradient_scratch(kernel, mds, &sum);
     conv_gradient_forget(&sum);
@@ -170,7 +168,7 @@ static base_status conv_gradient_weight_setup(nn_plan *plan, int i) {
     const nn_node *node = &plan->graph->nodes[i], *nodes = plan->graph->nodes;
     conv_gradient_setup *setup = nn_setup_alloc(plan, i, sizeof *setup);
     if (!setup || !(setup->kernel = nn_kernel_new(plan))) return BASE_ERROR;
-    if (node->n_params > CONV_GRADIENT_BIAS) nn_want_column_sums(plan, node->param[CONV_GRADIENT_BIAS]);
+    if (node->n_params > NN_CONV_BIAS) nn_want_column_sums(plan, node->param[NN_CONV_BIAS]);
     conv_gradient_descs d = {0};
     dnnl_status_t dnnl = conv_gradient_describe(&d, node, &nodes[node->input[0]], &nodes[node->input[1]], true);
     if (!dnnl) dnnl = dnnl_primitive_create(&setup->kernel->primitive, d.primitive);
@@ -186,12 +184,12 @@ static void conv_gradient_weight_run(nn_worker *worker, int i) {
     const nn_node *node = &graph->nodes[i];
     const conv_gradient_setup *setup = worker->plan->setup[i];
     void *packed[1] = {nn_whole_at(worker)};
-    if (nn_wants_gradient(graph, node->param[CONV_GRADIENT_WEIGHT])) {
+    if (nn_wants_gradient(graph, node->param[NN_CONV_WEIGHT])) {
         nn_kernel_run(setup->kernel, worker, 0, packed);
         nn_kernel_run(setup->add, worker, 0, packed);
     }
-    if (node->n_params > CONV_GRADIENT_BIAS && nn_wants_gradient(graph, node->param[CONV_GRADIENT_BIAS]))
-        nn_add_column_sums(worker, node->input[1], node->param[CONV_GRADIENT_BIAS]);
+    if (node->n_params > NN_CONV_BIAS && nn_wants_gradient(graph, node->param[NN_CONV_BIAS]))
+        nn_add_column_sums(worker, node->input[1], node->param[NN_CONV_BIAS]);
 }
 static const nn_op conv_gradient_weight_op = {.name = "convolution weight gradient",
                                               .keeps_parameters = true,

@@ -2,8 +2,6 @@
 #include "nn/internal.h"
 #include <string.h>
 
-enum { DEPTHWISE_WEIGHT, DEPTHWISE_BIAS }; /* params */
-
 /* The shapes of a convolution from x to y. */
 static nn_depthwise depthwise_shape(const nn_node *node, const nn_node *x, const nn_node *y) {
     int64_t kernel = node->attr[NN_CONV_KERNEL], stride = node->attr[NN_CONV_STRIDE], after;
@@ -23,14 +21,14 @@ static nn_depthwise depthwise_shape(const nn_node *node, const nn_node *x, const
 }
 
 static size_t depthwise_taps(const nn_graph *graph, const nn_node *node) {
-    return (size_t)graph->params[node->param[DEPTHWISE_WEIGHT]].count;
+    return (size_t)graph->params[node->param[NN_CONV_WEIGHT]].count;
 }
 
 /* ---- Of the input: dy [B, OH, OW, C] -> dx [B, H, W, C] ---------------------------------------------------------- */
 
 static base_status depthwise_input_setup(nn_plan *plan, int i) {
     const nn_node *node = &plan->graph->nodes[i];
-    nn_want_small(plan, node->param[DEPTHWISE_WEIGHT]);
+    nn_want_small(plan, node->param[NN_CONV_WEIGHT]);
     nn_want_whole(plan, depthwise_taps(plan->graph, node) * sizeof(float));
     return BASE_OK;
 }
@@ -59,8 +57,8 @@ static void depthwise_input_run(nn_worker *worker, int i) {
     const nn_node *node = &worker->plan->graph->nodes[i];
     int64_t taps = node->attr[NN_CONV_KERNEL] * node->attr[NN_CONV_KERNEL], channels = node->dim[3],
             images = node->dim[0];
-    const float *weight = nn_small_at(worker, node->param[DEPTHWISE_WEIGHT]); /* [C, taps] */
-    float *laid = nn_whole_at(worker);                                        /* [taps, C] */
+    const float *weight = nn_small_at(worker, node->param[NN_CONV_WEIGHT]); /* [C, taps] */
+    float *laid = nn_whole_at(worker);                                      /* [taps, C] */
     for (int64_t t = 0; t < taps; t++)
         for (int64_t c = 0; c < channels; c++)
             laid[t * channels + c] = weight[c * taps + (node->attr[NN_CONV_STRIDE] == 1 ? taps - 1 - t : t)];
@@ -79,7 +77,7 @@ static const nn_op depthwise_input_op = {.name = "convolution gradient",
 
 static base_status depthwise_weight_setup(nn_plan *plan, int i) {
     const nn_node *node = &plan->graph->nodes[i];
-    if (node->n_params > DEPTHWISE_BIAS) nn_want_column_sums(plan, node->param[DEPTHWISE_BIAS]);
+    if (node->n_params > NN_CONV_BIAS) nn_want_column_sums(plan, node->param[NN_CONV_BIAS]);
     nn_want_scratch(plan, depthwise_taps(plan->graph, node) * (sizeof(double) + sizeof(float)));
     return BASE_OK;
 }
@@ -109,19 +107,19 @@ static void depthwise_weight_run(nn_worker *worker, int i) {
     const nn_node *node = &graph->nodes[i], *x = &graph->nodes[node->input[0]];
     int64_t images = x->dim[0], channels = x->dim[3], taps = node->attr[NN_CONV_KERNEL] * node->attr[NN_CONV_KERNEL];
     int threads = nn_threads(worker);
-    if (nn_wants_gradient(graph, node->param[DEPTHWISE_WEIGHT])) {
+    if (nn_wants_gradient(graph, node->param[NN_CONV_WEIGHT])) {
 #pragma omp parallel for num_threads(threads) if (threads > 1) schedule(static)
         for (int t = 0; t < threads; t++)
             depthwise_weight_images(worker, i, t, images * t / threads, images * (t + 1) / threads);
-        float *out = nn_gradient_at(worker, node->param[DEPTHWISE_WEIGHT]); /* [C, taps] */
+        float *out = nn_gradient_at(worker, node->param[NN_CONV_WEIGHT]); /* [C, taps] */
         for (int64_t j = 0; j < taps * channels; j++) {
             double sum = 0;
             for (int t = 0; t < threads; t++) sum += ((const double *)nn_scratch_at(worker, t))[j];
             out[j % channels * taps + j / channels] += (float)sum;
         }
     }
-    if (node->n_params > DEPTHWISE_BIAS && nn_wants_gradient(graph, node->param[DEPTHWISE_BIAS]))
-        nn_add_column_sums(worker, node->input[1], node->param[DEPTHWISE_BIAS]);
+    if (node->n_params > NN_CONV_BIAS && nn_wants_gradient(graph, node->param[NN_CONV_BIAS]))
+        nn_add_column_sums(worker, node->input[1], node->param[NN_CONV_BIAS]);
 }
 static const nn_op depthwise_weight_op = {.name = "convolution weight gradient",
                                           .keeps_parameters = true,

@@ -185,13 +185,17 @@ static bool passes_fuse_norm(nn_graph *graph, int i) {
     nn_node *conv = &graph->nodes[norm->input[0]];
     if (graph->has_backward || conv->op->kind != NN_KIND_CONV || conv->activation || conv->sum) return false;
     if (!passes_only_use(graph, norm->input[0])) return false;
-    nn_fold fold = {conv->param[0], conv->n_params > 1 ? conv->param[1] : -1,
-                    norm->param[0], norm->param[1],
-                    norm->param[2], norm->param[3],
+    nn_fold fold = {conv->param[NN_CONV_WEIGHT],
+                    nn_conv_bias(conv),
+                    norm->param[0],
+                    norm->param[1],
+                    norm->param[2],
+                    norm->param[3],
                     norm->real};
     int index = nn_add_fold(graph, fold);
     if (index < 0) return false;
-    conv->n_params = 2, conv->param[0] = graph->n_params + 2 * index, conv->param[1] = conv->param[0] + 1;
+    conv->n_params = 2, conv->param[NN_CONV_WEIGHT] = graph->n_params + 2 * index;
+    conv->param[NN_CONV_BIAS] = conv->param[NN_CONV_WEIGHT] + 1;
     passes_replace(graph, i, norm->input[0]);
     return true;
 }
