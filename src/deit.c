@@ -13,6 +13,7 @@
 #include "base/log.c"
 #include "base/machine.c"
 #include "base/memory.c"
+#include "base/process.c"
 #include "base/random.c"
 #include "base/status.c"
 

@@ -9,6 +9,7 @@
 #define _GNU_SOURCE
 #endif
 
+#include <spawn.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -113,6 +114,8 @@ DEIT_INTERNAL void base_text_free(base_text *text);
 /* Text that may not be UTF-8, as names of files, for JSON: bytes that are none become U+FFFD. The caller's reference;
  * NULL when memory ends, or for NULL. */
 DEIT_INTERNAL json_t *base_json_text(const char *text);
+/* null for a number that is not finite, which JSON has no way to write. */
+DEIT_INTERNAL json_t *base_json_real(double value);
 
 /* ---- Files ------------------------------------------------------------------------------------------------------- */
 
@@ -179,6 +182,12 @@ DEIT_INTERNAL void base_random_normals(base_random *random, float *out, size_t n
 DEIT_INTERNAL uint64_t base_random_below(base_random *random, uint64_t n);         /* 0 .. n - 1, unbiased */
 /* splitmix64's finaliser of h + i * 0x9E3779B97F4A7C15. */
 DEIT_INTERNAL uint64_t base_splitmix64(uint64_t h, uint64_t i);
+
+/* ---- Processes --------------------------------------------------------------------------------------------------- */
+
+/* Starts words[0..], NULL at the end, as posix_spawnp does, with no signal blocked. Returns 0 or an errno. */
+DEIT_INTERNAL int base_spawn(pid_t *child, const char *program, const posix_spawn_file_actions_t *actions,
+                             const char *const *words);
 
 /* ---- Log, progress, cancelling ----------------------------------------------------------------------------------- */
 

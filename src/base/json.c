@@ -1,5 +1,7 @@
-/* json: text of any bytes as a JSON string. */
+/* json: text of any bytes, and any number, as JSON. */
 #include "base/base.h"
+
+#include <math.h>
 
 DEIT_INTERNAL json_t *base_json_text(const char *text) {
     json_t *whole = text ? json_string(text) : NULL;
@@ -16,4 +18,8 @@ DEIT_INTERNAL json_t *base_json_text(const char *text) {
     if (!copy.failed) whole = json_stringn(copy.data, copy.size);
     base_text_free(&copy);
     return whole;
+}
+
+DEIT_INTERNAL json_t *base_json_real(double value) {
+    return isfinite(value) ? json_real(value) : json_null();
 }

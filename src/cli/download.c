@@ -2,7 +2,6 @@
 #include "cli/internal.h"
 
 #include <errno.h>
-#include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -12,12 +11,11 @@ enum { DOWNLOAD_CURL_RANGE = 33, DOWNLOAD_CURL_RESUME = 36 }; // curl's exit cod
 
 /* Runs curl; *code: its exit code. */
 static base_status download_curl(const char *url, const char *part, int *code) {
-    extern char **environ;
     const char *show = isatty(STDERR_FILENO) ? "--progress-bar" : "--no-progress-meter";
     const char *const words[] = {"curl", "--fail",   "--location", "--show-error", show, "--continue-at",
                                  "-",    "--output", part,         "--",           url,  NULL};
     pid_t child;
-    int wait = 0, error = posix_spawnp(&child, "curl", NULL, NULL, (char *const *)words, environ);
+    int wait = 0, error = base_spawn(&child, "curl", NULL, words);
     if (error == ENOENT)
         return base_fail("the program curl is not installed: install it, or download %s yourself", url);
     if (error) return base_fail("curl: %s", strerror(error));

@@ -42,13 +42,13 @@ static base_status evaluate_print_json(const evaluate_report *report) {
     const eval_result *r = &report->result;
     const model_net *net = report->net;
     bool bf16 = net->options.precision == NN_BF16;
-    json_t *json = json_pack("{s:o, s:s, s:o, s:s, s:o, s:o*, s:I, s:I, s:f, s:f, s:f, s:I, s:f, s:f}", "conditions",
+    json_t *json = json_pack("{s:o, s:s, s:o, s:s, s:o, s:o*, s:I, s:I, s:f, s:f, s:o, s:I, s:f, s:f}", "conditions",
                              repro_conditions(bf16 ? "bf16" : "f32", net->options.threads), "model", net->config.name,
                              "weights", base_json_text(report->weights), "weights_sha256", report->sha256, "data",
                              base_json_text(evaluate_given.data), "split", base_json_text(evaluate_given.split),
                              "images", (json_int_t)r->images, "bad", (json_int_t)r->bad, "top1", r->top1, "top5",
-                             r->top5, "loss", r->loss, "loss_batch", (json_int_t)report->batch, "images_per_s",
-                             r->images_per_s, "loader_cpu_seconds", r->loader_seconds);
+                             r->top5, "loss", base_json_real(r->loss), "loss_batch", (json_int_t)report->batch,
+                             "images_per_s", r->images_per_s, "loader_cpu_seconds", r->loader_seconds);
     if (json && r->real >= 0)
         json_object_set_new(json, "real", json_real(r->real)),
             json_object_set_new(json, "real_images", json_integer(r->real_images));

@@ -18,7 +18,9 @@ DEIT_INTERNAL base_status cli_fetch(const cli_download *what, const char *folder
 /* catalogue.c: the data sets by name; folder: of data sets. */
 DEIT_INTERNAL base_status cli_data_list(const char *folder, bool json);
 DEIT_INTERNAL base_status cli_data_fetch(int n, char **names, const char *folder, const char *mirror);
-/* Sets up Ctrl-C. */
+/* Sets up Ctrl-C; before any other thread begins. */
 DEIT_INTERNAL void cli_signals(void);
+/* Ends as a program that Ctrl-C ended: so a shell's loop over many runs stops too. */
+DEIT_INTERNAL void cli_end_stopped(void);
 
 #endif

@@ -108,13 +108,9 @@ int main(int argc, char **argv) {
     errno = 0;
     bool lost = fflush(stdout) || ferror(stdout);
     if (lost && !status) status = base_fail("standard output: %s", errno ? strerror(errno) : "could not be written");
-    if (status == BASE_CANCELLED) {
-        // As a program that Ctrl-C ended: so a shell's loop over many runs stops too.
-        fprintf(stderr, "deit: stopped\n");
-        signal(SIGINT, SIG_DFL);
-        raise(SIGINT);
-        return 1;
-    }
-    if (status) fprintf(stderr, "deit: %s\n", base_message());
+    if (status == BASE_CANCELLED)
+        cli_end_stopped();
+    else if (status)
+        fprintf(stderr, "deit: %s\n", base_message());
     return status;
 }

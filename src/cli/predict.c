@@ -43,8 +43,8 @@ static json_t *predict_json(const model_net *net, const char *path, const eval_c
     for (int i = 0; i < k; i++)
         json_array_append_new(
             classes,
-            json_pack("{s:i, s:f, s:s*, s:s*}", "index", best[i].index, "probability", (double)best[i].probability,
-                      "name", predict_name(net, best[i].index), "synset",
+            json_pack("{s:i, s:o, s:s*, s:s*}", "index", best[i].index, "probability",
+                      base_json_real((double)best[i].probability), "name", predict_name(net, best[i].index), "synset",
                       net->config.classes == DATA_IMAGENET_CLASSES ? data_imagenet_synset(best[i].index) : NULL));
     return json_pack("{s:o, s:o}", "image", base_json_text(path), "classes", classes);
 }

@@ -1,22 +1,42 @@
 /* terminal: log lines and progress on stderr, JSON on stdout, Ctrl-C. */
 #include "cli/internal.h"
 
+#include <pthread.h>
 #include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
 static volatile sig_atomic_t terminal_cancel;
 
-/* The first Ctrl-C asks the work to stop at the next good moment; then the system's own way is back, so a second one
- * ends the program. */
-static void terminal_stop(int signal_number) {
+/* The first Ctrl-C asks the work to stop at the next good moment; a second one ends the program. A thread of its own
+ * takes them, and all others, which begin with this mask, block them: in the middle of a product oneDNN's kernels let
+ * the stack pointer point into memory from malloc, and a handler's frame there would overwrite what lies below. */
+static void *terminal_watch(void *both) {
+    int number;
+    sigwait(both, &number);
     terminal_cancel = 1;
-    signal(signal_number, SIG_DFL);
+    pthread_sigmask(SIG_UNBLOCK, both, NULL);
+    for (;;) pause();
+    return NULL;
 }
 
 DEIT_INTERNAL void cli_signals(void) {
-    signal(SIGINT, terminal_stop);
-    signal(SIGTERM, terminal_stop);
+    static sigset_t both;
+    pthread_t thread;
+    sigemptyset(&both);
+    sigaddset(&both, SIGINT), sigaddset(&both, SIGTERM);
+    signal(SIGINT, SIG_DFL), signal(SIGTERM, SIG_DFL); // not ignored, as a shell does for what it starts with &
+    pthread_sigmask(SIG_BLOCK, &both, NULL);
+    if (pthread_create(&thread, NULL, terminal_watch, &both)) pthread_sigmask(SIG_UNBLOCK, &both, NULL);
+}
+
+DEIT_INTERNAL void cli_end_stopped(void) {
+    sigset_t interrupt;
+    sigemptyset(&interrupt);
+    sigaddset(&interrupt, SIGINT);
+    fprintf(stderr, "deit: stopped\n");
+    pthread_sigmask(SIG_UNBLOCK, &interrupt, NULL);
+    raise(SIGINT);
 }
 
 /* The phase that progress was last told of. */

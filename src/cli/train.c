@@ -84,6 +84,10 @@ static base_status train_gather(train_options *options) {
         const char *text = option->kind == TRAIN_SWITCH   ? (train_given.number[i] ? "yes" : "no")
                            : option->kind == TRAIN_CHOICE ? option->choices[train_given.number[i]]
                                                           : train_given.text[i];
+        if (train_given.resume && !strcmp(option->name, "output-dir") && strcmp(text, train_given.resume))
+            return base_fail_as(BASE_USAGE,
+                                "--output-dir %s: --resume %s goes on in the run's own folder; leave it out", text,
+                                train_given.resume);
         BASE_TRY(train_options_set(options, option, text));
     }
     if (!train_given.resume) return BASE_OK;

@@ -125,15 +125,16 @@ typedef struct {
     int classes; /* columns of the targets */
     uint64_t seed;
     int64_t epoch, step; /* of the first batch to be given: a run is resumed where it stopped */
-    int rank, ranks;     /* of data-parallel processes; ranks 0 is taken for 1 */
+    int64_t passes;      /* batches a step, 0 for 1: each gets what one of so many processes would */
 } data_training;
-/* Pictures that an epoch of `count` has for each rank. All of them are dealt round robin; repeated augmentation cuts
- * them to floor(count // 256 * 256 / ranks), or count / ranks where that is none. */
+/* Pictures that an epoch of `count` has for each pass of its steps. All of them are dealt round robin; repeated
+ * augmentation cuts them to floor(count // 256 * 256 / passes), or count / passes where that is none. */
 DEIT_INTERNAL int64_t data_epoch_samples(int64_t count, const data_training *training);
-/* Batches of an epoch: the last, if it is not full, is left out. */
-DEIT_INTERNAL int64_t data_epoch_steps(int64_t count, int64_t batch, const data_training *training);
-/* The items of an epoch in order: order [data_epoch_samples]. */
-DEIT_INTERNAL base_status data_epoch_order(int64_t *order, int64_t count, const data_training *training, int64_t epoch);
+/* Batches of an epoch, in whole steps: what does not fill one is left out. */
+DEIT_INTERNAL int64_t data_epoch_batches(int64_t count, int64_t batch, const data_training *training);
+/* The items of an epoch in order: order [data_epoch_batches, batch]. */
+DEIT_INTERNAL base_status data_epoch_order(int64_t *order, int64_t count, int64_t batch, const data_training *training,
+                                           int64_t epoch);
 
 /* ---- Loader ------------------------------------------------------------------------------------------------------ */
 

@@ -35,7 +35,7 @@ typedef struct {
     int64_t place;  /* since the loader was opened; -1: nothing is left */
     int64_t item;   /* of the set */
     int64_t epoch;  /* training: which, */
-    int64_t sample; /* and the place in it, among all ranks' */
+    int64_t sample; /* and the place in it */
 } loader_task;
 
 struct data_loader {
@@ -63,8 +63,8 @@ struct data_loader {
     bool trains;
     data_training training;
     data_augmenter augmenter;
-    int64_t steps;       /* an epoch */
-    int64_t *order;      /* [data_epoch_samples] of the epoch order_epoch */
+    int64_t steps;       /* batches an epoch */
+    int64_t *order;      /* [steps, batch] of the epoch order_epoch */
     int64_t order_epoch; /* -1: none yet */
     bool *known_bad;     /* [count]: counted already */
 };
@@ -104,17 +104,17 @@ static base_status loader_place_training(data_loader *l, loader_task *task) {
     int64_t step = t->epoch * l->steps + t->step + task->place / l->options.batch;
     if (at == 0) {
         base_random random =
-            base_random_stream(t->seed, (uint64_t)(step / l->steps),
-                               (uint64_t)(step % l->steps * (t->ranks > 0 ? t->ranks : 1) + t->rank), DATA_RANDOM_MIX);
+            base_random_stream(t->seed, (uint64_t)(step / l->steps), (uint64_t)(step % l->steps), DATA_RANDOM_MIX);
         slot->epoch = step / l->steps, slot->step = step % l->steps;
         memset(slot->ready, 0, (size_t)l->options.batch * sizeof *slot->ready);
         data_mix_draw(&t->augment, &random, l->options.batch, l->options.transform.size, slot->mix);
     }
-    if (slot->epoch != l->order_epoch) BASE_TRY(data_epoch_order(l->order, l->set->count, t, slot->epoch));
+    if (slot->epoch != l->order_epoch)
+        BASE_TRY(data_epoch_order(l->order, l->set->count, l->options.batch, t, slot->epoch));
     l->order_epoch = slot->epoch;
     task->epoch = slot->epoch;
-    task->item = l->order[slot->step * l->options.batch + at];
-    task->sample = (slot->step * l->options.batch + at) * (t->ranks > 0 ? t->ranks : 1) + t->rank;
+    task->sample = slot->step * l->options.batch + at;
+    task->item = l->order[task->sample];
     return BASE_OK;
 }
 
@@ -310,11 +310,12 @@ static base_status loader_set_training(data_loader *l, const data_training *trai
     BASE_TRY(data_check_classes(set, training->classes, "the network"));
     BASE_TRY(data_augmenter_make(&l->augmenter, &training->augment, &l->options.transform));
     l->training.augment.aa = NULL; /* borrowed until here */
-    l->steps = data_epoch_steps(set->count, batch, training);
+    l->steps = data_epoch_batches(set->count, batch, training);
     if (l->steps < 1)
-        return base_fail("%s: its %lld images make no batch of %lld for each of %d ranks: use a smaller --batch-size",
-                         set->path, (long long)set->count, (long long)batch, training->ranks > 0 ? training->ranks : 1);
-    l->order = base_malloc((size_t)data_epoch_samples(set->count, training) * sizeof *l->order);
+        return base_fail(
+            "%s: its %lld images an epoch make no step of %lld batches of %lld: use a smaller --batch-size", set->path,
+            (long long)set->count, (long long)(training->passes > 0 ? training->passes : 1), (long long)batch);
+    l->order = base_malloc((size_t)(l->steps * batch) * sizeof *l->order);
     l->known_bad = base_calloc((size_t)set->count, sizeof *l->known_bad);
     return l->order && l->known_bad ? BASE_OK : BASE_ERROR;
 }

@@ -46,12 +46,13 @@ static int mix_between(base_random *random, int low, int high) {
     return low + (high > low ? (int)base_random_below(random, (uint64_t)(high - low)) : 0);
 }
 
-/* A rectangle inside, each side drawn between two shares of the picture's. */
+/* A rectangle inside, each side drawn between two shares of the picture's; as in timm it never touches the far edges.
+ */
 static void mix_box_minmax(data_mix *mix, base_random *random, int size, const double minmax[2]) {
     int low = (int)(size * minmax[0]), high = (int)(size * minmax[1]);
     int height = mix_between(random, low, high), width = mix_between(random, low, high);
-    mix->top = mix_between(random, 0, size - height + 1), mix->bottom = mix->top + height;
-    mix->left = mix_between(random, 0, size - width + 1), mix->right = mix->left + width;
+    mix->top = mix_between(random, 0, size - height), mix->bottom = mix->top + height;
+    mix->left = mix_between(random, 0, size - width), mix->right = mix->left + width;
 }
 
 /* whole: as timm does for a batch, 1 - lambda is rounded once; for an element lambda is, before. */

@@ -71,7 +71,7 @@ typedef enum {
     NN_KIND_LINEAR,
     NN_KIND_CONV,
     NN_KIND_NORM,          /* batch norm */
-    NN_KIND_TRAINING_NORM, /* with the batch's statistics */
+    NN_KIND_TRAINING_NORM, /* which has a gradient */
     NN_KIND_NORM_GRADIENT, /* of that */
     NN_KIND_ACTIVATION,
     NN_KIND_ACTIVATION_GRADIENT,

@@ -1,10 +1,12 @@
 /* Batch norm over the channels of maps [B, H, W, C]: with running statistics, where no convolution takes it over; and
- * in training, with the batch's own, and its gradient. */
+ * in training, with the batch's own or, in evaluation mode (fine-tuning), the running ones, and its gradient. */
 #include "nn/internal.h"
 #include <math.h>
 #include <string.h>
 
 enum { BN_WEIGHT, BN_BIAS, BN_MEAN, BN_VAR }; /* params; real: eps */
+enum { BN_RUNNING };                          /* attr: trained with the running statistics */
+static void bn_fixed_backward(nn_graph *graph, int i, nn_value dy, nn_value *gradient);
 
 /* ---- With running statistics ------------------------------------------------------------------------------------- */
 
@@ -31,10 +33,6 @@ static void bn_fixed_run(nn_worker *worker, int i) {
 #pragma omp parallel for num_threads(threads) if (threads > 1) schedule(static)
     for (int t = 0; t < threads; t++) bn_fixed_loop(worker, i, rows * t / threads, rows * (t + 1) / threads);
 }
-static void bn_fixed_backward(nn_graph *graph, int i, nn_value dy, nn_value *gradient) {
-    (void)i, (void)dy, (void)gradient;
-    nn_graph_fail(graph, "batch norm has a backward in training graphs only: nn_graph_trains");
-}
 static const nn_op bn_fixed_op = {.name = "batch norm",
                                   .kind = NN_KIND_NORM,
                                   .backward = bn_fixed_backward,
@@ -42,10 +40,10 @@ static const nn_op bn_fixed_op = {.name = "batch norm",
                                   .run = bn_fixed_run};
 
 /* ---- In training -------------------------------------------------------------------------------------------------
- * y = activation(hat weight + bias + what is added), hat = (x - mean) rstd with the batch's mean and biased variance,
- * kept beside the value for the backward. The variance is summed around the mean, in blocks that lie in the cache, so
- * that a map is read once for both. x is f32 in any precision (see precision.c). The activation and the addition are
- * fused here by the passes. */
+ * y = activation(hat weight + bias + what is added), hat = (x - mean) rstd with the batch's mean and biased variance
+ * or the running ones, kept beside the value for the backward. The variance is summed around the mean, in blocks that
+ * lie in the cache, so that a map is read once for both. x is f32 in any precision (see precision.c). The activation
+ * and the addition are fused here by the passes. */
 
 static base_status bn_setup(nn_plan *plan, int i) {
     const nn_node *node = &plan->graph->nodes[i];
@@ -105,20 +103,42 @@ static void bn_statistics(nn_worker *worker, int i) {
     }
 }
 
-static void bn_run(nn_worker *worker, int i) {
+static void bn_measure(nn_worker *worker, int i) {
     const nn_node *node = &worker->plan->graph->nodes[i];
-    const void *add = node->adds ? nn_value_at(worker, node->input[1]) : NULL;
+    const float *x = nn_value_at(worker, node->input[0]);
     int64_t rows = nn_node_rows(node), cols = nn_node_cols(node);
-    nn_norm norm = bn_of(worker, i, i);
     int threads = nn_threads(worker);
 #pragma omp parallel for num_threads(threads) if (threads > 1) schedule(static)
     for (int t = 0; t < threads; t++) {
         int64_t begin = rows * t / threads, end = rows * (t + 1) / threads;
         double *share = nn_scratch_at(worker, t); /* mean and squares [2, C], then room to work in */
         memset(share, 0, (size_t)(2 * cols) * sizeof *share);
-        nn_simd()->moments(norm.x + begin * cols, end - begin, cols, share, share + cols, (float *)(share + 2 * cols));
+        nn_simd()->moments(x + begin * cols, end - begin, cols, share, share + cols, (float *)(share + 2 * cols));
     }
     bn_statistics(worker, i);
+}
+
+static void bn_take_running(nn_worker *worker, int i) {
+    const nn_node *node = &worker->plan->graph->nodes[i];
+    const nn_params *params = worker->plan->options.params;
+    const float *running_mean = params->values + params->params[node->param[BN_MEAN]].offset,
+                *running_var = params->values + params->params[node->param[BN_VAR]].offset;
+    int64_t cols = nn_node_cols(node);
+    float *mean = nn_saved_at(worker, i), *rstd = mean + cols;
+    for (int64_t c = 0; c < cols; c++)
+        mean[c] = running_mean[c], rstd[c] = (float)(1 / sqrt((double)running_var[c] + (double)node->real));
+}
+
+static void bn_run(nn_worker *worker, int i) {
+    const nn_node *node = &worker->plan->graph->nodes[i];
+    const void *add = node->adds ? nn_value_at(worker, node->input[1]) : NULL;
+    int64_t rows = nn_node_rows(node);
+    nn_norm norm = bn_of(worker, i, i);
+    int threads = nn_threads(worker);
+    if (node->attr[BN_RUNNING])
+        bn_take_running(worker, i);
+    else
+        bn_measure(worker, i);
 #pragma omp parallel for num_threads(threads) if (threads > 1) schedule(static)
     for (int t = 0; t < threads; t++)
         nn_simd()->norm_forward(node->activation, &norm, add, nn_value_at(worker, i), rows * t / threads,
@@ -127,7 +147,7 @@ static void bn_run(nn_worker *worker, int i) {
 
 /* inputs: x, dy, the norm's value (for its statistics) -> dx; also the gradients of weight and bias.
  * With g = dy through the activation: dweight = sum g hat, dbias = sum g, dx = weight rstd (g - mean(g) - hat mean(g
- * hat)). */
+ * hat)); running statistics do not depend on x: dx = weight rstd g. */
 static void bn_gradient_run(nn_worker *worker, int i) {
     const nn_graph *graph = worker->plan->graph;
     const nn_node *node = &graph->nodes[i];
@@ -149,7 +169,7 @@ static void bn_gradient_run(nn_worker *worker, int i) {
     for (int64_t c = 0; c < 2 * cols; c++) {
         double sum = 0;
         for (int t = 0; t < threads; t++) sum += ((const double *)nn_scratch_at(worker, t))[c];
-        means[c] = (float)(sum / (double)rows);
+        means[c] = node->attr[BN_RUNNING] ? 0 : (float)(sum / (double)rows);
     }
 #pragma omp parallel for num_threads(threads) if (threads > 1) schedule(static)
     for (int t = 0; t < threads; t++)
@@ -179,6 +199,13 @@ static const nn_op bn_op = {.name = "batch norm",
                             .backward = bn_backward,
                             .setup = bn_setup,
                             .run = bn_run};
+
+/* A norm of evaluation that is to be differentiated becomes one of training with the running statistics. */
+static void bn_fixed_backward(nn_graph *graph, int i, nn_value dy, nn_value *gradient) {
+    nn_node *node = &graph->nodes[i];
+    node->op = &bn_op, node->saved = 2 * node->dim[3], node->attr[BN_RUNNING] = 1;
+    bn_backward(graph, i, dy, gradient);
+}
 
 /* ---- The operator ------------------------------------------------------------------------------------------------ */
 

@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -26,7 +25,6 @@ typedef struct {
 } job_child;
 
 static base_status job_start(job_child *child, const char *const *words, int keep) {
-    extern char **environ;
     int out[2], err[2];
     if (pipe2(out, O_CLOEXEC)) return base_fail("pipe: %s", strerror(errno));
     if (pipe2(err, O_CLOEXEC)) {
@@ -41,9 +39,7 @@ static base_status job_start(job_child *child, const char *const *words, int kee
         if (!error) error = posix_spawn_file_actions_adddup2(&actions, out[1], 1);
         if (!error) error = posix_spawn_file_actions_adddup2(&actions, err[1], 2);
         if (!error && keep >= 0) error = posix_spawn_file_actions_adddup2(&actions, keep, keep); /* not closed there */
-        if (!error)
-            error =
-                posix_spawn(&child->pid, "/proc/self/exe", &actions, NULL, (char *const *)(uintptr_t)words, environ);
+        if (!error) error = base_spawn(&child->pid, "/proc/self/exe", &actions, words);
         posix_spawn_file_actions_destroy(&actions);
     }
     close(out[1]), close(err[1]);

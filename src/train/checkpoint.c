@@ -169,16 +169,24 @@ static int checkpoint_list(const char *folder, int64_t **steps) {
     return unique;
 }
 
+static bool checkpoint_complete(const char *folder, int64_t step) {
+    char *path = checkpoint_path(folder, step, "json");
+    bool complete = path && base_path_exists(path);
+    base_free(path);
+    return complete;
+}
+
 DEIT_INTERNAL base_status train_checkpoint_save(const char *folder, const train_net *net,
                                                 const train_optimizer *optimizer, const float *ema,
                                                 const train_state *state) {
     char *inside = base_path_join(folder, "checkpoints");
     base_status status = inside ? base_make_folders(inside) : BASE_ERROR;
+    bool again = checkpoint_complete(folder, state->step); // with the same numbers: what is there stays good
     if (!status) status = checkpoint_put(folder, net, optimizer, ema, state);
-    if (status)
-        checkpoint_remove(folder, state->step);
-    else
+    if (!status)
         status = base_sync_folder(inside);
+    else if (!again)
+        checkpoint_remove(folder, state->step);
     base_free(inside);
     if (status) return base_fail_in(status, "checkpoint of step %lld", (long long)state->step);
     int64_t *steps;
@@ -266,16 +274,22 @@ static base_status checkpoint_read(const char *folder, int64_t step, const json_
     return BASE_OK;
 }
 
+DEIT_INTERNAL bool train_checkpoint_any(const char *folder) {
+    int64_t *steps;
+    int n = checkpoint_list(folder, &steps);
+    bool any = false;
+    for (int i = 0; i < n; i++) any |= checkpoint_complete(folder, steps[i]);
+    base_free(steps);
+    return any;
+}
+
 DEIT_INTERNAL base_status train_checkpoint_load(const char *folder, train_net *net, train_optimizer *optimizer,
                                                 float *ema, train_state *state, const base_context *context) {
     int64_t *steps;
     int n = checkpoint_list(folder, &steps), i = 0, damaged = 0;
     json_t *json = NULL;
     for (; i < n; i++) {
-        char *path = checkpoint_path(folder, steps[i], "json");
-        bool complete = path && base_path_exists(path);
-        base_free(path);
-        if (!complete) continue; // a process was killed while it wrote
+        if (!checkpoint_complete(folder, steps[i])) continue; // a process was killed while it wrote
         if (!checkpoint_verify(folder, steps[i], &json)) break;
         base_log(context, BASE_LOG_WARNING, "the checkpoint of step %lld is not whole: %s", (long long)steps[i],
                  base_message());

@@ -31,10 +31,10 @@ static base_status loop_not_finite(const loop_run *r, const char *what, double v
         BASE_TRY(train_net_first_bad(s->net, s->batch.images, s->batch.targets, first));
     if (!*first && gradient) snprintf(first, sizeof first, "gradient of %s", gradient);
     return base_fail(
-        "step %lld (epoch %lld): the %s is %g at learning rate %g; first tensor that went bad: %s%s%s: try a "
-        "lower --lr, or --clip-grad 1",
-        (long long)s->state.step + 1, (long long)s->state.epoch + 1, what, value, r->lr, first,
-        kept ? "; the last good checkpoint stays in " : "", kept ? s->folder.path : "");
+        "step %lld (epoch %lld): the %s is %g at learning rate %g%s%s%s%s: try a lower --lr, or --clip-grad 1",
+        (long long)s->state.step + (s->state.pass < s->passes), (long long)s->state.epoch + 1, what, value, r->lr,
+        *first ? "; first tensor that went bad: " : "", first, kept ? "; the last good checkpoint stays in " : "",
+        kept ? s->folder.path : "");
 }
 
 /* The next batch of this epoch; what is left over of one before it (less than a step) is passed by. */
@@ -102,14 +102,26 @@ static base_status loop_step(const loop_run *r) {
 
 /* ---- Saving and showing ------------------------------------------------------------------------------------------ */
 
+/* What users look for, by the newest checkpoint. */
+static base_status loop_name(const train_session *s) {
+    BASE_TRY(train_checkpoint_link(s->folder.path, s->state.step, false, "last"));
+    return s->ema ? train_checkpoint_link(s->folder.path, s->state.step, true, "last_ema") : BASE_OK;
+}
+
+/* A process killed right after a checkpoint has not named it yet. */
+static base_status loop_name_again(const train_session *s) {
+    bool best = s->state.best_epoch >= 0 && s->state.best_epoch == s->state.epoch - 1 && !s->state.pass;
+    BASE_TRY(loop_name(s));
+    return best ? train_checkpoint_link(s->folder.path, s->state.step, false, "best") : BASE_OK;
+}
+
 static base_status loop_save(loop_run *r) {
     train_session *s = r->s;
     s->state.cpu_seconds = s->cpu_before + base_cpu_now();
     if (!s->folder.path) return BASE_OK;
     if (train_net_bad(s->net, false)) return loop_not_finite(r, "next loss", NAN);
     BASE_TRY(train_checkpoint_save(s->folder.path, s->net, s->optimizer, s->ema, &s->state));
-    BASE_TRY(train_checkpoint_link(s->folder.path, s->state.step, false, "last"));
-    if (s->ema) BASE_TRY(train_checkpoint_link(s->folder.path, s->state.step, true, "last_ema"));
+    BASE_TRY(loop_name(s));
     r->saved = base_now();
     return BASE_OK;
 }
@@ -238,10 +250,13 @@ static base_status loop_epoch(loop_run *r) {
     eval_result test, ema;
     r->lr = train_schedule_epoch(&s->schedule, s->state.epoch);
     BASE_TRY(loop_train(r));
+    if (train_net_bad(s->net, false)) return loop_not_finite(r, "next loss", NAN);
     base_status status = loop_evaluate(s, false, &test);
     if (!status && s->ema) status = loop_evaluate(s, true, &ema);
     if (status == BASE_CANCELLED) return loop_stopped(r);
     if (status) return status;
+    if (!isfinite(test.loss)) return loop_not_finite(r, "test loss", test.loss);
+    if (s->ema && !isfinite(ema.loss)) return loop_not_finite(r, "test loss of the average", ema.loss);
     return loop_finish_epoch(r, &test, s->ema ? &ema : NULL);
 }
 
@@ -264,6 +279,7 @@ static base_status loop_only_evaluate(train_session *s, train_result *result) {
 static base_status loop_all(train_session *s, bool resume, train_result *result) {
     const train_options *o = s->options;
     BASE_TRY(train_session_open(s, resume));
+    if (resume && s->state.step) BASE_TRY(loop_name_again(s));
     bool finished = resume && s->state.epoch >= o->epochs + o->cooldown_epochs;
     if (finished)
         base_log(s->context, BASE_LOG_INFO, "%s: the run is finished; --epochs %lld would go on", s->folder.path,
@@ -274,9 +290,6 @@ static base_status loop_all(train_session *s, bool resume, train_result *result)
     if (s->folder.path) {
         BASE_TRY(train_folder_args(&s->folder, o));
         BASE_TRY(train_folder_rewind(&s->folder, s->state.epoch));
-        // A process killed right after the checkpoint of a best epoch has not named it yet.
-        if (resume && s->state.best_epoch >= 0 && s->state.best_epoch == s->state.epoch - 1 && !s->state.pass)
-            BASE_TRY(train_checkpoint_link(s->folder.path, s->state.step, false, "best"));
     }
     BASE_TRY(train_session_load(s));
     while (s->state.epoch < o->epochs + o->cooldown_epochs) BASE_TRY(loop_epoch(&run));

@@ -4,7 +4,8 @@
 #include <string.h>
 
 /* RECIPE's settings; those of the official script's defaults that matter are repeated, so that they are seen. Total
- * batches are of processes times images there, here of passes times images: Mixup and batch norm see the same parts. */
+ * batches are of processes times images there, here of passes times images, dealt alike: Mixup and batch norm see the
+ * same parts. */
 static const struct {
     const char *name, *what, *flags;
 } recipe_table[] = {

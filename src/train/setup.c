@@ -53,7 +53,8 @@ static data_training setup_training(const train_session *s) {
                               .classes = s->config.classes,
                               .seed = (uint64_t)o->seed,
                               .epoch = s->state.epoch,
-                              .step = s->state.pass};
+                              .step = s->state.pass,
+                              .passes = o->accumulate};
     data_augment *a = &training.augment;
     a->aa = o->aa, a->color_jitter = o->color_jitter;
     a->interpolation = (data_interpolation)o->train_interpolation;
@@ -70,11 +71,13 @@ static base_status setup_passes(train_session *s) {
     const train_options *o = s->options;
     data_training training = setup_training(s);
     BASE_TRY(data_augment_check(&training.augment, o->batch_size));
-    s->passes = data_epoch_steps(data_count(s->train), o->batch_size, &training) / o->accumulate * o->accumulate;
+    s->passes = data_epoch_batches(data_count(s->train), o->batch_size, &training);
     if (s->passes) return BASE_OK;
-    return base_fail("%s: its %lld images an epoch are less than one step: --batch-size %lld%s%s", data_path(s->train),
-                     (long long)data_epoch_samples(data_count(s->train), &training), (long long)o->batch_size,
-                     o->accumulate > 1 ? " --accumulate" : "", "; make the step smaller");
+    return base_fail("%s: its %lld images an epoch are less than one step, --batch-size %lld times --accumulate %lld: "
+                     "make the step smaller",
+                     data_path(s->train),
+                     (long long)(data_epoch_samples(data_count(s->train), &training) * o->accumulate),
+                     (long long)o->batch_size, (long long)o->accumulate);
 }
 
 DEIT_INTERNAL base_status train_session_load(train_session *s) {
@@ -90,7 +93,8 @@ DEIT_INTERNAL base_status train_session_load(train_session *s) {
 
 /* ---- Networks ---------------------------------------------------------------------------------------------------- */
 
-static base_status setup_net(train_session *s) {
+/* begun: a checkpoint follows, so that the values do not matter, and the --finetune file may be gone. */
+static base_status setup_net(train_session *s, bool begun) {
     const train_options *o = s->options;
     bool finetune = *o->finetune != 0, evaluation = o->train_mode < 0 ? finetune : !o->train_mode;
     train_net_options options = {.batch = o->batch_size,
@@ -105,7 +109,7 @@ static base_status setup_net(train_session *s) {
                                  .tau = o->distillation_tau};
     model_weights *weights;
     model_weights_options how = {.loose = true, .seed = (uint64_t)o->seed};
-    BASE_TRY(model_weights_open(&weights, &s->config, finetune ? o->finetune : NULL, &how, s->context));
+    BASE_TRY(model_weights_open(&weights, &s->config, finetune && !begun ? o->finetune : NULL, &how, s->context));
     base_status status = train_net_new(&s->net, &s->config, weights, &options);
     model_weights_close(weights);
     return status;
@@ -150,13 +154,17 @@ static base_status setup_optimizer(train_session *s) {
 DEIT_INTERNAL base_status train_session_open(train_session *s, bool resume) {
     const train_options *o = s->options;
     const double begun = base_cpu_now();
+    if (o->start_epoch >= o->epochs + o->cooldown_epochs && o->eval <= 0)
+        return base_fail_as(BASE_USAGE, "--start-epoch %lld: the last epoch of --epochs %lld is %lld; nothing is left",
+                            (long long)o->start_epoch, (long long)o->epochs,
+                            (long long)(o->epochs + o->cooldown_epochs - 1));
     s->schedule = train_schedule_of(o);
     s->state = (train_state){.epoch = o->start_epoch, .best_epoch = -1};
     if (*o->output_dir) BASE_TRY(train_folder_open(&s->folder, o->output_dir, resume));
     BASE_TRY(setup_data(s));
     BASE_TRY(train_network(o, data_classes(s->train), &s->config));
     BASE_TRY(setup_passes(s));
-    BASE_TRY(setup_net(s));
+    BASE_TRY(setup_net(s, resume && train_checkpoint_any(s->folder.path)));
     BASE_TRY(setup_optimizer(s));
     if (o->distillation_type && o->eval <= 0) BASE_TRY(setup_teacher(s));
     BASE_TRY(setup_eval(s));

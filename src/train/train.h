@@ -254,6 +254,8 @@ typedef struct {
 DEIT_INTERNAL base_status train_checkpoint_save(const char *folder, const train_net *net,
                                                 const train_optimizer *optimizer, const float *ema,
                                                 const train_state *state);
+/* Whether a checkpoint was ever finished, intact or not. */
+DEIT_INTERNAL bool train_checkpoint_any(const char *folder);
 /* Reads the newest checkpoint that is intact; says through the context which ones are not. Where none was ever written
  * it changes nothing. Fails if all are damaged, or if it is another network's. */
 DEIT_INTERNAL base_status train_checkpoint_load(const char *folder, train_net *net, train_optimizer *optimizer,

@@ -77,6 +77,11 @@ check 'cmp whole/last.safetensors other/last.safetensors && cmp whole/last_ema.s
 check_exit 0 "$full --output-dir seed --num-workers 3 --seed 1"
 check '! cmp -s whole/last.safetensors seed/last.safetensors'
 
+name 'killed between a checkpoint and its names'
+check 'cp -r whole unnamed && rm unnamed/last.safetensors unnamed/last_ema.safetensors'
+check_exit 0 '$DEIT train --resume unnamed'
+check 'cmp whole/last.safetensors unnamed/last.safetensors && cmp whole/last_ema.safetensors unnamed/last_ema.safetensors'
+
 name 'killed at ten random moments and resumed: the same bits'
 check_exit 0 "$full --epochs 300 --output-dir long"
 eval "exec $full --epochs 300 --output-dir killed" >/dev/null 2>&1 &
@@ -104,6 +109,11 @@ check 'for run in long killed; do sed "s/\"images_per_s\": [^,]*, \"seconds\": [
 name 'Ctrl-C finishes the step, saves and says how to go on'
 check "$train --epochs 1000 --output-dir stopped >out 2>err & pid=\$!; sleep 1; kill -INT \$pid; wait \$pid; [ \$? = 130 ]"
 check "grep -q 'go on with: deit train --resume stopped' err && ls stopped/checkpoints/*.json && [ -f stopped/last.safetensors ]"
+
+name 'no thread that computes takes a signal: a frame on the stack of a oneDNN kernel would damage memory'
+blocked() { for task in /proc/$1/task/*/status; do awk '/^SigBlk/ { print substr($2, 13) }' $task; done | sort | uniq -c | tr -s ' ' | tr '\n' ';'; }
+check "$train --threads 2 --num-workers 2 --epochs 1000 --output-dir watched >out 2>err & pid=\$!; sleep 1; blocked \$pid >masks; kill -INT \$pid; wait \$pid; [ \$? = 130 ]"
+check 'grep -Eq "^ 1 0000; [2-9] 4002;$" masks || { cat masks; false; }'
 
 name 'what processors spent on a run counts all its sessions'
 spent() { cat $1/checkpoints/*.json | grep -o '"cpu_seconds": [0-9.]*' | cut -d' ' -f2 | sort -n | tail -n 1; }
@@ -134,6 +144,11 @@ for flag in '--dim 64' '--opt sgd' '--lr 1' '--mixup 0.5' '--no-model-ema' '--pr
 done
 check_exit 2 '$DEIT train --resume whole --lr 1'
 check_err "deit: --lr: the run in whole was begun with '0.003', not '1'"
+check_exit 2 '$DEIT train --resume whole --output-dir elsewhere'
+check_err '--output-dir elsewhere: --resume whole goes on in the run.s own folder'
+check_exit 2 "$train --epochs 2 --start-epoch 2 --output-dir elsewhere"
+check_err '--start-epoch 2: the last epoch of --epochs 2 is 1; nothing is left'
+check '! test -e elsewhere'
 check_exit 0 '$DEIT train --resume whole --lr 3e-3 --threads 2 --num-workers 1 --recompute --data set'
 
 name "a checkpoint of another network"
@@ -148,6 +163,11 @@ name 'a loss that is not finite'
 check_exit 1 "$train $plain --epochs 2 --opt sgd --warmup-lr 30 --save-steps 1 --output-dir bad"
 check_err 'step [0-9]+ \(epoch [12]\): the .* is -?(nan|inf) at learning rate [0-9.e+-]+; first tensor that went bad: (weight|value of|gradient of) [a-z_.0-9 ]+; the last good checkpoint stays in bad: try a lower --lr'
 check '[ -f bad/last.safetensors ] && $DEIT weights inspect bad/last.safetensors'
+
+name 'a test loss that is not finite'
+conv="\$DEIT train --threads 1 --data set --model resnet20 --input-size 8 --batch-size 16 --epochs 1 --no-model-ema $plain"
+check_exit 1 "$conv --opt sgd --lr 3e4 --warmup-epochs 0 --output-dir wild"
+check_err 'step [0-9]+ \(epoch 1\): the .* is -?(nan|inf) at learning rate [0-9.e+-]+.*: try a lower --lr'
 
 name 'distillation, hard and soft, into two tokens and one'
 teacher='--teacher-model vit --teacher-path run/last.safetensors'
@@ -181,6 +201,16 @@ check_err 'six.safetensors: skipped 2: head.weight \(\[6, 32\] in the file, \[10
 check_exit 2 "$train --finetune six.safetensors --freeze 'block.*'"
 check_err "no parameter of vit matches 'block\.\*'"
 check_exit 0 "\$DEIT train --threads 1 --data set --patch 2 $(echo "$net" | sed 's/--patch 4//') --batch-size 16 --epochs 1"
+
+name 'fine-tuning a convolutional network: batch norm with its running statistics'
+check_exit 0 "$conv --output-dir conv"
+check_exit 0 "$conv --finetune conv/last.safetensors --output-dir conv-tuned"
+check_exit 0 "$conv --finetune conv/last.safetensors --train-mode"
+
+name 'a fine-tuning run goes on without the file that it began with'
+check 'mv conv conv-moved'
+check_exit 0 '$DEIT train --resume conv-tuned --epochs 2'
+check_out '^epochs +2,'
 
 name 'what the options come to, printed and no more'
 check_exit 0 '$DEIT train --recipe deit --epochs 7 --print-options'

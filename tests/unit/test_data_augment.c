@@ -412,7 +412,7 @@ TEST(augment_cutmix_boxes) {
         data_mix mix;
         data_mix_draw(&o, &random, 1, size, &mix);
         int width = mix.right - mix.left;
-        CHECK(mix.left >= 0 && mix.right <= size && mix.top >= 0 && mix.bottom <= size);
+        CHECK(mix.left >= 0 && mix.right < size && mix.top >= 0 && mix.bottom < size); /* as timm draws them */
         least = width < least ? width : least, most = width > most ? width : most;
     }
     CHECK_EQ_INT(least, 20);
@@ -474,31 +474,40 @@ TEST(augment_order_is_a_permutation) {
     data_training t = {.seed = 5};
     double fixed = 0;
     CHECK_EQ_INT(data_epoch_samples(n, &t), n);
-    CHECK_EQ_INT(data_epoch_steps(n, 64, &t), 15);
+    CHECK_EQ_INT(data_epoch_batches(n, 50, &t), 20);
+    CHECK_EQ_INT(data_epoch_batches(n, 64, &t), 15);
     for (int64_t epoch = 0; epoch < 50; epoch++) {
-        CHECK_OK(data_epoch_order(order, n, &t, epoch));
+        CHECK_OK(data_epoch_order(order, n, 50, &t, epoch));
         for (int i = 0; i < n; i++) seen[order[i]]++, fixed += order[i] == i;
     }
     for (int i = 0; i < n; i++) CHECK_EQ_INT(seen[i], 50);
     augment_test_share("fixed points", fixed, 50. * n, 1. / n);
-    CHECK_OK(data_epoch_order(other, n, &t, 49));
+    CHECK_OK(data_epoch_order(other, n, 50, &t, 49));
     CHECK(!memcmp(order, other, sizeof order));
     t.seed = 6;
-    CHECK_OK(data_epoch_order(other, n, &t, 49));
+    CHECK_OK(data_epoch_order(other, n, 50, &t, 49));
     CHECK(memcmp(order, other, sizeof order));
 }
 
-TEST(augment_order_is_dealt_to_ranks) {
-    enum { n = 103, ranks = 4 };
-    int64_t order[n];
-    int seen[n] = {0};
-    data_training t = {.seed = 1, .ranks = ranks};
+/* As the official sampler of that many processes: place i of process k is i * processes + k, filled up from the front.
+ */
+TEST(augment_order_is_dealt_to_passes) {
+    enum { n = 103, passes = 4, batch = 13 };
+    int64_t order[passes * 26], alone[n];
+    int seen[n] = {0}, twice = 0;
+    data_training t = {.seed = 1};
+    CHECK_OK(data_epoch_order(alone, n, 1, &t, 3));
+    t.passes = passes;
     CHECK_EQ_INT(data_epoch_samples(n, &t), 26); /* 104: one picture twice */
-    for (t.rank = 0; t.rank < ranks; t.rank++) {
-        CHECK_OK(data_epoch_order(order, n, &t, 3));
-        for (int i = 0; i < 26; i++) seen[order[i]]++;
-    }
-    int twice = 0;
+    CHECK_EQ_INT(data_epoch_batches(n, batch, &t), 2 * passes);
+    CHECK_EQ_INT(data_epoch_batches(n, 14, &t), passes);
+    CHECK_OK(data_epoch_order(order, n, batch, &t, 3));
+    for (int k = 0; k < passes; k++)
+        for (int i = 0; i < 26; i++) {
+            int64_t item = order[(i / batch * passes + k) * batch + i % batch];
+            CHECK_EQ_INT(item, alone[(i * passes + k) % n]);
+            seen[item]++;
+        }
     for (int i = 0; i < n; i++) {
         CHECK(seen[i] == 1 || seen[i] == 2);
         twice += seen[i] == 2;
@@ -506,28 +515,32 @@ TEST(augment_order_is_dealt_to_ranks) {
     CHECK_EQ_INT(twice, 1);
 }
 
-/* The official sampler: each index of a permutation three times in a row, dealt, cut to len // 256 * 256 / ranks. */
+/* The official sampler: each index of a permutation three times in a row, dealt, cut to len // 256 * 256 / processes.
+ * So the copies of a picture meet in one batch only where there are fewer than three passes. */
 TEST(augment_repeated_order) {
-    enum { n = 1000 };
+    enum { n = 1000, passes = 5, batch = 17 };
     static int64_t alone[n], dealt[n];
     data_training t = {.seed = 2, .augment = {.repeated_aug = true}};
     CHECK_EQ_INT(data_epoch_samples(n, &t), 768);
-    CHECK_OK(data_epoch_order(alone, n, &t, 7));
+    CHECK_OK(data_epoch_order(alone, n, 256, &t, 7));
     int seen[n] = {0};
     for (int i = 0; i < 768; i++) {
         CHECK(alone[i] == alone[i / 3 * 3]);
         seen[alone[i]]++;
     }
     for (int i = 0; i < n; i++) CHECK(seen[i] == 0 || seen[i] == 3);
-    t.ranks = 5;
+    t.passes = passes;
     CHECK_EQ_INT(data_epoch_samples(n, &t), 153);
-    for (t.rank = 0; t.rank < 5; t.rank++) {
-        CHECK_OK(data_epoch_order(dealt, n, &t, 7));
-        for (int i = 0; i < 153; i++) CHECK(dealt[i] == alone[5 * i + t.rank]);
-    }
-    t.ranks = 16, t.rank = 0;
+    CHECK_EQ_INT(data_epoch_batches(n, batch, &t), 45);
+    CHECK_OK(data_epoch_order(dealt, n, batch, &t, 7));
+    for (int b = 0; b < 45; b++)
+        for (int i = 0; i < batch; i++) {
+            CHECK(dealt[b * batch + i] == alone[(b / passes * batch + i) * passes + b % passes]);
+            for (int j = 0; j < i; j++) CHECK(dealt[b * batch + j] != dealt[b * batch + i]);
+        }
+    t.passes = 16;
     CHECK_EQ_INT(data_epoch_samples(1281167, &t), 1281024 / 16);
-    CHECK_EQ_INT(data_epoch_steps(1281167, 64, &t), 1251);
+    CHECK_EQ_INT(data_epoch_batches(1281167, 64, &t), 1251 * 16);
     CHECK_EQ_INT(data_epoch_samples(100, &(data_training){.augment = {.repeated_aug = true}}), 100); /* not empty */
 }
 
@@ -641,7 +654,7 @@ TEST(augment_loader_without_augmentation) {
     data_loader_options options = augment_test_options(2, &t), evaluation = augment_test_options(1, NULL);
     int64_t order[6];
     CHECK_OK(data_test_open(&set, "set", NULL, NULL));
-    CHECK_OK(data_epoch_order(order, 6, &t, 0));
+    CHECK_OK(data_epoch_order(order, 6, 2, &t, 0));
     evaluation.order = order, evaluation.count = 6;
     CHECK_OK(data_loader_open(&loader, set, &options, NULL));
     CHECK_OK(data_loader_open(&plain, set, &evaluation, NULL));
@@ -726,10 +739,10 @@ TEST(augment_loader_bad_input) {
     augment_test_set();
     data_training t = {.augment = data_augment_official(), .classes = 3};
     CHECK_FAIL_HAS(augment_test_load("set", 1, &t, 0, 1, digest), "has 2 classes, the network 3");
-    t.classes = 2, t.ranks = 2;
+    t.classes = 2, t.passes = 2;
     CHECK_FAIL_HAS(augment_test_load("set", 1, &t, 0, 1, digest),
-                   "its 6 images make no batch of 4 for each of 2 ranks");
-    t.ranks = 1, t.augment.aa = "random";
+                   "its 6 images an epoch make no step of 2 batches of 4");
+    t.passes = 1, t.augment.aa = "random";
     CHECK_FAIL_HAS(augment_test_load("set", 1, &t, 0, 1, digest), "--aa: no policy 'random'");
     base_test_folder_end();
 }

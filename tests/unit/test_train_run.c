@@ -440,6 +440,16 @@ TEST(train_checkpoints_survive_damage_and_full_disks) {
     CHECK(!base_path_exists("checkpoints/00000040.safetensors") && base_path_exists("checkpoints/00000020.json"));
     CHECK_OK(train_checkpoint_load(".", net, optimizer, ema, &back, NULL));
     CHECK_EQ_INT(back.step, 20);
+    // The same step once more, as behind an evaluation that was stopped: what was there stays, too.
+    struct rlimit limit, tight = {.rlim_cur = 512};
+    void (*was)(int) = signal(SIGXFSZ, SIG_IGN);
+    CHECK(!getrlimit(RLIMIT_FSIZE, &limit));
+    tight.rlim_max = limit.rlim_max, state = back;
+    CHECK(!setrlimit(RLIMIT_FSIZE, &tight));
+    CHECK_FAIL_HAS(train_checkpoint_save(".", net, optimizer, ema, &state), "checkpoint of step 20");
+    CHECK(!setrlimit(RLIMIT_FSIZE, &limit) && signal(SIGXFSZ, was) != SIG_ERR);
+    CHECK_OK(train_checkpoint_load(".", net, optimizer, ema, &back, NULL));
+    CHECK_EQ_INT(back.step, 20);
     // Another network's; another optimizer's; all damaged; none.
     config.dim = 32;
     train_net *other = net_test_new(&config, &o);
