@@ -59,13 +59,18 @@ static base_status dataset_check(const char *path) {
     base_status status = dataset_count(set, &least, &most, &missing);
     if (!status) status = dataset_read(set, &bad);
     cli_progress_end();
-    if (!status) {
+    if (!status && dataset_given.json)
+        status = cli_print_json(json_pack("{s:o, s:I, s:I, s:i, s:i, s:I, s:I}", "data", base_json_text(path), "images",
+                                          (json_int_t)data_count(set), "unreadable", (json_int_t)bad, "classes",
+                                          data_classes(set), "classes_without_images", missing, "images_in_least",
+                                          (json_int_t)least, "images_in_most", (json_int_t)most));
+    else if (!status) {
         printf("data      %s\nimages    %lld, %lld of them unreadable\n", data_path(set), (long long)data_count(set),
                (long long)bad);
         printf("classes   %d, of %lld to %lld images", data_classes(set), (long long)least, (long long)most);
         printf(missing ? ", %d without any\n" : "\n", missing);
-        if (bad) status = base_fail("%s: %lld of its files cannot be read", data_path(set), (long long)bad);
     }
+    if (!status && bad) status = base_fail("%s: %lld of its files cannot be read", data_path(set), (long long)bad);
     data_close(set);
     return status;
 }
@@ -73,25 +78,39 @@ static base_status dataset_check(const char *path) {
 /* ---- count ---------------------------------------------------------------------------------------------------------
  */
 
-/* What the files say, without a picture being read. */
+static base_status dataset_size(const char *path, const char *split, int64_t *images, int *classes) {
+    data_options options = {.path = path, .split = split, .labels = dataset_given.labels};
+    data_set *set;
+    *images = -1;
+    BASE_TRY(data_open(&set, &options, cli_context()));
+    *images = data_count(set);
+    if (data_classes(set) > *classes) *classes = data_classes(set);
+    data_close(set);
+    return BASE_OK;
+}
+
+/* What the files say, without a picture being read: of the split that was named, or of both; where there are none, of
+ * all. */
 static base_status dataset_sizes(const char *path) {
-    static const char *const splits[] = {"train", "val"};
-    int64_t images[2];
+    static const char *const splits[] = {"train", "val"}, *const words[] = {"train", "test", "images"};
+    int64_t images[3] = {-1, -1, -1};
     int classes = 0;
-    for (int i = 0; i < 2; i++) {
-        data_options options = {.path = path, .split = splits[i], .labels = dataset_given.labels};
-        data_set *set;
-        BASE_TRY(data_open(&set, &options, cli_context()));
-        images[i] = data_count(set);
-        if (data_classes(set) > classes) classes = data_classes(set);
-        data_close(set);
+    for (int i = 0; i < 2 && !dataset_given.split; i++) {
+        base_status status = dataset_size(path, splits[i], &images[i], &classes);
+        if (status && status != BASE_USAGE) return status; // usage: it has no such split
     }
+    if (images[0] < 0 && images[1] < 0) BASE_TRY(dataset_size(path, dataset_given.split, &images[2], &classes));
     cli_progress_end();
-    if (dataset_given.json)
-        return cli_print_json(json_pack("{s:o, s:I, s:I, s:i}", "data", base_json_text(path), "train",
-                                        (json_int_t)images[0], "test", (json_int_t)images[1], "classes", classes));
-    printf("data      %s\ntrain     %lld\ntest      %lld\nclasses   %d\n", path, (long long)images[0],
-           (long long)images[1], classes);
+    json_t *json = json_pack("{s:o}", "data", base_json_text(path));
+    if (!dataset_given.json) printf("data      %s\n", path);
+    for (int i = 0; i < 3; i++) {
+        if (images[i] >= 0) json_object_set_new(json, words[i], json_integer((json_int_t)images[i]));
+        if (images[i] >= 0 && !dataset_given.json) printf("%-10s%lld\n", words[i], (long long)images[i]);
+    }
+    json_object_set_new(json, "classes", json_integer(classes));
+    if (dataset_given.json) return cli_print_json(json);
+    json_decref(json);
+    printf("classes   %d\n", classes);
     return BASE_OK;
 }
 
@@ -186,8 +205,8 @@ static base_status dataset_run(int n, char **arguments) {
 DEIT_INTERNAL const cli_command *cli_data(void) {
     static const char *const words[] = {"list", "fetch", "count", "check", "pack", "speed", NULL};
     static const cli_flag flags[] = {
-        {"split", CLI_TEXT, &dataset_given.split, .help = "the part to take; without it val, where there is one",
-         .word = "NAME"},
+        {"split", CLI_TEXT, &dataset_given.split,
+         .help = "the part to take; without it val, where there is one; count: both", .word = "NAME"},
         {"labels", CLI_FILE, &dataset_given.labels, .help = "of files without class folders, as in eval"},
         {"image", CLI_INT, &dataset_given.image, .help = "speed: side of the image", .min = 1, .max = 8192},
         {"batch", CLI_INT, &dataset_given.batch, .help = "speed: images a batch", .min = 2, .max = 65536},
@@ -196,7 +215,7 @@ DEIT_INTERNAL const cli_command *cli_data(void) {
          .help = "list, fetch: the folder of data sets; without it DEIT_DATA or ~/.cache/deit/data"},
         {"mirror", CLI_TEXT, &dataset_given.mirror,
          .help = "fetch: a URL to get the files under, instead of their authors'", .word = "URL"},
-        {"json", CLI_YES, &dataset_given.json, .help = "list, count, speed: print JSON"},
+        {"json", CLI_YES, &dataset_given.json, .help = "list, count, check, speed: print JSON"},
         {0},
     };
     static const cli_command command = {

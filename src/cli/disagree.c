@@ -82,6 +82,16 @@ static base_status disagree_open(disagree_net *net, int classes) {
     return status;
 }
 
+/* "truth", "deit", "distilled-class": what a classifier is called. net: NULL for the truth. */
+static const char *disagree_name(const disagree_net *net, model_head head, char text[80]) {
+    static const char *const heads[] = {"both", "class", "distil"}; // in model_head's order
+    if (net && net->net->config.distilled)
+        snprintf(text, 80, "%s-%s", net->name, heads[head]);
+    else
+        snprintf(text, 80, "%s", net ? net->name : "truth");
+    return text;
+}
+
 static base_status disagree_names(disagree_report *report, int n, char **arguments) {
     for (int i = 0; i < n; i++) {
         BASE_TRY(disagree_parse(&report->nets[i], arguments[i]));
@@ -94,18 +104,31 @@ static base_status disagree_names(disagree_report *report, int n, char **argumen
     return BASE_OK;
 }
 
+/* With their heads, and beside the truth, the classifiers' names must differ too. */
+static base_status disagree_check_names(const disagree_report *report) {
+    char names[1 + 3 * EVAL_MOST_NETS][80] = {"truth"};
+    int n = 1;
+    for (int i = 0; i < report->n; i++) {
+        const disagree_net *net = &report->nets[i];
+        for (int k = 0; k < (net->net->config.distilled ? 3 : 1); k++) {
+            disagree_name(net, (model_head)k, names[n]);
+            for (int j = 0; j < n; j++)
+                if (!strcmp(names[j], names[n]))
+                    return base_fail_as(BASE_USAGE,
+                                        "disagree: two columns would be called '%s': call the networks "
+                                        "otherwise, NAME=MODEL",
+                                        names[n]);
+            n++;
+        }
+    }
+    return BASE_OK;
+}
+
 /* ---- The result -------------------------------------------------------------------------------------------------- */
 
-/* "truth", "deit", "distilled-class": what a classifier is called. */
-static const char *disagree_name(const disagree_report *report, int i, char text[80]) {
-    static const char *const heads[] = {"both", "class", "distil"}; // in model_head's order
+static const char *disagree_classifier(const disagree_report *report, int i, char text[80]) {
     const eval_classifier *c = &report->result.classifiers[i];
-    const disagree_net *net = c->net < 0 ? NULL : &report->nets[c->net];
-    if (net && net->net->config.distilled)
-        snprintf(text, 80, "%s-%s", net->name, heads[c->head]);
-    else
-        snprintf(text, 80, "%s", net ? net->name : "truth");
-    return text;
+    return disagree_name(c->net < 0 ? NULL : &report->nets[c->net], c->head, text);
 }
 
 static double disagree_share(const disagree_report *report, int a, int b) {
@@ -117,14 +140,14 @@ static void disagree_print_text(const disagree_report *report) {
     char name[80];
     int wide = 5;
     for (int i = 0; i < r->n; i++) {
-        int size = (int)strlen(disagree_name(report, i, name));
+        int size = (int)strlen(disagree_classifier(report, i, name));
         if (size > wide) wide = size;
     }
     printf("%-*s", wide, "");
-    for (int i = 0; i < r->n; i++) printf("  %*s", wide, disagree_name(report, i, name));
+    for (int i = 0; i < r->n; i++) printf("  %*s", wide, disagree_classifier(report, i, name));
     printf("\n");
     for (int a = 0; a < r->n; a++) {
-        printf("%-*s", wide, disagree_name(report, a, name));
+        printf("%-*s", wide, disagree_classifier(report, a, name));
         for (int b = 0; b < r->n; b++) printf("  %*.4f", wide, disagree_share(report, a, b));
         printf("\n");
     }
@@ -141,8 +164,8 @@ static json_t *disagree_rows(const disagree_report *report) {
     for (int a = 0; a < report->result.n; a++) {
         json_t *row = json_object();
         for (int b = 0; b < report->result.n; b++)
-            json_object_set_new(row, disagree_name(report, b, name), json_real(disagree_share(report, a, b)));
-        json_object_set_new(rows, disagree_name(report, a, name), row);
+            json_object_set_new(row, disagree_classifier(report, b, name), json_real(disagree_share(report, a, b)));
+        json_object_set_new(rows, disagree_classifier(report, a, name), row);
     }
     return rows;
 }
@@ -176,6 +199,7 @@ static base_status disagree_measure(disagree_report *report) {
         BASE_TRY(disagree_open(&report->nets[i], data_classes(report->set)));
         nets[i] = report->nets[i].net;
     }
+    BASE_TRY(disagree_check_names(report));
     return eval_disagree(&report->result, nets, report->n, report->set, &options, cli_context());
 }
 

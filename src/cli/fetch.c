@@ -117,9 +117,22 @@ static base_status fetch_inspect(const char *path) {
 
 /* ---- convert ----------------------------------------------------------------------------------------------------- */
 
+/* A file must not be called what it is not. */
+static base_status fetch_check_name(const char *out) {
+    static const char *const others[] = {".pth", ".pt", ".bin", ".npz", ".npy"};
+    size_t size = strlen(out);
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        size_t end = strlen(others[i]);
+        if (size >= end && !strcmp(out + size - end, others[i]))
+            return base_fail_as(BASE_USAGE, "%s: safetensors is what is written: call it .safetensors", out);
+    }
+    return BASE_OK;
+}
+
 static base_status fetch_convert(const char *in, const char *out) {
     model_config config;
     model_weights *weights;
+    BASE_TRY(fetch_check_name(out));
     BASE_TRY(cli_network(NULL, &config));
     BASE_TRY(cli_weights_open(&weights, &config, in));
     base_status status = model_weights_write(weights, out, fetch_types[fetch_given.as]);

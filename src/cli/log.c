@@ -24,9 +24,15 @@ static base_status log_run(int n, char **arguments) {
     train_log *logs = base_calloc((size_t)n, sizeof *logs);
     if (!logs) return BASE_ERROR;
     base_status status = BASE_OK;
-    for (int i = 0; i < n && !status; i++) status = train_log_open(&logs[i], arguments[i]);
-    if (!status) status = log_show(logs, n);
-    for (int i = 0; i < n; i++) train_log_close(&logs[i]);
+    int opened = 0;
+    for (int i = 0; i < n && !status; i++) {
+        if (train_log_begun(arguments[i]) && (opened || i < n - 1))
+            base_log(cli_context(), BASE_LOG_INFO, "%s: left out: no epoch of it is finished yet", arguments[i]);
+        else if (!(status = train_log_open(&logs[opened], arguments[i])))
+            opened++;
+    }
+    if (!status) status = log_show(logs, opened);
+    for (int i = 0; i < opened; i++) train_log_close(&logs[i]);
     base_free(logs);
     return status;
 }

@@ -56,8 +56,8 @@ static base_status repro_show(const repro_book *book, const char *file) {
         BASE_TRY(repro_write_to(repro_given.html, &text, BASE_OK));
     }
     if (repro_given.svg) {
-        status = repro_write_svg(book->report[0], &text);
-        BASE_TRY(repro_write_to(repro_given.svg, &text, status));
+        repro_write_svg(book->report[0], &text);
+        BASE_TRY(repro_write_to(repro_given.svg, &text, BASE_OK));
     }
     if (repro_given.json)
         status = repro_write_json(book, &text);
@@ -167,7 +167,9 @@ static base_status repro_check(const repro_tables *tables, const char *file, jso
                             : repro_given.svg    ? "svg"
                                                  : "only");
     if (repro_given.svg && !first->n_plots)
-        return base_fail_as(BASE_USAGE, "--svg: %s has no plot; figure1 has one", first->name);
+        return base_fail_as(BASE_USAGE,
+                            "--svg: %s has no plot; figure1, distillation-by-epochs and token-similarity have",
+                            first->name);
     BASE_TRY(cli_output_check(file));
     BASE_TRY(cli_output_check(repro_given.html));
     BASE_TRY(cli_output_check(repro_given.svg));
@@ -180,6 +182,12 @@ static base_status repro_command_run(int n, char **arguments) {
         return base_fail_as(BASE_USAGE, "repro: expected one table, or all, found '%s' and '%s'%s", arguments[0],
                             arguments[1], repro_given.json ? "; a file after --json ends in .json" : "");
     if (n < 1) return base_fail_as(BASE_USAGE, "repro: expected one table, such as table5, or all");
+    if (repro_given.dry_run && (repro_given.json || repro_given.markdown || repro_given.html || repro_given.svg))
+        return base_fail_as(BASE_USAGE, "repro: --dry-run prints commands only: leave out --%s",
+                            repro_given.json       ? "json"
+                            : repro_given.markdown ? "markdown"
+                            : repro_given.html     ? "html"
+                                                   : "svg");
     if (repro_given.json && repro_given.markdown)
         return base_fail_as(BASE_USAGE, "repro: --json and --markdown cannot both be printed");
     repro_tables tables;
@@ -222,7 +230,7 @@ DEIT_INTERNAL const cli_command *cli_repro(void) {
         {"retrain", CLI_YES, &repro_given.retrain, .help = "train what cells need, too"},
         {"dry-run", CLI_YES, &repro_given.dry_run, .help = "print the commands in order, and what they will cost"},
         {"results", CLI_FOLDER, &repro_given.results,
-         .help = "where finished cells are kept; without it DEIT_RESULTS or the cache"},
+         .help = "where finished cells are kept; without it DEIT_RESULTS, repro/results if that is here, or the cache"},
         {"html", CLI_FILE, &repro_given.html, .help = "write a web page too"},
         {"svg", CLI_FILE, &repro_given.svg, .help = "write the table's plot too"},
         {"json", CLI_YES, &repro_given.json, .help = "print JSON, or write it to an argument that ends in .json"},
@@ -232,7 +240,7 @@ DEIT_INTERNAL const cli_command *cli_repro(void) {
     static cli_command command = {
         .name = "repro",
         .summary = "a table of the paper, measured here beside what is published",
-        .arguments = "table5",
+        .arguments = "TABLE|all",
         .about =
             "  deit repro table5                    speed of every network; no data and no network needed\n"
             "  deit repro table5 --only DeiT-B      one row\n"
@@ -242,6 +250,9 @@ DEIT_INTERNAL const cli_command *cli_repro(void) {
             "  deit repro table3 --dry-run          the commands for that, and how long they take\n"
             "  deit repro table5 --data ~/imagenet  accuracies too, of the weights that are there ('deit weights "
             "fetch')\n"
+            "\n"
+            "TABLE: table1 to table10, figure1, distillation-by-epochs, token-similarity, position-norm, trainings,\n"
+            "or a file of your own (./mine).\n"
             "\n"
             "The folder of --data may hold\n"
             "  imagenet/val/, val/ or imagenet/     class folders; or imagenet-val.tar or .zip of them\n"

@@ -106,8 +106,9 @@ static base_status label_file_devkit(data_set *set, const label_file *f) {
 }
 
 static base_status label_file_give(data_set *set, const label_file *f) {
-    if (f->synsets && f->numbers)
-        return base_fail("%s: some lines give a synset, others a class index; give one of them throughout", f->path);
+    if (f->synsets && f->most >= DATA_IMAGENET_CLASSES)
+        return base_fail("%s: class index %d beside synsets of ImageNet: expected 0 to %d", f->path, f->most,
+                         DATA_IMAGENET_CLASSES - 1);
     if (f->listed && f->paired) return base_fail("%s: some lines name their file, others do not", f->path);
     if (!f->paired) BASE_TRY(label_file_deal(set, f));
     for (int64_t i = 0; i < set->count; i++)

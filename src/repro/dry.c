@@ -99,6 +99,40 @@ static base_status dry_job(dry_run *run, repro_job *job, bool weights) {
     return BASE_OK;
 }
 
+static bool dry_said(const repro_report *report, int row, repro_scale scale, const char *why) {
+    for (int i = 0; i <= row; i++)
+        for (int c = 0; c < report->table->n_columns; c++) {
+            const char *other = report->rows[i].cell[scale][c].why;
+            if (other && !strcmp(other, why)) return i < row;
+        }
+    return false;
+}
+
+/* What no command is printed for, and why: each reason once a table and scale, with the rows it holds for. */
+static void dry_left_out(dry_run *run, const repro_report *report, repro_scale scale) {
+    const repro_table *table = report->table;
+    for (int i = 0; i < report->n; i++)
+        for (int c = 0; c < table->n_columns; c++) {
+            const char *why = report->rows[i].cell[scale][c].why, *before = "";
+            bool again = false;
+            for (int d = 0; d < c && why; d++) {
+                const char *other = report->rows[i].cell[scale][d].why;
+                again |= other && !strcmp(other, why);
+            }
+            if (!why || again || dry_said(report, i, scale, why)) continue;
+            base_text_printf(run->out, "# %s%s: left out, %s: ", table->name, scale == REPRO_DESK ? ", desk" : "", why);
+            for (int k = i; k < report->n; k++)
+                for (int d = 0; d < table->n_columns; d++) {
+                    const char *other = report->rows[k].cell[scale][d].why;
+                    if (!other || strcmp(other, why)) continue;
+                    base_text_printf(run->out, "%s%s", before, report->rows[k].row->text[0]);
+                    before = "; ";
+                    break;
+                }
+            base_text_printf(run->out, "\n");
+        }
+}
+
 static base_status dry_all(dry_run *run) {
     repro_state *state = run->state;
     BASE_TRY(repro_plan(state));
@@ -106,6 +140,9 @@ static base_status dry_all(dry_run *run) {
     for (int i = 0; i < state->book->n_nets; i++) BASE_TRY(dry_speed(run, &state->book->nets[i]));
     for (repro_job *job = state->jobs; job; job = job->next)
         if (job->used) BASE_TRY(dry_job(run, job, false));
+    for (int b = 0; b < state->book->n; b++)
+        for (int scale = 0; scale < REPRO_SCALES; scale++)
+            dry_left_out(run, state->book->report[b], (repro_scale)scale);
     return BASE_OK;
 }
 

@@ -3,10 +3,13 @@
  * change the outcome left out and with trainings and files by what they are, so a key stands for a result anywhere. */
 #include "repro/internal.h"
 
+#include <dirent.h>
+#include <fcntl.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 /* ---- Names in commands ------------------------------------------------------------------------------------------- */
 
@@ -22,13 +25,46 @@ static void plan_name(plan_list *list, const char *name, const char *value, cons
             (repro_name){.name = name, .value = value, .example = example, .key = value, .why = why};
 }
 
-/* A file by name, size and time: another one of that name is another one. */
+/* The names of all that a folder holds, in any order. */
+static uint64_t plan_folder_key(const char *path) {
+    uint64_t key = 0;
+    DIR *folder = opendir(path);
+    for (struct dirent *entry; folder && (entry = readdir(folder));) {
+        struct stat inside;
+        uint64_t one = base_fnv1a64(entry->d_name, strlen(entry->d_name));
+        if (entry->d_name[0] == '.') continue;
+        char *name = entry->d_type == DT_REG ? NULL : base_path_join(path, entry->d_name);
+        if (name && !stat(name, &inside) && S_ISDIR(inside.st_mode)) one ^= base_splitmix64(plan_folder_key(name), 1);
+        key += base_splitmix64(one, 0);
+        base_free(name);
+    }
+    if (folder) closedir(folder);
+    return key;
+}
+
+/* A file's first and last bytes: enough to tell another one of its name and size, at once even of 150 GB. */
+static uint64_t plan_ends_key(const char *path, int64_t size) {
+    enum { PIECE = 64 << 10 };
+    uint64_t key = 0;
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    char *piece = base_malloc(PIECE);
+    for (int end = 0; end < 2 && piece && file >= 0; end++) {
+        ssize_t n = pread(file, piece, PIECE, end && size > PIECE ? size - PIECE : 0);
+        if (n > 0) key = base_splitmix64(base_fnv1a64(piece, (size_t)n), key);
+    }
+    if (file >= 0) close(file);
+    base_free(piece);
+    return key;
+}
+
+/* A data set or other file by what it is, wherever it lies and whenever it was fetched. */
 static const char *plan_file_key(base_arena *arena, const char *path) {
     struct stat info;
     if (!path || stat(path, &info)) return path;
     const char *slash = strrchr(path, '/');
-    return base_arena_printf(arena, "%s:%lld:%lld.%ld", slash ? slash + 1 : path, (long long)info.st_size,
-                             (long long)info.st_mtim.tv_sec, info.st_mtim.tv_nsec);
+    bool folder = S_ISDIR(info.st_mode);
+    return base_arena_printf(arena, "%s:%lld:%016llx", slash ? slash + 1 : path, folder ? 0LL : (long long)info.st_size,
+                             (unsigned long long)(folder ? plan_folder_key(path) : plan_ends_key(path, info.st_size)));
 }
 
 static void plan_file(plan_list *list, const char *name, const char *path, const char *example, const char *why) {

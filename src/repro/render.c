@@ -142,7 +142,7 @@ static void render_desk(const repro_report *report, repro_page *page) {
             "results folder%s",
             values, render_s(values), most, render_s(most), first ? first : "?", same ? "" : " to ", same ? 0 : 10,
             last ? last : "?", cpu ? cpu : "?", reused,
-            most > 1 ? "; ±: half the 95% interval, from the deviation of all cells" : "");
+            most > 1 ? "; ±: half the 95% interval, from the deviation of the column's cells" : "");
     else if (report->book->options.scale == REPRO_DESK && report->table->seeds)
         repro_page_item(page, RENDER_LEGEND, "desk", "small networks and data");
 }

@@ -273,8 +273,8 @@ DEIT_INTERNAL void repro_write_text(const repro_book *book, base_text *out);
 DEIT_INTERNAL void repro_write_markdown(const repro_book *book, base_text *out);
 /* A page that needs nothing beside it. */
 DEIT_INTERNAL void repro_write_html(const repro_book *book, base_text *out);
-/* The plots of a table as an SVG file; an error if it has none. */
-DEIT_INTERNAL base_status repro_write_svg(const repro_report *report, base_text *out);
+/* The plots of a table that has some, as an SVG file. */
+DEIT_INTERNAL void repro_write_svg(const repro_report *report, base_text *out);
 /* Several tables: {"tables": [...]}. */
 DEIT_INTERNAL base_status repro_write_json(const repro_book *book, base_text *out);
 /* A report as JSON; the caller's reference. NULL when memory ends. */

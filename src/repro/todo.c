@@ -9,11 +9,40 @@ static bool todo_lacks_weights(const repro_result *r) {
     return r->known && r->weights && r->weights_path && !base_path_exists(r->weights_path);
 }
 
+static bool todo_named(const char *const *words, int n, const char *name) {
+    for (int i = 0; i < n; i++)
+        if (!strcmp(words[i], name)) return true;
+    return false;
+}
+
+/* Adds the names of the public weights that a row wants and that are not here: its network's, and those in columns. */
+static void todo_fetch(const repro_book *book, const repro_table *table, const repro_result *r, const char **names,
+                       int *n) {
+    if (todo_lacks_weights(r) && *n < REPRO_MAX_TODO && !todo_named(names, *n, r->weights->name))
+        names[(*n)++] = r->weights->name;
+    for (int c = 0; c < table->n_columns; c++) {
+        const repro_weights *weights =
+            table->columns[c].kind == REPRO_WEIGHTS ? repro_weights_find(r->row->text[c]) : NULL;
+        char *path =
+            weights && book->options.weights_dir ? base_path_join(book->options.weights_dir, weights->file) : NULL;
+        if (path && !base_path_exists(path) && *n < REPRO_MAX_TODO && !todo_named(names, *n, weights->name))
+            names[(*n)++] = weights->name;
+        base_free(path);
+    }
+}
+
+/* Whether the paper publishes the cell: of a column in which it publishes nothing, every row is meant. */
+static bool todo_published(const repro_table *table, const repro_row *row, int column) {
+    bool any = false;
+    for (int i = 0; i < table->n; i++) any |= !isnan(table->rows[i].published[column]);
+    return !any || !isnan(row->published[column]);
+}
+
 /* Whether a command would make something that the paper publishes and that was not measured. */
-static bool todo_wanted(const repro_result *r, const repro_command *command) {
+static bool todo_wanted(const repro_table *table, const repro_result *r, const repro_command *command) {
     for (int k = 0; k < command->n; k++) {
         int c = command->column[k];
-        if (!isnan(r->row->published[c]) && isnan(r->cell[command->scale][c].value)) return true;
+        if (todo_published(table, r->row, c) && isnan(r->cell[command->scale][c].value)) return true;
     }
     return false;
 }
@@ -21,17 +50,20 @@ static bool todo_wanted(const repro_result *r, const repro_command *command) {
 static base_status todo_row(repro_state *state, const repro_report *report, const repro_result *r) {
     repro_book *book = state->book;
     const char *words[REPRO_MAX_WORDS], *label = r->row->text[0];
-    bool fetched = !todo_lacks_weights(r);
+    const char *fetch[REPRO_MAX_TODO + 8] = {"deit", "weights", "fetch"};
+    int n = 3;
+    todo_fetch(book, report->table, r, fetch, &n);
+    bool fetched = n == 3;
     for (int k = 0; k < report->table->n_commands; k++) {
         const repro_command *command = &report->table->commands[k];
         repro_lacks lacks;
-        if (repro_is_speed(report->table, command) || command->scale == REPRO_DESK || !todo_wanted(r, command))
+        if (repro_is_speed(report->table, command) || command->scale == REPRO_DESK ||
+            !todo_wanted(report->table, r, command))
             continue;
         const repro_job job = {.table = report->table, .row = r->row, .result = r, .command = command};
         BASE_TRY(repro_job_words(state, &job, REPRO_FILL_SHOW, words, &lacks));
         if (lacks.needs) continue;
         if (!fetched) {
-            const char *const fetch[] = {"deit", "weights", "fetch", r->weights->name, NULL};
             BASE_TRY(repro_add_todo(book, label, repro_command_line(fetch, &book->arena)));
             fetched = true;
         }
@@ -42,23 +74,14 @@ static base_status todo_row(repro_state *state, const repro_report *report, cons
     return BASE_OK;
 }
 
-static bool todo_named(const char *const *words, int n, const char *name) {
-    for (int i = 0; i < n; i++)
-        if (!strcmp(words[i], name)) return true;
-    return false;
-}
-
 /* The commands that make all that is missing: the weights', and this run's again. */
 static base_status todo_commands(repro_book *book) {
     const repro_options *options = &book->options;
     const char *fetch[REPRO_MAX_TODO + 8] = {"deit", "weights", "fetch"}, *again[16] = {"deit", "repro"};
     int n = 3, m = 2;
     for (int b = 0; b < book->n; b++)
-        for (int i = 0; i < book->report[b]->n; i++) {
-            const repro_result *r = &book->report[b]->rows[i];
-            if (todo_lacks_weights(r) && n < REPRO_MAX_TODO && !todo_named(fetch, n, r->weights->name))
-                fetch[n++] = r->weights->name;
-        }
+        for (int i = 0; i < book->report[b]->n; i++)
+            todo_fetch(book, book->report[b]->table, &book->report[b]->rows[i], fetch, &n);
     bool lacks = n > 3;
     again[m++] = book->n == 1 ? book->report[0]->table->name : "all";
     if (options->only) again[m++] = "--only", again[m++] = options->only;

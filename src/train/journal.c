@@ -36,13 +36,21 @@ static base_status journal_lines(train_log *log, const char *path) {
     return BASE_OK;
 }
 
+DEIT_INTERNAL bool train_log_begun(const char *folder) {
+    char *log = base_path_join(folder, "log.jsonl"), *args = base_path_join(folder, "args.json");
+    bool begun = log && args && !base_path_exists(log) && base_path_exists(args);
+    base_free(log), base_free(args);
+    return begun;
+}
+
 DEIT_INTERNAL base_status train_log_open(train_log *log, const char *folder) {
     *log = (train_log){.name = folder};
     bool inside = base_path_is_folder(folder);
     char *path = inside ? base_path_join(folder, "log.jsonl") : base_strdup(folder);
     if (!path) return BASE_ERROR;
-    base_status status = base_path_exists(path) || !inside
-                             ? journal_lines(log, path)
+    base_status status = base_path_exists(path) || !inside ? journal_lines(log, path)
+                         : train_log_begun(folder)
+                             ? base_fail("%s: no epoch of this run is finished yet", folder)
                              : base_fail("%s: no log.jsonl: expected the folder of a run", folder);
     if (!status && inside) log->args = journal_json(folder, "args.json");
     if (status) train_log_close(log);

@@ -146,6 +146,10 @@ check 'tr -d ",\"" <folder.txt >folder.txt.plain && tr -d ",\"" <differ.json | a
 name 'disagreement: what is wrong is named'
 check_exit 2 '$DEIT disagree vit:w.safetensors vit:t.safetensors --data set'
 check_err "two networks are called 'vit': name them, NAME=vit:t\.safetensors"
+check_exit 2 '$DEIT disagree truth=vit:w.safetensors --data set'
+check_err "two columns would be called 'truth': call the networks otherwise, NAME=MODEL"
+check_exit 2 '$DEIT disagree a=vit:t.safetensors a-class=vit:w.safetensors --data set'
+check_err "two columns would be called 'a-class'"
 check_exit 2 '$DEIT disagree regnety_041:w.safetensors --data set'
 check_err "did you mean 'regnety_040'"
 check_exit 2 '$DEIT disagree a= --data set'

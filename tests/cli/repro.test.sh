@@ -82,7 +82,9 @@ check_exit 0 '$DEIT repro figure1 --only DeiT-S --html figure.html --svg figure.
 check 'grep -q "^<svg xmlns" figure.svg && grep -q "As published" figure.svg && grep -q "Measured here (ImageNet top-1 as published)" figure.svg'
 check 'grep -q "<svg viewBox" figure.html && [ "$(grep -c ">DeiT-S</text>" figure.html)" = 2 ]'
 check_exit 2 "$row --svg x.svg"
-check_err 'table5 has no plot; figure1 has one'
+check_err '--svg: table5 has no plot; figure1, distillation-by-epochs and token-similarity have'
+check_exit 2 '$DEIT repro figure1 --dry-run --json'
+check_err 'repro: --dry-run prints commands only: leave out --json'
 check_exit 2 '$DEIT repro all --svg x.svg'
 check_err 'goes with one table'
 check 'ln -s /dev/full full.html && ln -s /dev/full full.svg'
@@ -226,9 +228,15 @@ name 'a folder of data that is not there'
 check_exit 1 "$row --data nowhere"
 check_err '^deit: nowhere: there is no such folder'
 
+name 'what a table wants that is not here, and what no command is printed for'
+check_exit 0 '$DEIT repro table2 --scale paper --weights-dir none'
+check_out '^  \./deit weights fetch deit_base_patch16_224 regnety_040 regnety_080 regnety_120 regnety_160'
+check_exit 0 '$DEIT repro table2 --scale paper --weights-dir none --retrain --dry-run'
+check_out '^# table2: left out, the weights are not here: DeiT-B; RegNetY-4GF; RegNetY-8GF; RegNetY-12GF; RegNetY-16GF$'
+
 name 'unknown tables, rows and flags'
 check_exit 2 '$DEIT repro'
-check_err 'expected table5'
+check_err 'expected TABLE\|all'
 check_exit 2 '$DEIT repro tabel5'
 check_err "did you mean 'table5'"
 check_exit 2 '$DEIT repro table5 --only DeiT-X'

@@ -65,6 +65,12 @@ check_exit 0 '$DEIT log run slow --html both.html'
 check "[ \$(grep -c '<polyline' both.html) -ge 8 ] && grep -q 'lr=0.002' both.html && grep -q 'slow, epoch 3: test_acc1' both.html"
 check_exit 0 '$DEIT log run'
 check_out '^ +40 '
+check 'mkdir begun && cp run/args.json begun'
+check_exit 1 '$DEIT log begun'
+check_err 'begun: no epoch of this run is finished yet'
+check_exit 0 '$DEIT log run begun'
+check_err 'begun: left out: no epoch of it is finished yet'
+check_out '^ +40 '
 check_exit 1 '$DEIT log set'
 check_err 'set: no log.jsonl'
 

@@ -7,6 +7,11 @@ check_exit 0 'DEIT_WEIGHTS=$PWD/none $DEIT weights list'
 check_out '^deit_base_distilled_patch16_384 +87\.6M +384 +85\.22 +no +deit_base_distilled_patch16_384-d0272ac0\.pth'
 check_out '^vit_large_patch32_384 '
 
+name 'a file is called what it is'
+check_exit 2 "\$DEIT weights convert w.safetensors x.pth $vit"
+check_err 'x.pth: safetensors is what is written: call it .safetensors'
+check '! test -e x.pth'
+
 name 'convert writes nothing when it fails'
 check_exit 0 "\$DEIT weights init w.safetensors $vit"
 check_exit 1 '$DEIT weights convert w.safetensors out.safetensors --model deit_tiny_patch16_224'

