@@ -21,6 +21,31 @@ static base_status set_find(data_set *set, const char *path) {
     return base_fail("%s: no such file or folder", path);
 }
 
+/* ImageNet as it is downloaded: a folder without folders of the split, but with its tar; of val with its labels. */
+static base_status set_imagenet_tars(data_set *set, data_options *options) {
+    static const char *const val[] = {"val", "test", "validation"}, *const labels[] = {
+                                                                        "val_labels.txt",
+                                                                        "ILSVRC2012_validation_ground_truth.txt"};
+    bool train = options->split && !strcmp(options->split, "train"), test = false;
+    for (int i = 0; i < 3; i++) test |= options->split && !strcmp(options->split, val[i]);
+    if (!train && !test) return BASE_OK;
+    const char *folder = base_arena_printf(&set->arena, "%s/%s", set->path, options->split),
+               *tar = base_arena_printf(&set->arena, "%s/ILSVRC2012_img_%s.tar", set->path, train ? "train" : "val");
+    if (!folder || !tar) return BASE_ERROR;
+    if (base_path_is_folder(folder) || !base_path_exists(tar)) return BASE_OK;
+    for (int i = 0; i < 2 && test && !options->labels; i++) {
+        const char *file = base_arena_printf(&set->arena, "%s/%s", set->path, labels[i]);
+        if (file && base_path_exists(file)) options->labels = file;
+    }
+    if (test && !options->labels)
+        return base_fail("%s: its pictures carry no labels: put %s beside it, a synset or class index a line, or the "
+                         "devkit's %s and meta.mat",
+                         tar, labels[0], labels[1]);
+    base_free(set->path);
+    options->split = NULL;
+    return (set->path = base_strdup(tar)) ? BASE_OK : BASE_ERROR;
+}
+
 DEIT_INTERNAL base_status data_train_or_test(const data_set *set, const data_options *options, bool *train) {
     static const char *const test[] = {"test", "val", "validation"};
     *train = options->split && !strcmp(options->split, "train");
@@ -96,6 +121,7 @@ DEIT_INTERNAL base_status data_open(data_set **out, const data_options *given, c
     data_set *set = base_calloc(1, sizeof *set);
     if (!set) return BASE_ERROR;
     base_status status = set_find(set, options->path);
+    if (!status) status = set_imagenet_tars(set, options);
     bool known = false;
     if (!status) status = data_raw_open(set, options, context, &known);
     if (!status && !known) status = data_annotated_open(set, options, context, &known);

@@ -1,10 +1,11 @@
 /* locate: the data sets in a folder, by the names they are handed out under.
  *
  *   ImageNet    val/ or imagenet/val/ or imagenet/ with class folders, imagenet-val.tar or .zip of the same, or
- *               ILSVRC2012_img_val.tar with val_labels.txt (a synset or class index a line)
+ *               ILSVRC2012_img_val.tar with val_labels.txt (a synset or class index a line), or with the devkit's
+ *               ILSVRC2012_validation_ground_truth.txt and meta.mat
  *   ReaL        real.json
  *   ImageNetV2  imagenetv2-matched-frequency-format-val/ or imagenetv2-matched-frequency.tar.gz
- *   to train on ImageNet: imagenet/ with train/ and val/
+ *   to train on ImageNet: imagenet/ with train/ and val/, or ILSVRC2012_img_train.tar beside the other
  *   CIFAR-10    cifar-10-binary.tar.gz or cifar-10-batches-bin/; or pictures, train/ and test/ with class folders, in
  *               cifar10/, cifar10.tar or cifar10.zip
  *   CIFAR-100   the same with 100
@@ -35,11 +36,12 @@ static bool locate_is_classes(const char *folder, base_arena *arena) {
 DEIT_INTERNAL base_status repro_locate(repro_places *places, const char *data, base_arena *arena) {
     static const char *const imagenet[] = {
         "imagenet/val", "val", "imagenet", "imagenet-val.tar", "imagenet-val.zip", "ILSVRC2012_img_val.tar", NULL};
-    static const char *const labels[] = {"val_labels.txt", NULL};
+    static const char *const labels[] = {"val_labels.txt", "ILSVRC2012_validation_ground_truth.txt", NULL};
     static const char *const real[] = {"real.json", "imagenet/real.json", NULL};
     static const char *const v2[] = {"imagenetv2-matched-frequency-format-val", "imagenetv2-matched-frequency.tar.gz",
                                      "imagenetv2-matched-frequency.tar", NULL};
-    static const char *const train[] = {"imagenet/train", "train", NULL};
+    static const char *const train[] = {"imagenet/train", "train", NULL}, *const tar[] = {"ILSVRC2012_img_train.tar",
+                                                                                          NULL};
     static const char *const cifar10[] = {
         "cifar-10-binary.tar.gz", "cifar-10-batches-bin", "cifar10", "cifar10.tar", "cifar10.zip", NULL};
     static const char *const cifar100[] = {
@@ -66,6 +68,7 @@ DEIT_INTERNAL base_status repro_locate(repro_places *places, const char *data, b
     places->real = locate_first(folder, real, arena);
     places->train = locate_first(folder, train, arena);
     if (places->train) places->train = base_arena_printf(arena, "%.*s", (int)strlen(places->train) - 6, places->train);
+    if (!places->train && locate_first(folder, tar, arena)) places->train = folder;
     places->cifar10 = locate_first(folder, cifar10, arena);
     places->cifar100 = locate_first(folder, cifar100, arena);
     places->flowers = locate_first(folder, flowers, arena), places->cars = locate_first(folder, cars, arena);

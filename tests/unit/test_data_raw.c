@@ -328,6 +328,18 @@ TEST(data_tar_of_tars) {
     CHECK(bytes.size == size && !memcmp(bytes.data, want, size));
     data_close(set);
     base_free(bytes.data), base_free(want);
+    /* both tars in a folder, as they are downloaded */
+    CHECK_OK(base_make_folders(base_test_path("i")));
+    data_test_pack("i/ILSVRC2012_img_train.tar", "t", (const char *[]){"n15075141.tar", "n01443537.tar"}, 2);
+    data_test_put("v/ILSVRC2012_val_00000001.JPEG", "grey.jpg"),
+        data_test_put("v/ILSVRC2012_val_00000002.JPEG", "tiny.jpg");
+    data_test_pack("i/ILSVRC2012_img_val.tar", "v",
+                   (const char *[]){"ILSVRC2012_val_00000001.JPEG", "ILSVRC2012_val_00000002.JPEG"}, 2);
+    data_test_holds("i", "train", NULL, 1000,
+                    "1 n01443537/n01443537_10.JPEG\n1 n01443537/n01443537_2.JPEG\n999 n15075141/n15075141_1.JPEG\n");
+    CHECK_FAIL_HAS(data_test_try("i", "val", NULL), "put val_labels.txt beside it");
+    data_test_make("i/val_labels.txt", "n15075141\nn01443537\n", 20);
+    data_test_holds("i", "val", NULL, 1000, "1 ILSVRC2012_val_00000002.JPEG\n999 ILSVRC2012_val_00000001.JPEG\n");
     data_test_make("t/n01443537.tar", "not a tar", 9);
     data_test_pack("bad.tar", "t", (const char *[]){"n01443537.tar"}, 1);
     CHECK_FAIL_HAS(data_test_try("bad.tar", NULL, NULL), "bad.tar/n01443537.tar");
