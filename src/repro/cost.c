@@ -71,11 +71,25 @@ static base_status cost_gflop(const cost_words *said, bool teacher, int classes,
         BASE_TRY(train_network(o, classes, &config));
     } else {
         if (!o->distillation_type) return BASE_OK;
-        BASE_TRY(model_find(o->teacher_model, &config));
+        // Of a vit only its file says what it is: taken to be like its student.
+        BASE_TRY(strcmp(o->teacher_model, "vit") ? model_find(o->teacher_model, &config)
+                                                 : train_network(o, classes, &config));
         if (o->teacher_resolution || o->input_size)
             config.image = (int)(o->teacher_resolution ? o->teacher_resolution : o->input_size);
     }
     return model_size(&config, &parameters, gflop);
+}
+
+DEIT_INTERNAL double repro_job_seconds(const repro_state *state, const repro_job *job) {
+    const char *words[REPRO_MAX_WORDS];
+    repro_lacks lacks;
+    if (repro_job_words(state, job, REPRO_FILL_SHOW, words, &lacks) || !words[1]) return NAN;
+    if (!strcmp(words[1], "positions") || !strcmp(words[1], "data")) return 1; // nothing is computed
+    for (int i = 2; words[i]; i++) {
+        if (!strcmp(words[i], "--print-options")) return 1;
+        if (!strcmp(words[i], "--seconds") && words[i + 1]) return atof(words[i + 1]) + 1; // and what goes before
+    }
+    return NAN;
 }
 
 DEIT_INTERNAL double repro_job_flop(const repro_state *state, const repro_job *job) {
@@ -84,8 +98,8 @@ DEIT_INTERNAL double repro_job_flop(const repro_state *state, const repro_job *j
     cost_words said = {0};
     double student = 0, teacher = 0, flop = NAN;
     if (repro_job_words(state, job, REPRO_FILL_SHOW, words, &lacks) || !words[1]) return NAN;
-    bool trains = !strcmp(words[1], "train");
-    if (!trains && strcmp(words[1], "eval")) return NAN;
+    bool trains = !strcmp(words[1], "train"), passes = !strcmp(words[1], "eval") || !strcmp(words[1], "tokens");
+    if (!trains && !passes) return NAN;
     base_status status = cost_read(&said, words);
     const train_options *o = &said.options;
     const repro_data_file *set = status ? NULL : cost_set(&state->places, o->data_path);

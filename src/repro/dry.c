@@ -47,9 +47,10 @@ static double dry_sibling(const repro_state *state, const repro_job *job) {
     return NAN;
 }
 
-/* A sibling's time; else the job's work at this machine's speed. */
+/* A sibling's time; what the command says; else the job's work at this machine's speed. */
 static double dry_cost(const dry_run *run, const repro_job *job) {
     double seconds = dry_sibling(run->state, job);
+    if (isnan(seconds)) seconds = repro_job_seconds(run->state, job);
     if (!isnan(seconds)) return seconds;
     return repro_job_flop(run->state, job) / (run->peak * (job->trains ? dry_share_training : dry_share_inference));
 }

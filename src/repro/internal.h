@@ -144,6 +144,8 @@ DEIT_INTERNAL bool repro_is_speed(const repro_table *table, const repro_command 
 DEIT_INTERNAL base_status repro_job_words(const repro_state *state, const repro_job *job, repro_fill fill,
                                           const char *words[REPRO_MAX_WORDS], repro_lacks *lacks);
 DEIT_INTERNAL const char *repro_job_line(const repro_state *state, const repro_job *job); /* to be read */
+/* Seconds of a job that computes nothing or whose command says how long (bench); NAN: another. */
+DEIT_INTERNAL double repro_job_seconds(const repro_state *state, const repro_job *job);
 /* cost.c: what eval or train will compute, evaluations after each epoch too; NAN: another command, or data of unknown
  * size. */
 DEIT_INTERNAL double repro_job_flop(const repro_state *state, const repro_job *job);
