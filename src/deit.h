@@ -12,8 +12,9 @@
  *
  * Nothing here prints, exits, aborts or catches signals. A program that handles signals itself must not let a handler
  * run on the stack of a thread that computes (oneDNN's kernels put it to other uses): block them in the threads that
- * call this and take them in another, or give the handlers a stack of their own (SA_ONSTACK). What can fail returns a
- * deit_status (or NULL), and deit_error() says why. A handle serves one thread at a time; different handles serve
+ * call this and take them in another, or give the handlers a stack of their own (SA_ONSTACK). Handles of more than one
+ * thread refuse to run inside an OpenMP parallel region, where they would not get their threads. What can fail returns
+ * a deit_status (or NULL), and deit_error() says why. A handle serves one thread at a time; different handles serve
  * different threads at once. Structs of options are all zero for the defaults, so `deit_options options = {0};` stays
  * right when members are added at their end. */
 #ifndef DEIT_H

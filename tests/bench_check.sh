@@ -1,5 +1,6 @@
 #!/bin/sh
-# Measures every speed target, one line each: `ok`, `MISS`, or `skip` with what this machine lacks. It takes about half
+# Measures the speed targets of transformers, training and pictures (of all networks beside their peers: bench/peers/run), one
+# line each: `ok`, `MISS`, or `skip` with what this machine lacks. It takes about half
 # an hour and an idle machine, so `make test` never runs it; `make bench-check` does. Usage: bench_check.sh DEIT
 #
 # With DEIT_DATA, a folder that holds imagenet-sample.tar (or val/), preprocessing is measured too; beside ONNX Runtime

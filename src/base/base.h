@@ -162,7 +162,6 @@ DEIT_INTERNAL char *base_cache_folder(void);
 
 DEIT_INTERNAL uint64_t base_fnv1a64(const void *data, size_t size);
 /* SHA-256 as 64 lower-case hex digits and NUL. */
-DEIT_INTERNAL void base_sha256(const void *data, size_t size, char hex[65]);
 DEIT_INTERNAL base_status base_sha256_file(const char *path, char hex[65]);
 DEIT_INTERNAL base_status base_md5_file(const char *path,
                                         char hex[33]); /* of downloads whose authors state no better */

@@ -32,13 +32,6 @@ static void hash_hex(const struct nettle_hash *kind, hash_context *context, char
     hex[2 * kind->digest_size] = 0;
 }
 
-DEIT_INTERNAL void base_sha256(const void *data, size_t size, char hex[65]) {
-    hash_context context;
-    nettle_sha256.init(&context);
-    nettle_sha256.update(&context, size, data);
-    hash_hex(&nettle_sha256, &context, hex);
-}
-
 static base_status hash_file(const struct nettle_hash *kind, const char *path, char *hex) {
     enum { CHUNK = 1 << 18 };
     hash_context context;

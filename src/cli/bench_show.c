@@ -60,8 +60,9 @@ static void bench_print_row(const bench_report *report, const bench_row *row) {
     char name[64], batch[BENCH_CELL], rate[BENCH_CELL], alone[BENCH_CELL],
         alone_spread[BENCH_CELL] = "", published[BENCH_CELL], here[BENCH_CELL], there[BENCH_CELL];
     double relative, paper = bench_published(row, &relative);
-    snprintf(name, sizeof name, row->config.image == 224 || strstr(row->config.name, "384") ? "%s" : "%s @%d",
-             row->config.name, row->config.image);
+    model_config usual;
+    bool known = !model_find(row->config.name, &usual) && usual.image == row->config.image;
+    snprintf(name, sizeof name, known ? "%s" : "%s @%d", row->config.name, row->config.image);
     snprintf(batch, sizeof batch, "%lld/%lld", (long long)s->batch, (long long)s->micro_batch);
     if (s->ms_alone.n) snprintf(alone_spread, sizeof alone_spread, "%.1f%%", bench_spread(&s->ms_alone));
     printf("%-32s %-4s %6s %8s %6.1f%% %8s %7s %7.1f %5.1f %7.0f %8s %6s %6s\n", name, bench_precision_name(row), batch,

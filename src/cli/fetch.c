@@ -212,6 +212,7 @@ static base_status fetch_fetch(const char *name) {
     const cli_download what = {.file = row->file, .url = row->url, .sha256 = row->sha256, .plausible = fetch_plausible};
     char *folder = fetch_folder();
     base_status status = folder ? cli_fetch(&what, folder, fetch_given.mirror) : BASE_ERROR;
+    if (!status && *row->licence) printf("%s: licence %s\n", row->file, row->licence);
     base_free(folder);
     return status;
 }

@@ -156,9 +156,6 @@ DEIT_INTERNAL int64_t data_count(const data_set *set) {
 DEIT_INTERNAL int data_classes(const data_set *set) {
     return set->classes;
 }
-DEIT_INTERNAL bool data_is_imagenet(const data_set *set) {
-    return set->imagenet;
-}
 DEIT_INTERNAL bool data_sequential(const data_set *set) {
     return set->kind == DATA_STREAM;
 }
@@ -167,9 +164,6 @@ DEIT_INTERNAL const char *data_class_name(const data_set *set, int label) {
 }
 DEIT_INTERNAL int data_label(const data_set *set, int64_t item) {
     return set->items[item].label;
-}
-DEIT_INTERNAL const char *data_name(const data_set *set, int64_t item) {
-    return set->items[item].name;
 }
 
 DEIT_INTERNAL int data_val_index(const data_set *set, int64_t item) {

@@ -216,7 +216,7 @@ static base_status speed_open_group(speed_bench *bench, speed_job *jobs, const e
     base_machine machine;
     base_machine_read(&machine);
     double held = 0;
-    for (*size = 0; *size < n && held < speed_room * (double)machine.memory_free; ++*size) {
+    for (*size = 0; *size < n && (!*size || held < speed_room * (double)machine.memory_free); ++*size) {
         speed_job *job = &jobs[*size];
         job->wanted = &cases[*size], job->result = &results[*size];
         base_status status = speed_prepare(bench, job);

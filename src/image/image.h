@@ -129,6 +129,5 @@ typedef struct {
 } image_change;
 /* Changes the picture in place (its memory may become another). */
 DEIT_INTERNAL base_status image_apply(image_worker *worker, image_u8 *image, const image_change *change);
-DEIT_INTERNAL const char *image_op_name(image_op op); /* timm's: "AutoContrast" */
 
 #endif

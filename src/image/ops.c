@@ -3,15 +3,6 @@
 
 #include <string.h>
 
-static const char *const ops_names[IMAGE_OPS] = {
-    "AutoContrast", "Equalize",   "Invert",       "Posterize",      "Solarize",    "SolarizeAdd", "Color",
-    "Contrast",     "Brightness", "Sharpness",    "Rotate",         "ShearX",      "ShearY",      "TranslateX",
-    "TranslateY",   "Grayscale",  "GaussianBlur", "HorizontalFlip", "VerticalFlip"};
-
-DEIT_INTERNAL const char *image_op_name(image_op op) {
-    return op >= 0 && op < IMAGE_OPS ? ops_names[op] : NULL;
-}
-
 static size_t ops_pixels(const image_u8 *image) {
     return (size_t)image->width * (size_t)image->height;
 }

@@ -250,6 +250,7 @@ struct nn_worker {
     void **value;   /* [n_nodes]: where each value lies in this run */
     dnnl_stream_t *stream; /* [threads] */
     double *seconds;       /* [n_nodes] of each step, while they are measured; otherwise NULL */
+    int failed;            /* the first dnnl_status_t of this run that was none of success */
 };
 
 struct nn_plan {
@@ -276,6 +277,15 @@ struct nn_plan {
 
 /* kernel.c: oneDNN behind a few calls. */
 DEIT_INTERNAL dnnl_engine_t nn_engine(void); /* one CPU engine a process; NULL if oneDNN failed */
+/* OpenMP's settings of this thread while oneDNN's primitives are made or run: exactly so many threads, for a primitive
+ * that gets fewer than it was made for computes a part of its result. */
+typedef struct {
+    int threads, dynamic;
+} nn_openmp;
+DEIT_INTERNAL nn_openmp nn_openmp_begin(int threads);
+DEIT_INTERNAL void nn_openmp_end(nn_openmp before);
+/* Whether this thread can have so many threads; `what` wants them. */
+DEIT_INTERNAL base_status nn_openmp_check(int threads, const char *what);
 DEIT_INTERNAL base_status nn_onednn_fail(dnnl_status_t status, const char *what);
 /* A matrix product C[m, n] = A[m, k] B[k, n] (+ what attr says); leading strides in elements; transposed: stored as [k,
  * m] or [n, k]. b_any: let oneDNN choose B's layout; `b_packed` then receives it. Threads: of the plan, or 1 with

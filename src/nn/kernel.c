@@ -14,6 +14,29 @@ DEIT_INTERNAL dnnl_engine_t nn_engine(void) {
     return kernel_engine;
 }
 
+DEIT_INTERNAL nn_openmp nn_openmp_begin(int threads) {
+    nn_openmp before = {omp_get_max_threads(), omp_get_dynamic()};
+    omp_set_dynamic(0);
+    omp_set_num_threads(threads);
+    return before;
+}
+
+DEIT_INTERNAL void nn_openmp_end(nn_openmp before) {
+    omp_set_num_threads(before.threads);
+    omp_set_dynamic(before.dynamic);
+}
+
+DEIT_INTERNAL base_status nn_openmp_check(int threads, const char *what) {
+    if (threads > omp_get_thread_limit())
+        return base_fail("%s: %d threads, but OMP_THREAD_LIMIT allows %d: take fewer, or unset it", what, threads,
+                         omp_get_thread_limit());
+    if (threads > 1 && omp_in_parallel())
+        return base_fail("%s: %d threads cannot be had inside an OpenMP parallel region: call it outside, or open the "
+                         "network with one thread",
+                         what, threads);
+    return BASE_OK;
+}
+
 DEIT_INTERNAL base_status nn_onednn_fail(dnnl_status_t status, const char *what) {
     const char *why = status == dnnl_out_of_memory   ? "out of memory"
                       : status == dnnl_unimplemented ? "not implemented on this CPU"
@@ -270,12 +293,11 @@ DEIT_INTERNAL base_status nn_matmul_new(nn_kernel **out, nn_plan *plan, const nn
     nn_kernel *kernel = nn_kernel_new(plan);
     if (!kernel) return BASE_ERROR;
     kernel->per_thread = m->per_thread;
-    int threads = omp_get_max_threads(); /* oneDNN captures the thread count here */
-    if (m->per_thread) omp_set_num_threads(1);
+    nn_openmp before = nn_openmp_begin(m->per_thread ? 1 : omp_get_max_threads()); /* oneDNN captures it here */
     kernel_descs descs = {0};
     dnnl_status_t dnnl = kernel_describe(&descs, m);
     if (!dnnl) dnnl = dnnl_primitive_create(&kernel->primitive, descs.primitive);
-    if (m->per_thread) omp_set_num_threads(threads);
+    nn_openmp_end(before);
     base_status status =
         dnnl ? nn_onednn_fail(dnnl, "matrix product") : kernel_matmul_args(kernel, plan, m, &descs, a, b, c, d);
     kernel_forget(&descs);
@@ -340,13 +362,12 @@ DEIT_INTERNAL base_status nn_peak_new(nn_peak **out, int64_t size, nn_dtype prec
                    .c = type,
                    .bias_param = -1,
                    .pack_param = 0 /* B in the layout that oneDNN likes best */};
-    int before = omp_get_max_threads();
-    omp_set_num_threads(threads);
+    nn_openmp before = nn_openmp_begin(threads);
     kernel_descs descs = {0};
     dnnl_status_t dnnl = kernel_describe_matmul(&descs, &m);
     if (!dnnl) dnnl = dnnl_primitive_create(&peak->primitive, descs.primitive);
     if (!dnnl) dnnl = dnnl_stream_create(&peak->stream, nn_engine(), dnnl_stream_default_flags);
-    omp_set_num_threads(before);
+    nn_openmp_end(before);
     base_status status = dnnl ? nn_onednn_fail(dnnl, "peak product") : BASE_OK;
     const int arg[4] = {DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DST, DNNL_ARG_SCRATCHPAD};
     for (int i = 0; i < 4 && !status; i++) {
@@ -374,13 +395,12 @@ DEIT_INTERNAL base_status nn_peak_new(nn_peak **out, int64_t size, nn_dtype prec
 }
 
 DEIT_INTERNAL double nn_peak_sample(nn_peak *peak) {
-    int before = omp_get_max_threads();
-    omp_set_num_threads(peak->threads);
+    nn_openmp before = nn_openmp_begin(peak->threads);
     double start = base_now();
     dnnl_primitive_execute(peak->primitive, peak->stream, 4, peak->args);
     dnnl_stream_wait(peak->stream);
     double seconds = base_now() - start;
-    omp_set_num_threads(before);
+    nn_openmp_end(before);
     return 2.0 * (double)peak->size * (double)peak->size * (double)peak->size / seconds;
 }
 

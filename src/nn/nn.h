@@ -98,7 +98,8 @@ DEIT_INTERNAL nn_value nn_distillation(nn_graph *graph, nn_value logits, nn_valu
 DEIT_INTERNAL nn_value nn_weighted(nn_graph *graph, nn_value a, double weight_a, nn_value b, double weight_b);
 
 /* How a parameter starts. RECIPE: truncated normal 0.02, zeros, ones, PyTorch's default for the patch embedding,
- * uniform in +-1 / sqrt(fan); convolutional networks, as timm: normal, sqrt(2 / fan). */
+ * uniform in +-1 / sqrt(fan); convolutional networks, nearly as timm: normal, sqrt(2 / fan), heads truncated normal,
+ * and the last norm of a block 1, where timm begins with 0. */
 typedef enum { NN_INIT_ZERO, NN_INIT_ONE, NN_INIT_NORMAL, NN_INIT_UNIFORM_FAN, NN_INIT_HE } nn_init;
 typedef struct {
     const char *name; /* timm's state_dict name; lives as long as the graph or parameter store it came from */
@@ -138,9 +139,8 @@ typedef struct {
 } nn_params;
 DEIT_INTERNAL base_status nn_params_new(nn_params **params, const nn_graph *graph, bool with_gradients);
 DEIT_INTERNAL void nn_params_free(nn_params *params);
-/* Initial values of one parameter by its rule, and of all; they depend only on seed and the parameter's index. */
+/* Initial values of a parameter by its rule; they depend only on seed and the parameter's index. */
 DEIT_INTERNAL void nn_param_init(const nn_param *param, int index, uint64_t seed, float *out);
-DEIT_INTERNAL void nn_params_init(nn_params *params, uint64_t seed);
 
 /* Where a plan takes weights from: read fills out[count] with parameter `index` (the graph's order). */
 typedef struct {

@@ -47,29 +47,25 @@ static double tokens_flops(const nn_graph *graph, const nn_node *node) {
     return 2.0 * (double)nn_node_count(image) * (double)node->dim[2];
 }
 
-/* One patch row: y: [C, patch, patch] of patch (i, j) of x: [C, H, W]. */
+/* Patch (i, j) of x: [C, H, W] -> y: [C, patch, patch], from its number `at` on. */
 static void tokens_patch(const float *x, int64_t channels, int64_t rows, int64_t cols, int64_t patch, int64_t i,
-                         int64_t j, float *y) {
+                         int64_t j, void *y, int64_t at, nn_dtype type) {
     for (int64_t c = 0; c < channels; c++)
-        for (int64_t r = 0; r < patch; r++, y += patch)
-            memcpy(y, x + (c * rows + i * patch + r) * cols + j * patch, (size_t)patch * sizeof(float));
+        for (int64_t r = 0; r < patch; r++, at += patch) {
+            const float *from = x + (c * rows + i * patch + r) * cols + j * patch;
+            if (type == NN_F32)
+                memcpy((float *)y + at, from, (size_t)patch * sizeof(float));
+            else
+                nn_simd()->to_bf16(from, (uint16_t *)y + at, patch);
+        }
 }
 
 /* All patches of one image: y: [P, C patch patch]. */
 static void tokens_patches(const float *x, const nn_node *image, int64_t patch, void *y, nn_dtype type) {
     int64_t channels = image->dim[1], rows = image->dim[2], cols = image->dim[3], size = channels * patch * patch;
     int64_t down = rows / patch, across = cols / patch;
-    float row[size];
-    for (int64_t i = 0; i < down; i++)
-        for (int64_t j = 0; j < across; j++) {
-            int64_t p = i * across + j;
-            if (type == NN_F32)
-                tokens_patch(x, channels, rows, cols, patch, i, j, (float *)y + p * size);
-            else {
-                tokens_patch(x, channels, rows, cols, patch, i, j, row);
-                nn_simd()->to_bf16(row, (uint16_t *)y + p * size, size);
-            }
-        }
+    for (int64_t p = 0; p < down * across; p++)
+        tokens_patch(x, channels, rows, cols, patch, p / across, p % across, y, p * size, type);
 }
 
 static base_status tokens_setup_new(nn_plan *plan, int i) {

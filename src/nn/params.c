@@ -61,11 +61,6 @@ DEIT_INTERNAL void nn_param_init(const nn_param *param, int index, uint64_t seed
         }
 }
 
-DEIT_INTERNAL void nn_params_init(nn_params *params, uint64_t seed) {
-    for (int i = 0; i < params->count; i++)
-        nn_param_init(&params->params[i], i, seed, params->values + params->params[i].offset);
-}
-
 static base_status params_read(void *user, int index, const nn_param *param, float *out) {
     const nn_params *params = user;
     memcpy(out, params->values + params->params[index].offset, (size_t)param->count * sizeof(float));

@@ -82,7 +82,8 @@ DEIT_INTERNAL void nn_kernel_run(const nn_kernel *kernel, nn_worker *worker, int
         }
         dnnl_memory_set_data_handle(exec[i].memory, p + arg->offset);
     }
-    dnnl_primitive_execute(kernel->primitive, worker->stream[thread], kernel->n_args, exec);
+    dnnl_status_t status = dnnl_primitive_execute(kernel->primitive, worker->stream[thread], kernel->n_args, exec);
+    if (status) __atomic_store_n(&worker->failed, (int)status, __ATOMIC_RELAXED);
 }
 
 /* ---- Workers: plain threads that wait for a run ------------------------------------------------------------------ */
@@ -150,7 +151,7 @@ static void plan_work(nn_worker *worker, nn_team *team) {
 static void *plan_thread(void *argument) {
     nn_worker *worker = argument;
     nn_team *team = worker->plan->team;
-    omp_set_num_threads(worker->plan->options.threads);
+    nn_openmp_begin(worker->plan->options.threads);
     unsigned seen = 0;
     pthread_mutex_lock(&team->lock);
     for (;;) {
@@ -198,10 +199,11 @@ DEIT_INTERNAL base_status nn_run(nn_plan *plan, int64_t n, const float *const *i
     if ((plan->graph->has_backward || plan->graph->training) && n != plan->graph->batch)
         return base_fail("a training plan made for a batch of %lld was given %lld images",
                          (long long)plan->graph->batch, (long long)n);
+    BASE_TRY(nn_openmp_check(plan->options.threads, "run"));
+    for (int w = 0; w < plan->options.workers; w++) plan->workers[w].failed = 0;
     if (plan->graph->has_backward && !plan->accumulate)
         memset(plan->options.params->gradients, 0, (size_t)plan->options.params->size * sizeof(float));
-    int before = omp_get_max_threads();
-    omp_set_num_threads(plan->options.threads);
+    nn_openmp before = nn_openmp_begin(plan->options.threads);
     pthread_mutex_lock(&team->lock);
     team->images = n, team->next = 0, team->inputs = inputs, team->outputs = outputs;
     team->running = team->started;
@@ -212,7 +214,9 @@ DEIT_INTERNAL base_status nn_run(nn_plan *plan, int64_t n, const float *const *i
     pthread_mutex_lock(&team->lock);
     while (team->running) pthread_cond_wait(&team->done, &team->lock);
     pthread_mutex_unlock(&team->lock);
-    omp_set_num_threads(before);
+    nn_openmp_end(before);
+    for (int w = 0; w < plan->options.workers; w++)
+        if (plan->workers[w].failed) return nn_onednn_fail((dnnl_status_t)plan->workers[w].failed, "run");
     return BASE_OK;
 }
 
@@ -283,8 +287,11 @@ static size_t plan_new_packs(const nn_plan *plan) {
 static base_status plan_check_memory(const nn_plan *plan) {
     base_machine machine;
     base_machine_read(&machine);
+    int64_t largest = 0; // parameter: read as a whole before it is packed
+    for (int i = 0; i < plan->graph->n_params; i++)
+        largest = plan->graph->params[i].count > largest ? plan->graph->params[i].count : largest;
     size_t needed = plan_new_packs(plan) + plan->arena_bytes * (size_t)plan->options.workers +
-                    (size_t)plan->small_size * sizeof(float) + plan->options.beside;
+                    (size_t)(plan->small_size + largest) * sizeof(float) + plan->options.beside;
     if (needed <= machine.memory_free) return BASE_OK;
     return base_fail(
         "a batch of %lld images in %d worker%s needs %.1f GB of memory, %.1f GB are free; use a smaller batch",
@@ -338,10 +345,10 @@ DEIT_INTERNAL base_status nn_plan_new(nn_plan **out, nn_graph *graph, const nn_p
     plan->graph = graph, plan->options = *options;
     if (plan->options.workers < 1) plan->options.workers = 1;
     if (plan->options.threads < 1) plan->options.threads = 1;
-    int before = omp_get_max_threads();
-    omp_set_num_threads(plan->options.threads);
-    base_status status = plan_make(plan);
-    omp_set_num_threads(before);
+    nn_openmp before = nn_openmp_begin(plan->options.threads);
+    base_status status = nn_openmp_check(plan->options.threads, "plan");
+    if (!status) status = plan_make(plan);
+    nn_openmp_end(before);
     if (status)
         nn_plan_free(plan);
     else

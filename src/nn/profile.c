@@ -20,14 +20,26 @@ DEIT_INTERNAL int nn_step_count(const nn_plan *plan) {
     return plan->graph->n_nodes;
 }
 
+/* Matrices are stored as what they multiply; vectors, and a depthwise convolution's taps, as f32. */
+static double profile_param(const nn_graph *graph, const nn_node *node, int p, bool taps) {
+    if (node->param[p] < 0) return 0;
+    const nn_param *param = nn_param_of(graph, node->param[p]);
+    bool plain = taps || param->ndim == 1 || !node->n_inputs;
+    return (double)param->count * (plain ? 4 : (double)nn_type_size(graph->nodes[node->input[0]].dtype));
+}
+
 static double profile_bytes(const nn_graph *graph, const nn_node *node) {
+    bool depthwise = node->op->kind == NN_KIND_CONV && nn_conv_is_depthwise(graph, node);
     double bytes = (double)nn_node_count(node) * (double)nn_type_size(node->dtype);
     for (int j = 0; j < node->n_inputs; j++) {
         const nn_node *x = &graph->nodes[node->input[j]];
-        bytes += (double)nn_node_count(x) * (double)nn_type_size(x->dtype);
+        bool sums = nn_reads_saved(node, j) || (node->op->kind == NN_KIND_POOL && x->saved); /* a convolution's */
+        bytes += sums ? 4 * (double)x->saved : (double)nn_node_count(x) * (double)nn_type_size(x->dtype);
     }
-    for (int p = 0; p < node->n_params; p++)
-        bytes += (double)nn_param_of(graph, node->param[p])->count * (double)nn_type_size(node->dtype);
+    for (int p = 0; p < node->n_params; p++) bytes += profile_param(graph, node, p, depthwise);
+    if (node->expands)
+        bytes += profile_param(graph, node, NN_CONV_INNER_WEIGHT, false) +
+                 profile_param(graph, node, NN_CONV_INNER_BIAS, false);
     return bytes;
 }
 

@@ -95,10 +95,11 @@ DEIT_INTERNAL base_status nn_plan_refresh(nn_plan *plan, nn_source source) {
     refresh_job job = {plan, source, base_malloc((size_t)(most + REFRESH_VECTORS * widest) * sizeof(float)), {NULL}};
     if (!job.values) return BASE_ERROR;
     for (int v = 0; v < REFRESH_VECTORS; v++) job.vector[v] = job.values + most + v * widest;
-    int before = omp_get_max_threads(), threads = plan->options.workers * plan->options.threads;
-    omp_set_num_threads(threads);
+    int threads = plan->options.workers * plan->options.threads;
+    if (omp_in_parallel()) threads = 1;
+    nn_openmp before = nn_openmp_begin(threads < omp_get_thread_limit() ? threads : omp_get_thread_limit());
     base_status status = refresh_all(&job);
-    omp_set_num_threads(before);
+    nn_openmp_end(before);
     base_free(job.values);
     return status;
 }

@@ -12,6 +12,10 @@ check_out '^Measured  throughput: [0-9]+ threads as [0-9]+ x [0-9]+, not pinned'
 check_out '1 samples'
 check_out '^Few       1 of 1 rows have under 6 samples'
 
+name 'an image size that is not the usual one is said'
+check_exit 0 "\$DEIT bench deit_tiny_patch16_224 --image 32 --batch 1 $once"
+check_out '^deit_tiny_patch16_224 @32 '
+
 name 'JSON: conditions and rows'
 check_exit 0 "\$DEIT bench $vit --batch 2 --threads 1 --repeats 3 --seconds 0 --json >out.json"
 check '[ "$(grep "^  \"" out.json | cut -d\" -f2 | tr "\n" " ")" = "conditions rows " ]'

@@ -126,6 +126,11 @@ check_exit 1 "\$DEIT forward $vit --weights w.safetensors --input x.npy --output
 check_err '^deit: .*takes .* GB, and .* free'
 check '! test -e no.npy'
 
+name 'fewer threads than asked for are no half results'
+check_exit 1 "OMP_THREAD_LIMIT=1 \$DEIT forward $vit --weights w.safetensors --threads 2 --schedule latency --input x.npy --output no.npy"
+check_err '2 threads, but OMP_THREAD_LIMIT allows 1: take fewer, or unset it'
+check '! test -e no.npy'
+
 name 'unknown words: models, flags, values'
 check_exit 2 '$DEIT forward --model deit_bse_patch16_224 --input x.npy --output no.npy'
 check_err "did you mean 'deit_base_patch16_224'"

@@ -44,3 +44,47 @@ static base_status fuzz_idx(const uint8_t *data, size_t size) {
     free(own);
     return fuzz_data_done(set, status);
 }
+
+/* Labels of three files of ImageNet's validation set. */
+static base_status fuzz_labels(const uint8_t *data, size_t size) {
+    static const char *const names[] = {"ILSVRC2012_val_00000001.JPEG", "ILSVRC2012_val_00000002.JPEG", "val_3.JPEG"};
+    char path[64];
+    int file = fuzz_file(data, size, path);
+    data_set *set = fuzz_data_set(0, 0, 0);
+    if (!(set->items = base_calloc(3, sizeof *set->items))) abort();
+    set->count = set->capacity = 3;
+    for (int i = 0; i < 3; i++) set->items[i] = (data_item){.name = names[i], .key = names[i], .label = -1};
+    base_status status = data_read_label_file(set, path);
+    for (int i = 0; i < 3 && !status; i++)
+        if (data_label(set, i) < 0 || data_label(set, i) >= set->classes) abort();
+    data_close(set);
+    close(file);
+    return status;
+}
+
+static base_status fuzz_inat(const uint8_t *data, size_t size) {
+    json_t *root = json_loadb((const char *)data, size, 0, NULL);
+    if (!root) return base_fail("not JSON");
+    data_set *set = fuzz_data_set(0, 0, 0);
+    annotated a = {.set = set, .root = "fuzz", .train = true};
+    base_status status = annotated_inat_rows(&a, "train2018.json", root);
+    for (int64_t i = 0; i < a.count && !status; i++)
+        if (a.rows[i].label < 0 || a.rows[i].label >= set->classes) abort();
+    base_free(a.rows);
+    data_close(set);
+    json_decref(root);
+    return status;
+}
+
+/* ReaL's lists; how many there must be is checked before. */
+static base_status fuzz_real(const uint8_t *data, size_t size) {
+    json_t *root = json_loadb((const char *)data, size, 0, NULL);
+    if (!root) return base_fail("not JSON");
+    data_real *real = base_calloc(1, sizeof *real);
+    if (!real) abort();
+    base_status status = set_real_fill(real, root, "fuzz");
+    for (int i = 0; i < real->count && !status; i++) (void)data_real_right(real, i, 5);
+    data_real_close(real);
+    json_decref(root);
+    return status;
+}

@@ -1,9 +1,9 @@
 /* The parsers under smoke fuzzing; see fuzz.h. It includes the table of contents, as the unit tests do. */
 #include "../../src/deit.c"
 #include "fuzz.h"
-#include "fuzz_data.c"
 #include "fuzz_image.c"
 #include "fuzz_store.c"
+#include "fuzz_data.c"
 
 int main(int argc, char **argv) {
     static const fuzz_target targets[] = {
@@ -12,6 +12,9 @@ int main(int argc, char **argv) {
         {"cifar10", fuzz_cifar10, "tests/fuzz/seeds/data", "cifar10"},
         {"cifar100", fuzz_cifar100, "tests/fuzz/seeds/data", "cifar_100"},
         {"idx", fuzz_idx, "tests/fuzz/seeds/data", "idx"},
+        {"labels", fuzz_labels, "tests/fuzz/seeds/data", "labels"},
+        {"inat", fuzz_inat, "tests/fuzz/seeds/data", "inat"},
+        {"real", fuzz_real, "tests/fuzz/seeds/data", "real"},
         {"store", fuzz_store, "tests/fuzz/seeds/store", ""},
         {"store_official", fuzz_store, "tests/golden/store", "official"},
         {"store_views", fuzz_store, "tests/golden/store", "views"},

@@ -30,3 +30,11 @@ with open(f"{folder}/cifar_100.bin", "wb") as file:
     for label in (30, 99): file.write(bytes([label // 5, label]) + planes)
 with open(f"{folder}/idx", "wb") as file:  # five pictures of 3 x 2, then their labels
     file.write(struct.pack(">IIII", 0x803, 5, 2, 3) + bytes(range(30)) + struct.pack(">II", 0x801, 5) + bytes([0, 9, 5, 1, 2]))
+with open(f"{folder}/labels.txt", "w") as file: file.write("n01440764\n17\nn15075141\n")
+with open(f"{folder}/labels.csv", "w") as file:
+    file.write("ILSVRC2012_val_00000001.JPEG,n01440764\nval/ILSVRC2012_val_00000002.JPEG 3\nval_3.JPEG\t999\n")
+inat = {"images": [{"id": 7, "file_name": "train_val2018/Aves/1/a.jpg"}, {"id": 3, "file_name": "train_val2018/Aves/0/b.jpg"}],
+        "annotations": [{"image_id": 3, "category_id": 0}, {"image_id": 7, "category_id": 1}],
+        "categories": [{"id": 0, "name": "x"}, {"id": 1, "name": "y"}]}
+with open(f"{folder}/inat.json", "w") as file: json.dump(inat, file)
+with open(f"{folder}/real.json", "w") as file: json.dump([[970], [], [5, 7], [999, 0]], file)

@@ -5,7 +5,7 @@
 #undef main
 #include "test.h"
 
-#include "unit_tests.h" /* generated: tests/unit/test_*.c and tests/golden/test_*.c */
+#include "unit_tests.h" /* generated: tests/unit/test_*.c */
 
 int main(int argc, char **argv) {
     return test_main(argc, argv);

@@ -79,4 +79,18 @@ static int test_main(int argc, char **argv) {
     return failed ? 1 : 0;
 }
 
+/* SHA-256 as 64 lower-case hex digits and NUL. */
+static void test_sha256(const void *data, size_t size, char hex[65]) {
+    hash_context context;
+    nettle_sha256.init(&context);
+    nettle_sha256.update(&context, size, data);
+    hash_hex(&nettle_sha256, &context, hex);
+}
+
+/* timm's names of the augmentation operators. */
+static const char *const test_op_names[IMAGE_OPS] = {
+    "AutoContrast", "Equalize",   "Invert",       "Posterize",      "Solarize",    "SolarizeAdd", "Color",
+    "Contrast",     "Brightness", "Sharpness",    "Rotate",         "ShearX",      "ShearY",      "TranslateX",
+    "TranslateY",   "Grayscale",  "GaussianBlur", "HorizontalFlip", "VerticalFlip"};
+
 #endif

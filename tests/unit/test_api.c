@@ -155,3 +155,25 @@ TEST(api_memory_runs_out) {
     }
     CHECK_EQ_INT(base_memory_held(), before);
 }
+
+/* There a network of two threads would get one, and oneDNN compute half of each product. */
+TEST(api_inside_a_parallel_region) {
+    deit_options options = api_small;
+    options.threads = 2, options.schedule = DEIT_LATENCY;
+    deit_model *model = deit_open("vit", NULL, &options);
+    int sides = 3 * options.image * options.image, failed = 0, inside = 0;
+    float *image = calloc((size_t)sides, sizeof *image), logits[10];
+    if (model && omp_get_thread_limit() > 1) {
+#pragma omp parallel num_threads(2)
+#pragma omp single
+        {
+            inside = omp_in_parallel();
+            failed = deit_forward(model, 1, image, logits) != DEIT_OK &&
+                     strstr(deit_error(), "inside an OpenMP parallel region");
+        }
+        CHECK(!inside || failed);
+        CHECK_EQ_INT(deit_forward(model, 1, image, logits), DEIT_OK);
+    }
+    deit_close(model);
+    free(image);
+}

@@ -193,7 +193,7 @@ TEST(base_output_failures) {
 
 TEST(base_hashes) {
     char hex[65];
-    base_sha256("abc", 3, hex);
+    test_sha256("abc", 3, hex);
     CHECK(!strcmp(hex, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"));
     base_test_folder_begin();
     CHECK_OK(base_write_file(base_test_path("abc"), "abc", 3));

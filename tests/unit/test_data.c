@@ -75,7 +75,7 @@ static void data_test_describe(const data_set *set, char text[4096]) {
     size_t at = 0;
     text[0] = 0;
     for (int64_t i = 0; i < data_count(set) && at < 4000; i++)
-        at += (size_t)snprintf(text + at, 4096 - at, "%d %s\n", data_label(set, i), data_name(set, i));
+        at += (size_t)snprintf(text + at, 4096 - at, "%d %s\n", data_label(set, i), set->items[i].name);
 }
 
 static void data_test_holds(const char *name, const char *split, const char *labels, int classes,
@@ -115,7 +115,7 @@ TEST(data_folder_tar_zip_and_compressed_tar_are_one) {
         data_test_pack(kinds[k], "top", data_test_names, DATA_TEST_NAMES);
         data_test_holds(kinds[k], NULL, NULL, 3, expected);
         CHECK_OK(data_test_open(&set, kinds[k], NULL, NULL));
-        CHECK(data_sequential(set) == (k >= 3) && !data_is_imagenet(set) && !strcmp(data_class_name(set, 2), "wasp"));
+        CHECK(data_sequential(set) == (k >= 3) && !set->imagenet && !strcmp(data_class_name(set, 2), "wasp"));
         for (int64_t i = 0; i < 4 && k < 3; i++) {
             CHECK_OK(data_read(folder, i, &there));
             CHECK_OK(data_read(set, i, &here));
@@ -161,7 +161,7 @@ TEST(data_synset_folders_and_splits) {
     CHECK_EQ_INT(data_test_try("in", "test", NULL), BASE_USAGE);
     CHECK_STR_HAS(base_message(), "no images in a folder 'test'");
     CHECK_OK(data_test_open(&set, "in", NULL, NULL));
-    CHECK(data_is_imagenet(set) && !strcmp(data_class_name(set, 999), "n15075141"));
+    CHECK(set->imagenet && !strcmp(data_class_name(set, 999), "n15075141"));
     CHECK_EQ_INT(data_val_index(set, 0), 261);
     CHECK_EQ_INT(data_val_index(set, 1), -1);
     CHECK_OK(data_check_classes(set, 1000, "m"));

@@ -181,7 +181,7 @@ TEST(augment_rand_distribution) {
     augment_test_share("two changes", c.both, c.n, 0.25);
     augment_test_share("the same operator twice", c.repeats, c.both, 1. / 15);
     for (int op = 0; op <= IMAGE_TRANSLATE_Y; op++)
-        augment_test_share(image_op_name((image_op)op), c.ops[op], c.changes, 1. / 15);
+        augment_test_share(test_op_names[op], c.ops[op], c.changes, 1. / 15);
     CHECK(c.bicubic == c.geometric);
     for (int op = IMAGE_ROTATE; op <= IMAGE_TRANSLATE_Y; op++)
         augment_test_share("negated", c.negative[op], c.ops[op], 0.5);

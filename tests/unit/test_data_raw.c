@@ -45,11 +45,11 @@ static void raw_test_check_cifar10(const char *path) {
         for (int k = 0; k < 3072; k++)
             if (bytes.data[k] != (uint8_t)(70 + 7 * i + 50 * (k % 3) + k / 3)) TEST_FAIL("%d: byte %d", i, k), k = 3072;
     }
-    CHECK(!strcmp(data_name(set, 3), "test_batch.bin:3"));
+    CHECK(!strcmp(set->items[3].name, "test_batch.bin:3"));
     data_close(set);
     CHECK_OK(data_test_open(&set, path, "train", NULL));
     if (set)
-        CHECK(data_count(set) == 15 && data_label(set, 14) == 2 && !strcmp(data_name(set, 14), "data_batch_5.bin:2"));
+        CHECK(data_count(set) == 15 && data_label(set, 14) == 2 && !strcmp(set->items[14].name, "data_batch_5.bin:2"));
     CHECK_OK(set ? data_read(set, 14, &bytes) : BASE_ERROR);
     CHECK_EQ_INT(bytes.data[2], (50 + 7 * 2 + 100) % 256);
     data_close(set);
@@ -216,7 +216,7 @@ TEST(data_classes_of_imagenet) {
     data_test_put("in/train/n01443537/b.JPEG", "grey.jpg");
     CHECK_OK(data_test_open(&set, "in", "train:1-2", NULL));
     if (set)
-        CHECK(data_count(set) == 1 && data_classes(set) == 2 && data_label(set, 0) == 0 && !data_is_imagenet(set) &&
+        CHECK(data_count(set) == 1 && data_classes(set) == 2 && data_label(set, 0) == 0 && !set->imagenet &&
               !strcmp(data_class_name(set, 0), "n01443537"));
     data_close(set);
     base_test_folder_end();
@@ -354,7 +354,7 @@ TEST(data_sets_that_do_not_go_together) {
     data_test_put("few/val/ant/1.jpg", "tiny.jpg"), data_test_put("few/train/ant/1.jpg", "tiny.jpg");
     CHECK_OK(data_test_open(&train, "d", "train", NULL));
     CHECK_OK(data_test_open(&test, "d", "val", NULL)); /* stands for test */
-    CHECK(!strcmp(data_name(test, 0), "test/ant/1.jpg"));
+    CHECK(!strcmp(test->items[0].name, "test/ant/1.jpg"));
     CHECK_FAIL_HAS(data_check_same(train, test), "class 1 is 'bee' in ");
     CHECK_OK(data_check_same(train, train));
     data_close(test);

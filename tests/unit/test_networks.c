@@ -396,3 +396,12 @@ TEST(golden_extra_resnet14) {
 TEST(golden_extra_resnet20) {
     networks_extra("resnet20", 32);
 }
+
+/* As PyTorch's: what is not a number is not hidden. */
+TEST(networks_relu_keeps_nan) {
+    float x[20], y[20];
+    for (int i = 0; i < 20; i++) x[i] = (float)(i - 10);
+    x[3] = x[18] = (float)NAN;
+    nn_simd()->activate(NN_RELU, x, NN_F32, y, NN_F32, 20);
+    for (int i = 0; i < 20; i++) CHECK(i == 3 || i == 18 ? isnan(y[i]) : y[i] == (i > 10 ? (float)(i - 10) : 0));
+}

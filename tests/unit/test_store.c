@@ -35,7 +35,7 @@ static void store_test_row(const char *file, const char *name, const char *dtype
         uint8_t *raw = malloc(t->bytes + 1);
         CHECK_OK(store_read_f32(t, values));
         CHECK_OK(store_read_raw(t, raw));
-        base_sha256(values, t->count * sizeof *values, hex);
+        test_sha256(values, t->count * sizeof *values, hex);
         if (strcmp(hex, sha256) || strcmp(store_shape_text(t, found), shape) ||
             strcmp(store_dtype_name(t->dtype), dtype))
             TEST_FAIL("%s %s: %s %s, expected %s %s, or other values", file, name, store_dtype_name(t->dtype), found,

@@ -8,7 +8,7 @@ typedef struct {
     const char *model;
     int image, batch;
     nn_activation activation;
-    int slack_adamw, slack_sgd; /* factors of the bounds, below */
+    int slack, slack_adamw, slack_sgd; /* factors of the bounds, below */
 } train_golden;
 static const train_golden train_vit;
 
@@ -184,27 +184,12 @@ static void train_gradients(const train_golden *golden, int threads) {
     if (c.plan) {
         CHECK_OK(train_case_loss(&c, &loss));
         train_near(golden->name, (double)loss, expected, f32, 1);
-        train_compare(golden->name, grads, c.params, c.params->gradients, false, 1);
+        train_compare(golden->name, grads, c.params, c.params->gradients, false, golden->slack);
         if (buffers) train_compare(golden->name, buffers, c.params, c.params->values, true, 1);
     }
     fclose(f), fclose(grads);
     if (buffers) fclose(buffers);
     train_case_free(&c);
-}
-
-/* SGD with Nesterov momentum, as PyTorch's; momentum: flat, zeros before the first step (which then equals PyTorch's
- * copy of the gradient). */
-static void train_sgd(const nn_params *params, float *momentum) {
-    const float lr = 0.01f, keep = 0.9f;
-    for (int i = 0; i < params->count; i++) {
-        const nn_param *param = &params->params[i];
-        float decay = train_decays(param) ? 1e-4f : 0;
-        for (int64_t j = param->offset; j < param->offset + param->count && !param->buffer; j++) {
-            float g = params->gradients[j] + decay * params->values[j];
-            momentum[j] = keep * momentum[j] + g;
-            params->values[j] -= lr * (g + keep * momentum[j]);
-        }
-    }
 }
 
 /* Losses before each of five steps on one batch, and the parameters behind them. */
@@ -216,39 +201,39 @@ static void train_steps(const train_golden *golden, bool sgd) {
                         loss + 4, f32, f32 + 1, f32 + 2, f32 + 3, f32 + 4),
                  10);
     train_case c;
-    train_optimizer *adamw = NULL;
+    train_optimizer *rule = NULL;
     train_step_options o = train_adamw_defaults();
     int slack = sgd ? golden->slack_sgd : golden->slack_adamw;
     o.lr = 1e-3;
+    if (sgd) o.lr = 0.01, o.momentum = 0.9, o.weight_decay = 1e-4;
     CHECK_OK(train_case_new(&c, golden, 2));
-    CHECK_OK(train_optimizer_new(&adamw, TRAIN_ADAMW, c.params, 2));
-    float *momentum = calloc((size_t)c.params->size, sizeof *momentum);
+    CHECK_OK(train_optimizer_new(&rule, sgd ? TRAIN_SGD : TRAIN_ADAMW, c.params, 2));
     for (int step = 0; step < 5 && c.plan; step++) {
         float ours = 0;
         char what[64];
         CHECK_OK(train_case_loss(&c, &ours));
         snprintf(what, sizeof what, "%s: %s, step %d", golden->name, sgd ? "sgd" : "adamw", step);
         train_near(what, (double)ours, loss[step], f32[step], slack);
-        if (sgd)
-            train_sgd(c.params, momentum);
-        else
-            train_optimizer_step(adamw, &o, 1);
+        train_optimizer_step(rule, &o, 1);
     }
     train_compare(golden->name, f, c.params, c.params->values, false, slack);
     fclose(f);
-    free(momentum);
-    train_optimizer_free(adamw);
+    train_optimizer_free(rule);
     train_case_free(&c);
 }
 
-/* Slack. f32, how far PyTorch's float32 run was from float64, is one throw of the dice where rounding decides: AdamW's
- * first steps go by the sign of gradients, however small, and five steps carry on from there. Runs with float64 inside
- * every operator and values stored in float32 miss the bound of resnet50's second loss too, by 1.6 times; the fourth
- * and fifth loss of regnety_040_silu differ by as much between oneDNN's convolutions and ours. Losses, gradients and
- * running statistics of one step never need slack: the sums of op_chain.c decide every ReLU as float64 does, where
- * PyTorch's float32 does not (resnet18's gradients are off by 3e-6 of them all, PyTorch's by 2.5e-3). */
-#define TRAIN_GOLDEN(id, model, image, batch, activation, adamw, sgd)                                                  \
-    static const train_golden train_##id = {#id, model, image, batch, activation, adamw, sgd};                         \
+/* Slack. f32, how far PyTorch's float32 run was from float64, is one throw of the dice where rounding decides, and
+ * another set of weights is another throw.
+ *   gradients   a ReLU whose input lies within the rounding of 0 passes its gradient or does not: of 7 million in
+ *               resnet18 a few lie that near. The sums of op_chain.c decide nearly all as float64 does (with the
+ * weights here every one: the gradients are off by 3e-6 of them all, PyTorch's float32 by 2.5e-3), but a second set,
+ * made by the same script from another salt, missed a bound by 2.0 times. SiLU has no such place. five steps  AdamW's
+ * first steps go by the sign of gradients, however small, and what follows carries on from there. Runs with float64
+ * inside every operator and values stored in float32 miss the bound of resnet50's second loss too, by 1.6 times; the
+ * fourth and fifth loss of regnety_040_silu differ by as much between oneDNN's convolutions and ours. The second set
+ * missed by up to 13 times (AdamW) and 2.5 times (SGD). Losses and running statistics of one step need none. */
+#define TRAIN_GOLDEN(id, model, image, batch, activation, gradients, adamw, sgd)                                       \
+    static const train_golden train_##id = {#id, model, image, batch, activation, gradients, adamw, sgd};              \
     TEST(golden_train_##id##_gradients) {                                                                              \
         train_gradients(&train_##id, 2);                                                                               \
     }                                                                                                                  \
@@ -261,15 +246,15 @@ static void train_steps(const train_golden *golden, bool sgd) {
 TEST(golden_train_vit_gradients_one_thread) {
     train_gradients(&train_vit, 1);
 }
-TRAIN_GOLDEN(vit, "vit", 32, 4, NN_NO_ACTIVATION, 1, 1)
-TRAIN_GOLDEN(vit_dist_hard, "vit", 32, 4, NN_NO_ACTIVATION, 1, 1)
-TRAIN_GOLDEN(vit_dist_soft, "vit", 32, 4, NN_NO_ACTIVATION, 1, 1)
-TRAIN_GOLDEN(resnet18, "resnet18", 96, 16, NN_NO_ACTIVATION, 1, 1)
-TRAIN_GOLDEN(resnet50, "resnet50", 96, 16, NN_NO_ACTIVATION, 10, 1)
-TRAIN_GOLDEN(resnet50_silu, "resnet50", 96, 16, NN_SILU, 10, 2)
-TRAIN_GOLDEN(regnety_040, "regnety_040", 96, 16, NN_NO_ACTIVATION, 10, 10)
-TRAIN_GOLDEN(regnety_040_silu, "regnety_040", 96, 16, NN_SILU, 40, 10)
-TRAIN_GOLDEN(tf_efficientnet_b0, "tf_efficientnet_b0", 96, 16, NN_NO_ACTIVATION, 1, 1)
+TRAIN_GOLDEN(vit, "vit", 32, 4, NN_NO_ACTIVATION, 1, 1, 1)
+TRAIN_GOLDEN(vit_dist_hard, "vit", 32, 4, NN_NO_ACTIVATION, 1, 1, 1)
+TRAIN_GOLDEN(vit_dist_soft, "vit", 32, 4, NN_NO_ACTIVATION, 1, 1, 1)
+TRAIN_GOLDEN(resnet18, "resnet18", 96, 16, NN_NO_ACTIVATION, 4, 40, 10)
+TRAIN_GOLDEN(resnet50, "resnet50", 96, 16, NN_NO_ACTIVATION, 4, 40, 10)
+TRAIN_GOLDEN(resnet50_silu, "resnet50", 96, 16, NN_SILU, 1, 40, 10)
+TRAIN_GOLDEN(regnety_040, "regnety_040", 96, 16, NN_NO_ACTIVATION, 4, 40, 10)
+TRAIN_GOLDEN(regnety_040_silu, "regnety_040", 96, 16, NN_SILU, 1, 40, 10)
+TRAIN_GOLDEN(tf_efficientnet_b0, "tf_efficientnet_b0", 96, 16, NN_NO_ACTIVATION, 1, 1, 1)
 #undef TRAIN_GOLDEN
 
 /* a . b / |a| |b|; of *.attn.qkv.bias the query and value thirds. */

@@ -132,6 +132,11 @@ static nn_value gradients_depthwise_bias(nn_graph *g, nn_value x) {
     x = nn_conv(g, x, 20, (nn_window){.kernel = 5, .stride = 2, .groups = 20, .same = true, .bias = true}, "conv");
     return nn_activate(g, x, NN_SIGMOID);
 }
+/* On a map of 2 x 2 no window lies inside. */
+static nn_value gradients_depthwise_tiny(nn_graph *g, nn_value x) {
+    for (int i = 0; i < 3; i++) x = nn_pool(g, x, NN_POOL_AVERAGE, 3, 2);
+    return gradients_conv(g, x, 16, (nn_window){.kernel = 3, .stride = 2, .groups = 16, .same = true});
+}
 static nn_value gradients_activations(nn_graph *g, nn_value x) {
     return nn_add(g, nn_activate(g, x, NN_GELU), nn_add(g, nn_activate(g, x, NN_SILU), nn_activate(g, x, NN_SIGMOID)));
 }
@@ -178,6 +183,7 @@ static const struct {
     {"depthwise", gradients_depthwise, 0.02, 2e-3},
     {"depthwise 5x5", gradients_depthwise_five, 0.02, 2e-3},
     {"depthwise strided", gradients_depthwise_strided, 0.02, 2e-3},
+    {"depthwise tiny", gradients_depthwise_tiny, 0.02, 2e-3},
     {"depthwise 7x7", gradients_depthwise_seven, 0.02, 2e-3},
     {"depthwise bias", gradients_depthwise_bias, 0.02, 2e-3},
     {"activations", gradients_activations, 0.02, 2e-3},
@@ -361,7 +367,10 @@ TEST(gradients_recomputed_convnets) {
             nn_backward(g, loss);
             nn_plan *plan = NULL;
             CHECK_OK(nn_params_new(&params[recompute], g, true));
-            nn_params_init(params[recompute], 3);
+            for (int i = 0; i < params[recompute]->count; i++) {
+                const nn_param *param = &params[recompute]->params[i];
+                nn_param_init(param, i, 3, params[recompute]->values + param->offset);
+            }
             nn_plan_options o = {.threads = 2, .params = params[recompute], .recompute = recompute};
             CHECK_OK(nn_plan_new(&plan, g, &o));
             if (!plan) return;

@@ -174,7 +174,7 @@ static int precision_count(const nn_graph *g, const char *op) {
 /* A network's graph for training behind the passes. */
 static nn_graph *precision_graph(const char *name, const char *kind) {
     model_config config;
-    train_golden golden = {name, kind, strcmp(kind, "vit") ? 96 : 32, 2, NN_SILU, 1, 1};
+    train_golden golden = {name, kind, strcmp(kind, "vit") ? 96 : 32, 2, NN_SILU, 1, 1, 1};
     CHECK_OK(train_config(&golden, &config));
     nn_graph *g = nn_graph_new(2);
     nn_graph_trains(g);
