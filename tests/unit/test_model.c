@@ -1,5 +1,5 @@
-/* Golden logits: networks with weights computed from their tensors' names (tests/golden/make_golden.py of the reference
- * says how), against logits that PyTorch computed in float64. Also the tensor lists. DEIT_GOLDEN: another folder of the
+/* Golden logits: networks with weights computed from their tensors' names (tests/golden/make_golden.py says
+ * how), against logits that PyTorch computed in float64. Also the tensor lists. DEIT_GOLDEN: another folder of the
  * same shape; DEIT_GOLDEN_SALT: its salt. */
 
 /* ---- Probe weights ----------------------------------------------------------------------------------------------- */

@@ -1,5 +1,5 @@
-/* Training: gradients and optimizer steps of small networks against PyTorch's (tests/golden/train; make_train_golden.py
- * of the reference). */
+/* Training: gradients and optimizer steps of small networks against PyTorch's (tests/golden/train, made by
+ * tests/golden/make_train_golden.py). */
 
 enum { TRAIN_CLASSES = 10, TRAIN_MOST = 16 };
 
