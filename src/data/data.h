@@ -54,7 +54,7 @@ DEIT_INTERNAL const char *data_path(const data_set *set);
 DEIT_INTERNAL int64_t data_count(const data_set *set);
 DEIT_INTERNAL int
 data_classes(const data_set *set); /* size of the label space: 1000 for synsets, even if not all are there */
-DEIT_INTERNAL bool data_sequential(const data_set *set);  /* a compressed tar: can only be read from first to last */
+DEIT_INTERNAL bool data_sequential(const data_set *set); /* a compressed tar: can only be read from first to last */
 DEIT_INTERNAL const char *data_class_name(const data_set *set, int label); /* the folder's name, or the synset */
 DEIT_INTERNAL int data_label(const data_set *set, int64_t item);
 /* Position in ILSVRC2012's validation order, from 0: the number in the file's name less one. -1 if it has none. */

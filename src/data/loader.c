@@ -312,9 +312,9 @@ static base_status loader_set_training(data_loader *l, const data_training *trai
     l->training.augment.aa = NULL; /* borrowed until here */
     l->steps = data_epoch_batches(set->count, batch, training);
     if (l->steps < 1)
-        return base_fail(
-            "%s: its %lld images an epoch make no step of %lld batches of %lld: use smaller batches", set->path,
-            (long long)set->count, (long long)(training->passes > 0 ? training->passes : 1), (long long)batch);
+        return base_fail("%s: its %lld images an epoch make no step of %lld batches of %lld: use smaller batches",
+                         set->path, (long long)set->count, (long long)(training->passes > 0 ? training->passes : 1),
+                         (long long)batch);
     l->order = base_malloc((size_t)(l->steps * batch) * sizeof *l->order);
     l->known_bad = base_calloc((size_t)set->count, sizeof *l->known_bad);
     return l->order && l->known_bad ? BASE_OK : BASE_ERROR;

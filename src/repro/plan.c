@@ -28,17 +28,20 @@ static void plan_name(plan_list *list, const char *name, const char *value, cons
 /* The names of all that a folder holds, in any order. */
 static uint64_t plan_folder_key(const char *path) {
     uint64_t key = 0;
-    DIR *folder = opendir(path);
-    for (struct dirent *entry; folder && (entry = readdir(folder));) {
+    struct dirent **entries = NULL;
+    int n = scandir(path, &entries, NULL, NULL);
+    for (int i = 0; i < n; i++) {
+        const struct dirent *entry = entries[i];
         struct stat inside;
+        bool hidden = entry->d_name[0] == '.';
         uint64_t one = base_fnv1a64(entry->d_name, strlen(entry->d_name));
-        if (entry->d_name[0] == '.') continue;
-        char *name = entry->d_type == DT_REG ? NULL : base_path_join(path, entry->d_name);
+        char *name = hidden || entry->d_type == DT_REG ? NULL : base_path_join(path, entry->d_name);
         if (name && !stat(name, &inside) && S_ISDIR(inside.st_mode)) one ^= base_splitmix64(plan_folder_key(name), 1);
-        key += base_splitmix64(one, 0);
+        if (!hidden) key += base_splitmix64(one, 0);
         base_free(name);
+        free(entries[i]);
     }
-    if (folder) closedir(folder);
+    free(entries);
     return key;
 }
 
