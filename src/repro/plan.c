@@ -334,11 +334,14 @@ static base_status plan_cell(repro_state *state, const repro_report *report, rep
     int seeds = wanted && plan_seeded(table, command) ? wanted : 1;
     if (repro_is_speed(table, command)) return BASE_OK;
     if (command->scale == REPRO_DESK && state->book->options.scale == REPRO_PAPER) return BASE_OK;
+    const repro_job *before = NULL;
     for (int seed = 0; seed < seeds; seed++) {
         const repro_job like = {.table = table, .row = r->row, .result = r, .command = command, .seed = seed};
         repro_job *job;
         repro_lacks lacks;
         BASE_TRY(plan_job(state, &like, &job, &lacks));
+        if (job && job == before) break; // what it wants of a training is the same whatever the seed
+        before = job;
         if (!job)
             repro_reason(r, command, lacks.needs->why, false);
         else
