@@ -25,11 +25,11 @@ static void plan_name(plan_list *list, const char *name, const char *value, cons
             (repro_name){.name = name, .value = value, .example = example, .key = value, .why = why};
 }
 
-/* The names of all that a folder holds, in any order. */
+/* The names of all that a folder holds. */
 static uint64_t plan_folder_key(const char *path) {
     uint64_t key = 0;
     struct dirent **entries = NULL;
-    int n = scandir(path, &entries, NULL, NULL);
+    int n = scandir(path, &entries, NULL, alphasort);
     for (int i = 0; i < n; i++) {
         const struct dirent *entry = entries[i];
         struct stat inside;
