@@ -100,37 +100,34 @@ static base_status dry_job(dry_run *run, repro_job *job, bool weights) {
     return BASE_OK;
 }
 
-static bool dry_said(const repro_report *report, int row, repro_scale scale, const char *why) {
-    for (int i = 0; i <= row; i++)
-        for (int c = 0; c < report->table->n_columns; c++) {
-            const char *other = report->rows[i].cell[scale][c].why;
-            if (other && !strcmp(other, why)) return i < row;
-        }
+/* Whether one of a row's first columns has no command for this reason. */
+static bool dry_lacks(const repro_result *row, repro_scale scale, int columns, const char *why) {
+    for (int c = 0; c < columns; c++)
+        if (row->cell[scale][c].why && !strcmp(row->cell[scale][c].why, why)) return true;
     return false;
 }
 
-/* What no command is printed for, and why: each reason once a table and scale, with the rows it holds for. */
+/* A line with one reason, and the rows from the first on that it holds for. */
+static void dry_reason(dry_run *run, const repro_report *report, repro_scale scale, int first, const char *why) {
+    const char *before = "";
+    base_text_printf(run->out, "# %s%s: left out, %s: ", report->table->name, scale == REPRO_DESK ? ", desk" : "", why);
+    for (int i = first; i < report->n; i++) {
+        if (!dry_lacks(&report->rows[i], scale, report->table->n_columns, why)) continue;
+        base_text_printf(run->out, "%s%s", before, report->rows[i].row->text[0]);
+        before = "; ";
+    }
+    base_text_printf(run->out, "\n");
+}
+
+/* What no command is printed for, and why: each reason once a table and scale, where its first cell stands. */
 static void dry_left_out(dry_run *run, const repro_report *report, repro_scale scale) {
-    const repro_table *table = report->table;
+    int columns = report->table->n_columns;
     for (int i = 0; i < report->n; i++)
-        for (int c = 0; c < table->n_columns; c++) {
-            const char *why = report->rows[i].cell[scale][c].why, *before = "";
-            bool again = false;
-            for (int d = 0; d < c && why; d++) {
-                const char *other = report->rows[i].cell[scale][d].why;
-                again |= other && !strcmp(other, why);
-            }
-            if (!why || again || dry_said(report, i, scale, why)) continue;
-            base_text_printf(run->out, "# %s%s: left out, %s: ", table->name, scale == REPRO_DESK ? ", desk" : "", why);
-            for (int k = i; k < report->n; k++)
-                for (int d = 0; d < table->n_columns; d++) {
-                    const char *other = report->rows[k].cell[scale][d].why;
-                    if (!other || strcmp(other, why)) continue;
-                    base_text_printf(run->out, "%s%s", before, report->rows[k].row->text[0]);
-                    before = "; ";
-                    break;
-                }
-            base_text_printf(run->out, "\n");
+        for (int c = 0; c < columns; c++) {
+            const char *why = report->rows[i].cell[scale][c].why;
+            bool said = why == NULL;
+            for (int k = 0; k <= i && !said; k++) said = dry_lacks(&report->rows[k], scale, k < i ? columns : c, why);
+            if (!said) dry_reason(run, report, scale, i, why);
         }
 }
 
