@@ -88,5 +88,6 @@ DEIT_INTERNAL base_status cli_fetch(const cli_download *what, const char *folder
     base_status status = part.failed ? base_fail("out of memory") : download_to(what, path, part.data, mirror);
     base_text_free(&part);
     base_free(path);
+    if (status) rmdir(folder); /* if nothing came into it */
     return status;
 }

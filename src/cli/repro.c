@@ -166,6 +166,8 @@ static base_status repro_check(const repro_tables *tables, const char *file, jso
                             repro_given.baseline ? "baseline"
                             : repro_given.svg    ? "svg"
                                                  : "only");
+    if (repro_given.baseline && repro_given.dry_run)
+        return base_fail_as(BASE_USAGE, "--dry-run measures nothing to hold against --baseline; give one of them");
     if (repro_given.svg && !first->n_plots)
         return base_fail_as(BASE_USAGE,
                             "--svg: %s has no plot; figure1, distillation-by-epochs and token-similarity have",

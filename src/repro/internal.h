@@ -110,6 +110,7 @@ typedef struct {
     int n_jobs;              /* that serve cells */
     repro_table *trainings;  /* repro/trainings, where a table needs it */
     char owner[REPRO_OWNER]; /* of a lock that was met */
+    bool unkept;             /* the results folder cannot be written */
     base_text keys;          /* keys of the cells used so far, each with its NUL */
     int samples;             /* of speed, a network: the most that a table asks for */
     double budget;           /* seconds for all speeds: the most that a table asks for */

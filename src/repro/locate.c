@@ -15,17 +15,44 @@
  * The folder may also be ImageNet's validation set itself: a folder of synsets or an archive. */
 #include "repro/internal.h"
 
+#include <dirent.h>
 #include <string.h>
 
 static const char locate_debian[] = "/usr/share/datasets/fashion-mnist";
+
+/* Whether a download into the folder has not come to its end: nothing is there, or a part of a file. */
+static bool locate_begun(const char *folder) {
+    DIR *files = opendir(folder);
+    bool any = false, part = false;
+    for (const struct dirent *entry; files && (entry = readdir(files));) {
+        size_t size = strlen(entry->d_name);
+        any |= *entry->d_name != '.';
+        part |= size > 5 && !strcmp(entry->d_name + size - 5, ".part");
+    }
+    if (files) closedir(files);
+    return files && (part || !any);
+}
 
 /* The first of the names (ended by NULL) that is there; NULL if none is. */
 static const char *locate_first(const char *folder, const char *const *names, base_arena *arena) {
     for (; *names; names++) {
         const char *path = base_arena_printf(arena, "%s/%s", folder, *names);
-        if (path && base_path_exists(path)) return path;
+        if (path && base_path_exists(path) && !locate_begun(path)) return path;
     }
     return NULL;
+}
+
+/* fashion-mnist/ with all four files, packed or not: one that lacks a file must not stand before Debian's. */
+static const char *locate_fashion(const char *folder, base_arena *arena) {
+    for (int i = 0; i < 4; i++) {
+        char *plain = base_arena_printf(arena, "%s/fashion-mnist/%s-%s-ubyte.gz", folder, i & 1 ? "train" : "t10k",
+                                        i & 2 ? "images-idx3" : "labels-idx1");
+        if (!plain) return NULL;
+        if (base_path_exists(plain)) continue;
+        plain[strlen(plain) - 3] = 0;
+        if (!base_path_exists(plain)) return NULL;
+    }
+    return base_arena_printf(arena, "%s/fashion-mnist", folder);
 }
 
 static bool locate_is_classes(const char *folder, base_arena *arena) {
@@ -48,7 +75,6 @@ DEIT_INTERNAL base_status repro_locate(repro_places *places, const char *data, b
         "cifar-100-binary.tar.gz", "cifar-100-binary", "cifar100", "cifar100.tar", "cifar100.zip", NULL};
     static const char *const flowers[] = {"flowers-102", NULL}, *const cars[] = {"stanford-cars", NULL};
     static const char *const inat18[] = {"inat2018", NULL}, *const inat19[] = {"inat2019", NULL};
-    static const char *const fashion[] = {"fashion-mnist", NULL};
     *places = (repro_places){.fashion = base_path_is_folder(locate_debian) ? "fashion-mnist" : NULL};
     if (!data || !*data) return BASE_OK;
     if (!base_path_exists(data)) return base_fail("%s: there is no such folder; --data or DEIT_DATA names it", data);
@@ -73,7 +99,8 @@ DEIT_INTERNAL base_status repro_locate(repro_places *places, const char *data, b
     places->cifar100 = locate_first(folder, cifar100, arena);
     places->flowers = locate_first(folder, flowers, arena), places->cars = locate_first(folder, cars, arena);
     places->inat18 = locate_first(folder, inat18, arena), places->inat19 = locate_first(folder, inat19, arena);
-    if (locate_first(folder, fashion, arena)) places->fashion = locate_first(folder, fashion, arena);
+    const char *fashion = locate_fashion(folder, arena);
+    if (fashion) places->fashion = fashion;
     if (places->imagenet && strstr(places->imagenet, "ILSVRC2012_img_val"))
         places->labels = locate_first(folder, labels, arena);
     return BASE_OK;

@@ -128,8 +128,8 @@ static void plan_run_names(plan_list *list, const repro_job *job) {
 /* {student}: the weights that a training made; {student.network}: what its row says. */
 static void plan_training_names(plan_list *list, const char *column, const repro_job *training) {
     plan_name(list, column, training->weights, NULL, NULL);
-    list->names[list->n - 1].key =
-        base_arena_printf(list->arena, "%s-%d#%s", training->row->text[0], training->seed, training->id);
+    list->names[list->n - 1].key = base_arena_printf(list->arena, "%s-%d#%s%s", training->row->text[0], training->seed,
+                                                     training->id, training->sha256);
     for (int c = 1; c < training->table->n_columns; c++) {
         const char *text = training->row->text[c];
         plan_name(list, base_arena_printf(list->arena, "%s.%s", column, training->table->columns[c].name),
@@ -233,6 +233,7 @@ static base_status plan_place_training(const repro_state *state, repro_job *job)
     if (!job->folder || !makes) return job->folder ? BASE_OK : BASE_ERROR;
     job->weights = plan_shipped(state, job);
     job->shipped = job->weights;
+    if (job->shipped) BASE_TRY(base_sha256_file(job->weights, job->sha256));
     if (!job->weights) job->weights = base_arena_printf(arena, "%s/%s", job->folder, makes);
     return job->weights ? BASE_OK : BASE_ERROR;
 }

@@ -63,22 +63,32 @@ static void render_conditions(const repro_book *book, repro_page *page) {
                     render_condition_text(book, "onednn"), render_condition_text(book, "date"));
 }
 
-/* The data sets that the paper's accuracies were measured on are as large as their images. */
-static void render_images(const repro_report *report, repro_page *page) {
+/* How many images the set has that a column's accuracy is measured on; 0: not one of these. */
+static int64_t render_whole(const repro_table *table, int column) {
     static const struct {
-        const char *column;
+        const char *set;
         int64_t images;
-    } full[] = {{"imagenet", 50000}, {"real", 46837}, {"v2", 10000}};
+    } sets[] = {{"{imagenet}", 50000}, {"{imagenetv2}", 10000}};
+    for (int i = 0; i < table->n_commands; i++)
+        for (int k = 0; k < table->commands[i].n; k++)
+            for (int s = 0; s < 2; s++)
+                if (table->commands[i].scale == REPRO_PAPER && table->commands[i].column[k] == column &&
+                    strstr(table->commands[i].text, sets[s].set))
+                    return strcmp(table->commands[i].key[k], "real") ? sets[s].images : 46837;
+    return 0;
+}
+
+/* How many images the accuracies were measured on; a training's own evaluation does not say. */
+static void render_images(const repro_report *report, repro_page *page) {
     for (int c = 0; c < report->table->n_columns; c++)
         for (int i = 0; i < report->n; i++) {
             const repro_cell *cell = &report->rows[i].cell[REPRO_PAPER][c];
-            if (report->table->columns[c].kind != REPRO_ACCURACY || isnan(cell->value)) continue;
-            bool whole = false;
-            for (size_t k = 0; k < sizeof full / sizeof *full; k++)
-                whole |= !strcmp(full[k].column, report->table->columns[c].name) && full[k].images == cell->images;
-            repro_page_item(page, RENDER_CONDITION, report->table->columns[c].title, "%lld images%s",
-                            (long long)cell->images,
-                            whole ? "" : ": not the whole set, so not comparable with what is published");
+            if (report->table->columns[c].kind != REPRO_ACCURACY || isnan(cell->value) || cell->images == 0) continue;
+            int64_t whole = render_whole(report->table, c);
+            repro_page_item(
+                page, RENDER_CONDITION, report->table->columns[c].title, "%lld images%s", (long long)cell->images,
+                whole == 0 || whole == cell->images ? ""
+                                                    : ": not the whole set, so not comparable with what is published");
             break;
         }
 }

@@ -3,6 +3,8 @@
 #include "repro/internal.h"
 
 #include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,16 +20,50 @@ static base_status work_fail(const repro_state *state, repro_job *job, const cha
     return job->why ? BASE_OK : BASE_ERROR;
 }
 
+/* Whether the job is done each time. Words, such as a recipe, are at once there, and another version may say others;
+ * weights that come with the program take seconds, and are there to show that the numbers hold here and now. */
+static bool work_anew(const repro_job *job) {
+    const repro_command *command = job->command;
+    bool text = command->n > 0, shipped = false;
+    for (int k = 0; k < command->n; k++) text &= job->table->columns[command->column[k]].kind == REPRO_TEXT;
+    for (int i = 0; i < job->n_needs; i++) shipped |= job->needs[i]->shipped;
+    return text || shipped;
+}
+
 static bool work_recorded(const repro_state *state, repro_job *job) {
     if (job->state == REPRO_JOB_DONE) return true;
     const repro_options *options = &state->book->options;
     bool again = options->fresh && (options->retrain || !job->trains); /* a training only where it may be run */
-    if (again || !options->results) return false;
+    if (again || !options->results || work_anew(job)) return false;
     json_decref(job->record);
     job->record = repro_record_load(options->results, job);
     if (!job->record) return false;
     job->state = REPRO_JOB_DONE, job->reused = true;
     return true;
+}
+
+/* What was measured is shown even where the results folder takes nothing: read-only, or full. */
+static void work_unkept(repro_state *state) {
+    base_log(state->progress.context, BASE_LOG_WARNING, "%s; results are shown and not kept", base_message());
+    state->unkept = true;
+}
+
+/* Where a training is asked for anew its folder must not hold the old run, which it would go on with. */
+static base_status work_empty(const char *folder) {
+    DIR *run = opendir(folder);
+    if (!run) return errno == ENOENT ? BASE_OK : base_fail("%s: %s", folder, strerror(errno));
+    base_status status = BASE_OK;
+    for (struct dirent *entry; !status && (entry = readdir(run));)
+        if (entry->d_type != DT_DIR && unlinkat(dirfd(run), entry->d_name, 0))
+            status = base_fail("%s/%s: cannot remove it: %s", folder, entry->d_name, strerror(errno));
+    closedir(run);
+    return status;
+}
+
+static base_status work_place(const repro_state *state, const repro_job *job) {
+    if (!job->folder) return BASE_OK;
+    if (state->book->options.fresh) BASE_TRY(work_empty(job->folder));
+    return base_make_folders(job->folder);
 }
 
 /* Runs the command and records what came out. The lock's file goes to the child too: as long as one of us lives, nobody
@@ -39,8 +75,8 @@ static base_status work_child(repro_state *state, repro_job *job, int lock) {
     BASE_TRY(repro_job_words(state, job, REPRO_FILL_RECORD, words, NULL));
     const char *line = repro_command_line(words, &state->book->arena);
     if (!line) return BASE_ERROR;
+    if (work_place(state, job)) return work_fail(state, job, base_message(), true);
     BASE_TRY(repro_job_words(state, job, REPRO_FILL_RUN, words, NULL));
-    if (job->folder) BASE_TRY(base_make_folders(job->folder));
     double start = base_now();
     base_status status = repro_child(words, job->command->n > 0, lock, &output, &state->progress);
     if (status == BASE_CANCELLED) return status;
@@ -53,7 +89,9 @@ static base_status work_child(repro_state *state, repro_job *job, int lock) {
     job->record = repro_record_make(job, line, output, base_now() - start, book->options.precision);
     if (!job->record) return base_fail("out of memory");
     job->state = REPRO_JOB_DONE;
-    return repro_record_save(book->options.results, job, job->record);
+    if (state->unkept || work_anew(job)) return BASE_OK;
+    if (repro_record_save(book->options.results, job, job->record)) work_unkept(state);
+    return BASE_OK;
 }
 
 DEIT_INTERNAL bool repro_job_there(const repro_state *state, repro_job *job, bool weights) {
@@ -64,9 +102,12 @@ DEIT_INTERNAL bool repro_job_there(const repro_state *state, repro_job *job, boo
 
 /* Takes the lock and runs it, unless somebody else has meanwhile, or is at it: then it stays as it is. */
 static base_status work_locked(repro_state *state, repro_job *job, bool weights) {
-    int lock;
-    const char *folder = state->book->options.results;
-    BASE_TRY(repro_record_lock(folder, job, &lock, state->owner));
+    int lock = -1;
+    const char *folder = state->unkept ? NULL : state->book->options.results;
+    if (repro_record_lock(folder, job, &lock, state->owner)) {
+        work_unkept(state);
+        folder = NULL;
+    }
     if (folder && lock < 0) return BASE_OK;
     base_status status = repro_job_there(state, job, weights) ? BASE_OK : work_child(state, job, lock);
     repro_record_unlock(folder, job, lock);
@@ -88,7 +129,7 @@ static base_status work_needs(repro_state *state, repro_job *job, bool *ready) {
         repro_job *need = job->needs[i];
         BASE_TRY(work_job(state, need, true));
         bool failed = need->state == REPRO_JOB_FAILED;
-        if (failed || need->no_weights) {
+        if (!need->ready && (failed || need->no_weights)) {
             const char *why = failed ? base_arena_printf(&state->book->arena, "training %s, seed %d, failed: %s",
                                                          need->row->text[0], need->seed, need->why)
                                      : need->no_weights;
@@ -103,7 +144,7 @@ static base_status work_needs(repro_state *state, repro_job *job, bool *ready) {
 /* Brings a job to an end, or leaves it pending while another process is at it. weights: its record is not enough. */
 static base_status work_job(repro_state *state, repro_job *job, bool weights) {
     const repro_options *options = &state->book->options;
-    if (job->state == REPRO_JOB_FAILED || job->no_weights || repro_job_there(state, job, weights)) return BASE_OK;
+    if (job->state == REPRO_JOB_FAILED || repro_job_there(state, job, weights) || job->no_weights) return BASE_OK;
     if (job->trains && !options->retrain) return work_not_run(state, job);
     bool ready;
     BASE_TRY(work_needs(state, job, &ready));

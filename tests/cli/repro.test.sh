@@ -240,6 +240,9 @@ check_exit 0 'DEIT_DATA= $DEIT repro all --results records --dry-run'
 check_out '^# all: [0-9]+ commands, .*; [0-9]+ cells are done already$'
 check 'cut=$(grep -oE "[0-9a-f]{16}\.json" "$TREE/repro/REPORT.md" | sort -u); for file in $cut; do [ -f "$TREE/repro/results/$file" ] || { echo "$file"; false; }; done'
 
+name 'the report has the networks of weights/'
+check 'grep -q "^| DeiT, 28 pixels | .* 84.96 |" "$TREE/repro/REPORT.md"'
+
 name 'unknown tables, rows and flags'
 check_exit 2 '$DEIT repro'
 check_err 'expected TABLE\|all'
@@ -251,6 +254,8 @@ check_exit 2 '$DEIT repro table5 --only deit_tiny_patch16_223'
 check_err "did you mean 'deit_tiny_patch16_224'"
 check_exit 2 '$DEIT repro table5 --onyl DeiT-B'
 check_err 'did you mean --only'
+check_exit 2 '$DEIT repro table5 --dry-run --baseline base.json'
+check_err '^deit: --dry-run measures nothing to hold against --baseline'
 check_exit 2 '$DEIT repro table5 more'
 check_err "^deit: repro: expected one table, or all, found 'table5' and 'more'$"
 check_exit 2 '$DEIT repro table5 --json more'
@@ -329,6 +334,30 @@ check_out '^\./deit weights init r/runs/small-0-[0-9a-f]{8}/w\.safetensors --mod
 check_out '^# wide; seed 0: [0-9a-f]{16}\.json; seed 1: [0-9a-f]{16}\.json; seed 2: '
 check_exit 0 "$own --results r --dry-run"
 check_out '^# losses: 0 commands; 6 cells are done already$'
+
+name 'weights in weights/ are evaluated each time, by what they are'
+check 'mkdir -p weights && cp r/runs/small-0-*/w.safetensors weights/small-0.safetensors'
+for again in 1 2; do
+    check_exit 0 "$own --results rs --json >shipped.json"
+    check '[ "$(grep -c "\"value\"" shipped.json)" = 2 ] && [ -z "$(ls rs/*.json 2>/dev/null)" ]'
+    check 'grep -q "\"cells_reused\": 0" shipped.json'
+done
+rm -rf weights/small-0.safetensors rs
+
+name 'a training asked for anew begins in an empty folder'
+check 'cp -r r rf && touch rf/runs/small-1-x && for run in rf/runs/small-1-*/; do touch "$run/old"; done'
+check_exit 0 "$own --results rf --retrain"
+check '[ "$(ls rf/runs/*/old | wc -l)" = 1 ]'
+check_exit 0 "$own --results rf --retrain --fresh"
+check '[ -z "$(ls rf/runs/*/old 2>/dev/null)" ] && [ "$(ls rf/runs/*/w.safetensors | wc -l)" = 6 ]'
+rm -rf rf
+
+name 'where results cannot be kept they are shown all the same'
+check 'mkdir -p weights && cp r/runs/small-0-*/w.safetensors weights/small-0.safetensors && : >file'
+check_exit 0 "$own --results file/r"
+check_err 'file: cannot make the folder: .*; results are shown and not kept'
+check_out '^small +- +[0-9.]+ '
+rm -rf weights/small-0.safetensors file
 
 name 'records are enough where the weights are gone'
 check 'mv r/runs gone'

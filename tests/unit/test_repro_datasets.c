@@ -54,3 +54,30 @@ TEST(repro_datasets_annotations_are_taken_out) {
     base_free(text);
     base_test_folder_end();
 }
+
+/* A download that has not come to its end is no data set, and hides none that is there. */
+TEST(repro_datasets_begun_are_not_found) {
+    static const char *const files[] = {"train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte",
+                                        "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte.gz"};
+    char command[512];
+    repro_places places, none;
+    base_arena arena = {0};
+    base_test_folder_begin();
+    CHECK_OK(repro_locate(&none, NULL, &arena));
+    snprintf(command, sizeof command, "cd %s && mkdir fashion-mnist flowers-102 inat2018 && touch flowers-102/a.part",
+             base_test_folder);
+    CHECK_EQ_INT(system(command), 0);
+    for (int i = 0; i <= 4; i++) {
+        CHECK_OK(repro_locate(&places, base_test_folder, &arena));
+        if (i < 4) CHECK(places.fashion == none.fashion && !places.flowers && !places.inat18);
+        snprintf(command, sizeof command, "cd %s && touch fashion-mnist/%s", base_test_folder, files[i & 3]);
+        CHECK_EQ_INT(system(command), 0);
+    }
+    CHECK(places.fashion && strstr(places.fashion, base_test_folder));
+    snprintf(command, sizeof command, "cd %s && mv flowers-102/a.part flowers-102/a", base_test_folder);
+    CHECK_EQ_INT(system(command), 0);
+    CHECK_OK(repro_locate(&places, base_test_folder, &arena));
+    CHECK(places.flowers);
+    base_test_folder_end();
+    base_arena_free(&arena);
+}
