@@ -146,6 +146,7 @@ static base_status repro_tables_run(const repro_tables *tables, const char *file
                              .weights_named = repro_given.weights_dir,
                              .fresh = repro_given.fresh,
                              .scale = repro_given.scale - 1, /* auto first */
+                             .scale_named = repro_given.scale > 0,
                              .retrain = repro_given.retrain,
                              .results = results,
                              .shipped = shipped};

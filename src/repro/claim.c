@@ -1,7 +1,8 @@
 /* claim: what the paper says of its cells, held against what is measured, with a 95% interval where there are several
  * values a cell. Their variance is taken to be the same in all cells of a column and pooled over it: three seeds a cell
  * say little of a cell alone, but much of a column. (Of a table they would say too much: convolutional teachers vary
- * seven times less than their students in the column beside them.) Speeds are compared as ratios, so their logarithms
+ * seven times less than their students in the column beside them. Of disagreements it is that of the table, which shows
+ * each pair of networks twice.) Speeds are compared as ratios, so their logarithms
  * are pooled. */
 #include "repro/internal.h"
 
@@ -27,13 +28,17 @@ static double claim_scaled(repro_kind kind, double value) {
     return kind == REPRO_SPEED ? log(value) : value;
 }
 
-/* Adds a cell's squared deviations from its mean; counts its degrees of freedom. A cell that cannot vary, such as a
- * network's disagreement with itself, says nothing of the others. */
+/* Whether another seed could have given another value: a network never disagrees with itself. */
+static bool claim_varies(const repro_cell *cell) {
+    bool any = false;
+    for (int i = 0; i < cell->n; i++) any |= cell->values[i] != cell->values[0] || cell->values[i] != 0;
+    return any;
+}
+
+/* Adds a cell's squared deviations from its mean; counts its degrees of freedom. */
 static void claim_pool_cell(const repro_cell *cell, repro_kind kind, double *squares, int *df) {
     double mean = 0;
-    bool varies = false;
-    for (int i = 1; i < cell->n; i++) varies |= cell->values[i] != cell->values[0];
-    if (!varies && cell->values[0] == 0) return;
+    if (!claim_varies(cell)) return;
     for (int i = 0; i < cell->n; i++) mean += claim_scaled(kind, cell->values[i]) / cell->n;
     for (int i = 0; i < cell->n; i++) {
         double d = claim_scaled(kind, cell->values[i]) - mean;
@@ -46,13 +51,21 @@ static bool claim_same(const repro_cell *a, const repro_cell *b) {
     return a->n == b->n && !memcmp(a->values, b->values, a->n * sizeof *a->values);
 }
 
-/* Whether the values of row i stand in a row before it, too: rows of one network share their samples. */
-static bool claim_seen(const repro_report *report, repro_scale scale, int i, int column) {
-    const repro_cell *cell = &report->rows[i].cell[scale][column];
-    for (int k = 0; k < i; k++) {
-        const repro_cell *other = &report->rows[k].cell[scale][column];
-        if (other->values && claim_same(other, cell)) return true;
-    }
+/* The columns whose cells' variance is pooled: one, or all that show the disagreements of the same networks. */
+static bool claim_together(const repro_report *report, int a, int b) {
+    return a == b ||
+           (report->table->columns[a].kind == REPRO_FRACTION && report->table->columns[b].kind == REPRO_FRACTION);
+}
+
+/* Whether the values of a cell stand in one before it, too: rows of one network share their samples, and two networks
+ * disagree with each other alike. */
+static bool claim_seen(const repro_report *report, repro_scale scale, int row, int column) {
+    const repro_cell *cell = &report->rows[row].cell[scale][column];
+    for (int i = 0; i <= row; i++)
+        for (int c = 0; c < (i < row ? report->table->n_columns : column); c++) {
+            const repro_cell *other = &report->rows[i].cell[scale][c];
+            if (claim_together(report, c, column) && other->values && claim_same(other, cell)) return true;
+        }
     return false;
 }
 
@@ -60,18 +73,19 @@ static bool claim_seen(const repro_report *report, repro_scale scale, int i, int
 static double claim_pooled(const repro_report *report, repro_scale scale, int column, int *df) {
     double squares = 0;
     *df = 0;
-    for (int i = 0; i < report->n; i++) {
-        const repro_cell *cell = &report->rows[i].cell[scale][column];
-        if (cell->values && cell->n > 1 && !claim_seen(report, scale, i, column))
-            claim_pool_cell(cell, report->table->columns[column].kind, &squares, df);
-    }
+    for (int i = 0; i < report->n; i++)
+        for (int c = 0; c < report->table->n_columns; c++) {
+            const repro_cell *cell = &report->rows[i].cell[scale][c];
+            if (claim_together(report, c, column) && cell->values && cell->n > 1 && !claim_seen(report, scale, i, c))
+                claim_pool_cell(cell, report->table->columns[c].kind, &squares, df);
+        }
     return *df ? squares / *df : 0;
 }
 
 DEIT_INTERNAL double repro_interval(const repro_report *report, repro_scale scale, int column, const repro_cell *cell) {
     int df;
     double variance = claim_pooled(report, scale, column, &df);
-    return df && cell->n ? claim_t(df) * sqrt(variance / cell->n) : NAN;
+    return df && claim_varies(cell) ? claim_t(df) * sqrt(variance / cell->n) : NAN;
 }
 
 /* Half the 95% interval of the difference of two means; NAN where no cell has two values. Between columns, whose
@@ -85,7 +99,7 @@ static double claim_half(const repro_report *report, repro_scale scale, const re
         if (df[k]) spread += part[k] * part[k] / df[k];
     }
     if (!df[0] || !df[1]) return NAN;
-    if (term[0].column == term[1].column) return claim_t(df[0]) * sqrt(all);
+    if (claim_together(report, term[0].column, term[1].column)) return claim_t(df[0]) * sqrt(all);
     return claim_t(spread > 0 ? (int)(all * all / spread) : 1) * sqrt(all);
 }
 

@@ -40,7 +40,7 @@ static base_status cost_read(cost_words *said, const char *const *words) {
 
 /* ---- Pictures ---------------------------------------------------------------------------------------------------- */
 
-/* The line of the set that lies at a path; NULL: another. */
+/* The line of the set that lies at a path, or would lie there ("$DEIT_DATA/inat2018"); NULL: another. */
 static const repro_data_file *cost_set(const repro_places *at, const char *path) {
     const repro_data_file *row;
     const char *name = at->train && !strcmp(at->train, path) ? "imagenet" : NULL;
@@ -48,6 +48,10 @@ static const repro_data_file *cost_set(const repro_places *at, const char *path)
         const char *place = repro_place(at, row->name);
         if (name ? !strcmp(row->name, name) : place && !strcmp(place, path)) return row;
     }
+    const char *last = strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
+    if (!strcmp(last, "val")) last = "imagenet";
+    for (int i = 0; (row = repro_data_file_at(i)); i++)
+        if (!strcmp(row->folder, last) || !strcmp(row->file, last)) return row;
     return NULL;
 }
 

@@ -94,7 +94,8 @@ static base_status dry_job(dry_run *run, repro_job *job, bool weights) {
     job->said = true;
     const char *line = repro_job_line(state, job);
     const char *what =
-        base_arena_printf(&state->book->arena, "%s, %s, seed %d", job->table->name, job->row->text[0], job->seed);
+        base_arena_printf(&state->book->arena, "%s, %s, seed %d%s%s", job->table->name, job->row->text[0], job->seed,
+                          job->wants ? "; " : "", job->wants ? job->wants : "");
     if (!line || !what) return BASE_ERROR;
     dry_print(run, what, line, dry_cost(run, job));
     return BASE_OK;
@@ -133,7 +134,11 @@ static void dry_left_out(dry_run *run, const repro_report *report, repro_scale s
 
 static base_status dry_all(dry_run *run) {
     repro_state *state = run->state;
+    state->dry = true;
     BASE_TRY(repro_plan(state));
+    for (const repro_use *use = state->uses; use; use = use->next) /* what one command cannot make another does */
+        for (int k = 0; k < use->command->n; k++)
+            use->result->cell[use->command->scale][use->command->column[k]].why = NULL;
     BASE_TRY(dry_peak(&run->peak));
     for (int i = 0; i < state->book->n_nets; i++) BASE_TRY(dry_speed(run, &state->book->nets[i]));
     for (repro_job *job = state->jobs; job; job = job->next)

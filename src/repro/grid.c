@@ -162,6 +162,22 @@ static grid_cells grid_times(grid_cells at, const repro_report *report, const re
     return at;
 }
 
+DEIT_INTERNAL bool repro_otherwise(const repro_report *report, const repro_result *r, int column) {
+    const repro_table *table = report->table;
+    if (isnan(r->cell[REPRO_PAPER][column].value)) return false;
+    if (r->weights) return !r->same;
+    const repro_command *command = repro_command_for(table, REPRO_PAPER, column);
+    for (int c = 0; command && c < table->n_columns; c++) {
+        char name[80];
+        snprintf(name, sizeof name, "{%.70s}", table->columns[c].name);
+        const repro_weights *weights = table->columns[c].kind == REPRO_WEIGHTS && strstr(command->text, name)
+                                           ? repro_weights_find(r->row->text[c])
+                                           : NULL;
+        if (weights && !*weights->rows) return true;
+    }
+    return false;
+}
+
 static grid_cells grid_column_cells(grid_cells at, const repro_report *report, const repro_result *r, int c) {
     const repro_table *table = report->table;
     repro_kind kind = table->columns[c].kind;
@@ -177,7 +193,7 @@ static grid_cells grid_column_cells(grid_cells at, const repro_report *report, c
         snprintf(*at++, REPRO_GRID_TEXT, "%s", found ? found : "-");
     } else if (here) {
         repro_value(*at, kind, r->cell[REPRO_PAPER][c].value);
-        if (r->weights && !r->same && !isnan(r->cell[REPRO_PAPER][c].value)) strcat(*at, "~");
+        if (repro_otherwise(report, r, c)) strcat(*at, "~");
         at++;
     }
     if (!desk) return at;

@@ -80,6 +80,7 @@ struct repro_job {
     const char *folder, *weights; /* of a training: where it runs, the file that it makes; NULL: makes none */
     bool shipped, ready;          /* the weights are the repository's; are there */
     bool said;                    /* dry run: printed already */
+    const char *wants;            /* dry run: what it reads and is not here; NULL: nothing */
     const void *listed;           /* the list of trainings that it was put on last */
     repro_job_state state;
     bool reused; /* from the results folder */
@@ -110,6 +111,7 @@ typedef struct {
     int n_jobs;              /* that serve cells */
     repro_table *trainings;  /* repro/trainings, where a table needs it */
     char owner[REPRO_OWNER]; /* of a lock that was met */
+    bool dry;                /* commands are printed, those too that lack data or weights */
     bool unkept;             /* the results folder cannot be written */
     base_text keys;          /* keys of the cells used so far, each with its NUL */
     int samples;             /* of speed, a network: the most that a table asks for */
@@ -190,8 +192,10 @@ DEIT_INTERNAL base_status repro_grid_make(repro_grid *grid, const repro_report *
 DEIT_INTERNAL void repro_grid_free(repro_grid *grid);
 /* Whether a column has published values, and measured ones of a scale or a command that would make them. */
 DEIT_INTERNAL bool repro_has_published(const repro_table *table, int column);
+/* Whether a measured value is of public weights that were trained otherwise than the paper's. */
+DEIT_INTERNAL bool repro_otherwise(const repro_report *report, const repro_result *r, int column);
 DEIT_INTERNAL bool repro_has_measured(const repro_report *report, repro_scale scale, int column);
-/* claim.c: half the 95% interval of a cell's mean, by the deviation that the table's cells share; NAN: one value each.
+/* claim.c: half the 95% interval of a cell's mean, by the deviation that the column's cells share; NAN: one value each.
  */
 DEIT_INTERNAL double repro_interval(const repro_report *report, repro_scale scale, int column, const repro_cell *cell);
 /* A value as it is shown in a column, "-" where there is none. */

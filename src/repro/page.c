@@ -59,7 +59,7 @@ static const char page_style[] =
     "auto;min-width:0}\n"
     "@media (max-width:40rem){body{padding:.75rem}dl{grid-template-columns:1fr;gap:0}dd{margin:0 0 .4rem}"
     "th,td{padding:.25rem "
-    ".4rem}td:first-child,th:first-child{max-width:9rem;overflow:hidden;text-overflow:ellipsis}}\n";
+    ".4rem}td:first-child,th:first-child{min-width:6rem;max-width:9rem;white-space:normal;overflow-wrap:anywhere}}\n";
 
 DEIT_INTERNAL void repro_page_begin(repro_page *page, const char *title) {
     if (page->dress != REPRO_AS_HTML) return;

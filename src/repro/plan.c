@@ -119,7 +119,7 @@ static void plan_run_names(plan_list *list, const repro_job *job) {
     const char *args = job->folder ? base_arena_printf(arena, "%s/args.json", job->folder) : NULL;
     bool begun = args && base_path_exists(args);
     plan_name(list, "seed", base_arena_printf(arena, "%d", job->seed), NULL, NULL);
-    plan_name(list, "folder", job->folder, NULL, NULL);
+    plan_name(list, "folder", job->folder, "run", NULL);
     list->names[list->n - 1].key = "run";
     plan_name(list, "resume", begun ? job->folder : NULL, NULL, NULL);
     list->names[list->n - 1].key = NULL; /* going on gives the same */
@@ -160,20 +160,37 @@ static void plan_cell_name(plan_list *list, const char *column, const char *text
     plan_name(list, column, text, NULL, NULL);
 }
 
+/* {made.b}: the weights of the row's own training for column b. */
+static void plan_made_names(plan_list *list, const repro_job *job) {
+    for (int c = 0; c < job->table->n_columns; c++) {
+        const repro_job *made = NULL;
+        for (int i = 0; i < job->n_needs; i++)
+            if (job->need_column[i] == c) made = job->needs[i];
+        if (job->table->columns[c].kind != REPRO_ACCURACY) continue;
+        const char *name = base_arena_printf(list->arena, "made.%s", job->table->columns[c].name);
+        plan_name(list, name, made ? made->weights : NULL, NULL, "it is not trained here");
+        if (made) list->names[list->n - 1].key = base_arena_printf(list->arena, "made-%d#%s", made->seed, made->id);
+    }
+}
+
 static base_status plan_names(const repro_state *state, const repro_job *job, plan_list *list) {
     *list = (plan_list){&state->book->arena,
                         base_arena_alloc(&state->book->arena, REPRO_MAX_NAMES * sizeof(repro_name)), 0};
     if (!list->names) return BASE_ERROR;
     plan_run_names(list, job);
+    plan_made_names(list, job);
     plan_network(list, state, job);
     plan_places(list, state);
-    for (int c = 0, need = 0; c < job->table->n_columns; c++) {
+    for (int c = 0; c < job->table->n_columns; c++) {
         const repro_column *column = &job->table->columns[c];
+        const repro_job *training = NULL;
+        for (int i = 0; i < job->n_needs && column->kind == REPRO_TRAINING; i++)
+            if (job->need_column[i] == c) training = job->needs[i];
         const char *text = job->row->text[c];
         bool known = strcmp(text, "-") != 0;
         if (!strcmp(column->name, "model") && job->result) known &= job->result->known;
-        if (column->kind == REPRO_TRAINING && known && need < job->n_needs && job->need_column[need] == c)
-            plan_training_names(list, column->name, job->needs[need++]);
+        if (training && known)
+            plan_training_names(list, column->name, training);
         else if (!known)
             plan_name(list, column->name, NULL, NULL,
                       column->kind == REPRO_WEIGHTS ? "no public weights" : "not at this scale");
@@ -256,16 +273,46 @@ static base_status plan_training(repro_state *state, const char *folder, const c
     return base_fail("repro/trainings has no row '%s' with a command", name);
 }
 
+static base_status plan_add_need(repro_job *job, int column, repro_job ***need) {
+    if (job->n_needs == REPRO_MAX_NEEDS) return base_fail("a command needs more than %d trainings", job->n_needs);
+    job->need_column[job->n_needs] = column;
+    *need = &job->needs[job->n_needs++];
+    return BASE_OK;
+}
+
+/* The row's own training for a column, whose weights the command reads as {made.column}. */
+static base_status plan_made(repro_state *state, repro_job *job, int column, repro_lacks *lacks) {
+    char name[80];
+    repro_job **made;
+    snprintf(name, sizeof name, "{made.%.60s}", job->table->columns[column].name);
+    if (!strstr(job->command->text, name)) return BASE_OK;
+    for (int k = 0; k < job->table->n_commands; k++) {
+        repro_job like = {.table = job->table, .row = job->row, .result = job->result, .seed = job->seed};
+        like.command = &job->table->commands[k];
+        bool makes = false;
+        for (int i = 0; i < like.command->n; i++) makes |= like.command->column[i] == column;
+        if (!makes || like.command->scale != job->command->scale || !strstr(like.command->text, "{folder}") ||
+            strstr(like.command->text, name))
+            continue;
+        BASE_TRY(plan_add_need(job, column, &made));
+        BASE_TRY(plan_job(state, &like, made, lacks));
+        if (*made) (*made)->weights = base_arena_printf(&state->book->arena, "%s/last.safetensors", (*made)->folder);
+        return lacks->needs || (*made)->weights ? BASE_OK : BASE_ERROR;
+    }
+    return base_fail("repro/%s has no training for %s", job->table->name, name);
+}
+
 /* The trainings that a job reads. Where one cannot be run here, lacks says what it wants. */
 static base_status plan_needs(repro_state *state, repro_job *job, repro_lacks *lacks) {
     for (int c = 0; c < job->table->n_columns && !lacks->needs; c++) {
         const repro_column *column = &job->table->columns[c];
         const char *name = job->row->text[c];
+        repro_job **need;
+        if (column->kind == REPRO_ACCURACY) BASE_TRY(plan_made(state, job, c, lacks));
         if (column->kind != REPRO_TRAINING || !strcmp(name, "-") || !plan_mentions(job->command->text, column->name))
             continue;
-        if (job->n_needs == REPRO_MAX_NEEDS) return base_fail("a command needs more than %d trainings", job->n_needs);
-        job->need_column[job->n_needs] = c;
-        BASE_TRY(plan_training(state, job->table->folder, name, job->seed, &job->needs[job->n_needs++], lacks));
+        BASE_TRY(plan_add_need(job, c, &need));
+        BASE_TRY(plan_training(state, job->table->folder, name, job->seed, need, lacks));
     }
     return BASE_OK;
 }
@@ -288,6 +335,10 @@ static base_status plan_job(repro_state *state, const repro_job *like, repro_job
     *job = *like, *lacks = (repro_lacks){0};
     BASE_TRY(plan_needs(state, job, lacks));
     if (!lacks->needs) BASE_TRY(repro_job_words(state, job, REPRO_FILL_KEY, words, lacks));
+    if (lacks->needs && state->dry) { // a command to be run where what it reads is
+        job->wants = lacks->needs->why;
+        BASE_TRY(repro_job_words(state, job, REPRO_FILL_SHOW, words, lacks));
+    }
     if (lacks->needs) return BASE_OK;
     job->key = repro_command_line(words, arena);
     if (!job->key) return BASE_ERROR;

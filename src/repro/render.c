@@ -108,7 +108,7 @@ static render_marks render_find_marks(const repro_report *report) {
         for (int i = 0; i < report->n; i++) {
             const repro_result *r = &report->rows[i];
             if (kind == REPRO_SPEED && r->net) marks.fewer |= r->net->n && r->net->fewer;
-            if (kind > REPRO_SPEED && !isnan(r->cell[REPRO_PAPER][c].value)) marks.other |= r->weights && !r->same;
+            if (kind > REPRO_SPEED) marks.other |= repro_otherwise(report, r, c);
         }
     }
     return marks;

@@ -137,6 +137,7 @@ typedef struct {
     bool weights_named;      /* weights_dir is not where they are looked for anyway */
     bool fresh;              /* make anew what an interrupted run kept, and finished cells */
     int scale;               /* repro_scale; negative: desk, or paper where ImageNet is */
+    bool scale_named;        /* the user gave it */
     bool retrain;            /* run what trains, too */
     const char *results;     /* folder of finished cells; NULL: nowhere */
     const char *shipped;     /* folder of weights that the repository ships; NULL: none */

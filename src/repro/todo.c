@@ -83,9 +83,14 @@ static base_status todo_commands(repro_book *book) {
         for (int i = 0; i < book->report[b]->n; i++)
             todo_fetch(book, book->report[b]->table, &book->report[b]->rows[i], fetch, &n);
     bool lacks = n > 3;
-    again[m++] = book->n == 1 ? book->report[0]->table->name : "all";
+    const repro_table *table = book->report[0]->table;
+    again[m++] = book->n > 1     ? "all"
+                 : table->folder ? base_arena_printf(&book->arena, "%s/%s", table->folder, table->name)
+                                 : table->name;
     if (options->only) again[m++] = "--only", again[m++] = options->only;
     if (strcmp(options->precision, "f32") != 0) again[m++] = "--precision", again[m++] = options->precision;
+    if (options->scale_named) again[m++] = "--scale", again[m++] = repro_scale_name((repro_scale)options->scale);
+    if (options->retrain) again[m++] = "--retrain";
     again[m++] = "--data", again[m++] = options->data ? options->data : "$DEIT_DATA";
     if (options->weights_named) {
         fetch[n++] = again[m++] = "--weights-dir";

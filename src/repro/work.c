@@ -30,6 +30,27 @@ static bool work_anew(const repro_job *job) {
     return text || shipped;
 }
 
+/* "rows.0.ms" in a JSON value; NULL: not there. */
+static const json_t *work_find(const json_t *json, const char *key) {
+    while (json && *key) {
+        char word[64];
+        size_t size = strcspn(key, ".");
+        snprintf(word, sizeof word, "%.*s", (int)size, key);
+        json = isdigit((unsigned char)*word) ? json_array_get(json, (size_t)atoi(word)) : json_object_get(json, word);
+        key += size + (key[size] == '.');
+    }
+    return json;
+}
+
+/* Whether a record has any of the values that its command is run for; those that a row names are not looked at. */
+static bool work_gives(const repro_job *job) {
+    bool gives = job->command->n == 0;
+    for (int k = 0; k < job->command->n; k++)
+        gives |= strchr(job->command->key[k], '{') ||
+                 work_find(json_object_get(job->record, "output"), job->command->key[k]);
+    return gives;
+}
+
 static bool work_recorded(const repro_state *state, repro_job *job) {
     if (job->state == REPRO_JOB_DONE) return true;
     const repro_options *options = &state->book->options;
@@ -37,7 +58,7 @@ static bool work_recorded(const repro_state *state, repro_job *job) {
     if (again || !options->results || work_anew(job)) return false;
     json_decref(job->record);
     job->record = repro_record_load(options->results, job);
-    if (!job->record) return false;
+    if (!job->record || !work_gives(job)) return false;
     job->state = REPRO_JOB_DONE, job->reused = true;
     return true;
 }
@@ -193,18 +214,6 @@ static base_status work_all(repro_state *state) {
 }
 
 /* ---- Values ------------------------------------------------------------------------------------------------------ */
-
-/* "rows.0.ms" in a JSON value; NULL: not there. */
-static const json_t *work_find(const json_t *json, const char *key) {
-    while (json && *key) {
-        char word[64];
-        size_t size = strcspn(key, ".");
-        snprintf(word, sizeof word, "%.*s", (int)size, key);
-        json = isdigit((unsigned char)*word) ? json_array_get(json, (size_t)atoi(word)) : json_object_get(json, word);
-        key += size + (key[size] == '.');
-    }
-    return json;
-}
 
 /* Adds a value to those of the cell. */
 static base_status work_add(repro_state *state, const repro_job *job, repro_cell *cell, double value) {
