@@ -20,6 +20,11 @@ ifdef ONEDNN
 ONEDNN_READY =
 else
 ONEDNN := $(shell CXX='$(CXX)' src/tools/onednn.sh --prefix 2>/dev/null)
+# What ./deit was built with serves as well: sudo make install has another home.
+ONEDNN_BEFORE := $(shell cat build/onednn.path 2>/dev/null)
+ifeq ($(notdir $(ONEDNN_BEFORE)),$(notdir $(ONEDNN)))
+ONEDNN := $(if $(wildcard $(ONEDNN_BEFORE)/lib/libdnnl.a),$(ONEDNN_BEFORE),$(ONEDNN))
+endif
 ONEDNN_READY = $(ONEDNN)/lib/libdnnl.a
 endif
 
@@ -42,7 +47,7 @@ endif
 # *.c and *.h of src, and what is embedded in the program.
 SOURCES = $(shell find src -name '*.[ch]' -o -name '*.inc')
 EMBEDDED = LICENSE NOTICE $(sort $(filter-out %.md %.html repro/results,$(wildcard repro/*)) bench/published.tsv src/data/manifest.tsv weights/manifest.tsv)
-COMMIT := $(shell git describe --always --dirty --abbrev=12 2>/dev/null || echo unknown)
+COMMIT := $(shell [ -e .git ] && git describe --always --dirty --abbrev=12 2>/dev/null || echo unknown)
 
 all: check-deps
 	@$(MAKE) --no-print-directory deit
@@ -97,6 +102,7 @@ deit: build/deit.o
 	@$(CC) $(DEIT_FLAGS) build/deit.o -o $@.new $(GC) $(LDEXTRA) $(LIBS) 2>build/link.log || { cat build/link.log >&2; exit 1; }
 	@sed '/gomp_target_init/d; /Using .dlopen. in statically linked/d; /does not take linker garbage collection/d' build/link.log >&2
 	@mv $@.new $@
+	@echo '$(ONEDNN)' >build/onednn.path
 
 # ---- Daily work: the parts one by one ----
 
@@ -120,7 +126,7 @@ test: deps
 	@[ "$(SANITIZE)" ] || src/tools/deps.sh cross || echo 'deit: without a compiler for aarch64: its test will be skipped' >&2
 	@$(MAKE) --no-print-directory run-tests
 run-tests: test-programs
-	@DEIT=$(CURDIR)/$(TEST_DEIT) OUT=$(OUT) CC='$(CC)' CXX='$(CXX)' DROPIN_LIBS='$(LDEXTRA) $(LIBS)' ONEDNN=$(ONEDNN) \
+	@DEIT='$(CURDIR)/$(TEST_DEIT)' OUT=$(OUT) CC='$(CC)' CXX='$(CXX)' DROPIN_LIBS='$(LDEXTRA) $(LIBS)' ONEDNN=$(ONEDNN) \
 	    SANITIZE=$(SANITIZE) tests/run.sh
 # make test-golden  the golden tests alone (DEIT_GOLDEN, DEIT_GOLDEN_SALT)
 test-golden: $(OUT)/unit
@@ -171,14 +177,14 @@ lint: build/version.h build/embed.h $(ONEDNN_READY)
 # ---- The rest ----
 
 # make install      PREFIX (default /usr/local), DESTDIR
+AT = "$(DESTDIR)$(PREFIX)
 install: deit build/deit.c build/deit.h
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/share/man/man1 \
-	    $(DESTDIR)$(PREFIX)/share/deit/weights
-	install -m 755 deit $(DESTDIR)$(PREFIX)/bin/deit
-	install -m 644 build/deit.h $(DESTDIR)$(PREFIX)/include/deit.h
-	install -m 644 build/deit.c LICENSE NOTICE $(DESTDIR)$(PREFIX)/share/deit
-	install -m 644 src/cli/deit.1 $(DESTDIR)$(PREFIX)/share/man/man1/deit.1
-	install -m 644 weights/* $(DESTDIR)$(PREFIX)/share/deit/weights
+	install -d $(AT)/bin" $(AT)/include" $(AT)/share/man/man1" $(AT)/share/deit/weights"
+	install -m 755 deit $(AT)/bin/deit"
+	install -m 644 build/deit.h $(AT)/include/deit.h"
+	install -m 644 build/deit.c LICENSE NOTICE $(AT)/share/deit"
+	install -m 644 src/cli/deit.1 $(AT)/share/man/man1/deit.1"
+	install -m 644 weights/* $(AT)/share/deit/weights"
 
 # make clean        remove what was built here (oneDNN stays in its cache)
 clean:

@@ -13,8 +13,8 @@
  * Nothing here prints, exits, aborts or catches signals. A program that handles signals itself must not let a handler
  * run on the stack of a thread that computes (oneDNN's kernels put it to other uses): block them in the threads that
  * call this and take them in another, or give the handlers a stack of their own (SA_ONSTACK). Handles of more than one
- * thread refuse to run inside an OpenMP parallel region, where they would not get their threads. What can fail returns
- * a deit_status (or NULL), and deit_error() says why. A handle serves one thread at a time; different handles serve
+ * thread refuse to run inside an OpenMP parallel region, and in a process forked after one of them was made: they would
+ * not get their threads there. What can fail returns a deit_status (or NULL), and deit_error() says why. A handle serves one thread at a time; different handles serve
  * different threads at once. Structs of options are all zero for the defaults, so `deit_options options = {0};` stays
  * right when members are added at their end. */
 #ifndef DEIT_H
@@ -60,7 +60,7 @@ typedef struct {
 } deit_vit;
 
 typedef struct {
-    int threads;      /* in all; 0: every core */
+    int threads;      /* in all, 4096 at most; 0: every core */
     int precision;    /* DEIT_F32; DEIT_BF16 needs a processor with bf16 instructions */
     int schedule;     /* DEIT_THROUGHPUT: images side by side; DEIT_LATENCY: all threads on one */
     int batch;        /* images that calls will give at a time, as a hint; 0: 32 for throughput, 1 for latency */
@@ -117,7 +117,7 @@ typedef struct {
     float probability; /* softmax of the logits */
 } deit_class;
 
-/* Resizes, crops, normalises and classifies n images. best: [n][k], the k best classes of each image, best first. Fails
+/* Resizes, crops (networks of 32 pixels and less: resizes alone), normalises and classifies n images. best: [n][k], the k best classes of each image, best first. Fails
  * as a whole at the first image that cannot be decoded, with its number in deit_error(). */
 deit_status deit_classify(deit_model *model, size_t n, const deit_image *images, int k, deit_class *best);
 /* The same up to the logits: [n][classes]. */
@@ -132,7 +132,7 @@ const char *deit_imagenet_name(int index);
 typedef struct deit_trainer deit_trainer;
 typedef struct {
     int batch;                 /* images a step; at least 1 */
-    int threads;               /* 0: every core */
+    int threads;               /* as in deit_options */
     int image, classes, loose; /* as in deit_options */
     uint64_t seed;
     /* AdamW; 0 takes the recipe's: 5e-4, 0.9, 0.999, 1e-8, 0.05 (a negative weight_decay: none) */

@@ -10,6 +10,6 @@ DEIT_INTERNAL deit_status api_status(base_status status);
 DEIT_INTERNAL base_status api_config(model_config *config, const char *name, const deit_vit *vit, int image,
                                      int classes);
 /* threads, or every core for 0. */
-DEIT_INTERNAL int api_threads(int threads);
+DEIT_INTERNAL base_status api_threads(int threads); /* whether so many may be asked for */
 
 #endif

@@ -27,11 +27,10 @@ DEIT_INTERNAL deit_status api_status(base_status status) {
     }
 }
 
-DEIT_INTERNAL int api_threads(int threads) {
-    if (threads > 0) return threads;
-    base_machine machine;
-    base_machine_read(&machine);
-    return machine.cores;
+DEIT_INTERNAL base_status api_threads(int threads) {
+    enum { MOST = 4096 };
+    if (threads >= 0 && threads <= MOST) return BASE_OK;
+    return base_fail_as(BASE_USAGE, "threads: expected 0 (every core) to %d, found %d", MOST, threads);
 }
 
 static void model_set(int *member, int value) {
@@ -99,9 +98,8 @@ static base_status model_options_of(model_options *out, const deit_options *opti
                             options->schedule);
     if (options->head < DEIT_HEAD_MEAN || options->head > DEIT_HEAD_DIST)
         return base_fail_as(BASE_USAGE, "head: expected one of DEIT_HEAD_MEAN, CLASS, DIST, found %d", options->head);
-    if (options->threads < 0 || options->batch < 0)
-        return base_fail_as(BASE_USAGE, "threads and batch: expected 0 or more, found %d and %d", options->threads,
-                            options->batch);
+    BASE_TRY(api_threads(options->threads));
+    if (options->batch < 0) return base_fail_as(BASE_USAGE, "batch: expected 0 or more, found %d", options->batch);
     *out = (model_options){.precision = options->precision == DEIT_BF16 ? NN_BF16 : NN_F32,
                            .schedule = options->schedule == DEIT_LATENCY ? MODEL_LATENCY : MODEL_THROUGHPUT,
                            .batch = options->batch,
@@ -207,6 +205,7 @@ deit_status deit_forward(deit_model *model, size_t n, const float *input, float 
 /* Prepares image number `index` of the caller's: out: [3, image, image]. */
 static base_status model_prepare(const deit_model *model, const deit_image *image, size_t index, float *out) {
     image_transform transform = eval_transform(&model->config);
+    if (transform.fit == IMAGE_FIT_NONE) transform.fit = IMAGE_FIT_RESIZE;
     char name[32];
     snprintf(name, sizeof name, "image %zu", index);
     if (!image->width) return image_eval(model->worker, &transform, image->data, image->size, name, out);
@@ -270,6 +269,8 @@ deit_status deit_bench(const char *name, const deit_options *options, double sec
     model_options run;
     base_status status = api_config(&config, name, &options->vit, options->image, options->classes);
     if (!status) status = model_options_of(&run, options);
+    if (!status && !(seconds >= 0 && seconds <= 1e6))
+        status = base_fail_as(BASE_USAGE, "seconds: expected 0 to 1e6, found %g", seconds);
     if (status) return api_status(status);
     deit_options copy = *options;
     base_context context = {.log = model_log, .user = &copy, .cancel = options->cancel};

@@ -12,6 +12,7 @@ struct deit_trainer {
 static base_status trainer_set(deit_trainer *trainer, const char *name, const deit_train_options *options) {
     BASE_TRY(api_config(&trainer->config, name, &options->vit, options->image, options->classes));
     if (options->batch < 1) return base_fail_as(BASE_USAGE, "batch: expected at least 1, found %d", options->batch);
+    BASE_TRY(api_threads(options->threads));
     train_step_options preset = train_adamw_defaults();
     double decay = options->weight_decay != 0 ? options->weight_decay : preset.weight_decay;
     trainer->options = (train_step_options){.lr = options->lr != 0 ? options->lr : preset.lr,
@@ -19,13 +20,23 @@ static base_status trainer_set(deit_trainer *trainer, const char *name, const de
                                             .beta2 = options->beta2 != 0 ? options->beta2 : preset.beta2,
                                             .eps = options->eps != 0 ? options->eps : preset.eps,
                                             .weight_decay = decay < 0 ? 0 : decay};
-    return BASE_OK;
+    const train_step_options *o = &trainer->options;
+    if (o->lr > 0 && o->lr < 1e6 && o->beta1 > 0 && o->beta1 < 1 && o->beta2 > 0 && o->beta2 < 1 && o->eps > 0 &&
+        o->eps < 1 && o->weight_decay < 1e6)
+        return BASE_OK;
+    return base_fail_as(BASE_USAGE,
+                        "expected lr, beta1, beta2, eps and weight_decay above 0, betas and eps below 1; found %g, %g, "
+                        "%g, %g, %g",
+                        o->lr, o->beta1, o->beta2, o->eps, o->weight_decay);
 }
 
 static base_status trainer_make(deit_trainer *trainer, const char *path, const deit_train_options *options) {
     model_weights *weights;
     model_weights_options how = {.loose = options->loose != 0, .seed = options->seed};
-    train_net_options net = {.batch = options->batch, .threads = api_threads(options->threads), .mean = true};
+    base_machine machine;
+    base_machine_read(&machine);
+    int threads = options->threads ? options->threads : machine.cores;
+    train_net_options net = {.batch = options->batch, .threads = threads, .mean = true};
     BASE_TRY(model_weights_open(&weights, &trainer->config, path, &how, NULL));
     base_status status = train_net_new(&trainer->net, &trainer->config, weights, &net);
     model_weights_close(weights);

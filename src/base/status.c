@@ -28,6 +28,7 @@ DEIT_INTERNAL void base_fail_record(const char *format, ...) {
 }
 
 DEIT_INTERNAL base_status base_fail_in(base_status status, const char *format, ...) {
+    if (!status) return status;
     char before[STATUS_SIZE], after[STATUS_SIZE];
     va_list arguments;
     va_start(arguments, format);

@@ -31,7 +31,8 @@ static void completion_bash_command(const cli_command *command) {
         if (!cli_flag_takes_value(flag)) continue;
         printf("        --%s) ", flag->name);
         if (completion_is_file(flag)) {
-            printf("COMPREPLY=($(compgen -%c -- \"$word\")); return ;;\n", flag->kind == CLI_FOLDER ? 'd' : 'f');
+            printf("mapfile -t COMPREPLY < <(compgen -%c -- \"$word\"); return ;;\n",
+                   flag->kind == CLI_FOLDER ? 'd' : 'f');
             continue;
         }
         printf("COMPREPLY=($(compgen -W '");
@@ -62,9 +63,11 @@ static void completion_bash(void) {
     for (const cli_command *const *command = cli_commands(); *command; command++) printf("%s ", (*command)->name);
     printf("help --help --version --licenses' -- \"$word\"))\n        return\n    fi\n    case ${COMP_WORDS[1]} in\n");
     for (const cli_command *const *command = cli_commands(); *command; command++) completion_bash_command(*command);
-    printf("    esac\n"
+    printf("    help)\n        [ $COMP_CWORD = 2 ] && words='");
+    for (const cli_command *const *command = cli_commands(); *command; command++) printf("%s ", (*command)->name);
+    printf("' ;;\n    esac\n"
            "    COMPREPLY=($(compgen -W \"$words\" -- \"$word\"))\n"
-           "    case $word in -*) ;; *) COMPREPLY+=($(compgen -f -- \"$word\")) ;; esac\n"
+           "    case $word in -*) ;; *) mapfile -t -O ${#COMPREPLY[@]} COMPREPLY < <(compgen -f -- \"$word\") ;; esac\n"
            "}\n"
            "complete -o filenames -F _deit deit\n");
 }

@@ -129,6 +129,7 @@ DEIT_INTERNAL const cli_command *cli_profile(void) {
                                                  "values and weights that a step reads and\n"
                                                  "writes, each once. Weights are random.",
                                         .most = 1,
+                                        .models = true,
                                         .groups = CLI_NETWORK | CLI_RUNNING,
                                         .flags = flags,
                                         .run = profile_run_command};

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static volatile sig_atomic_t terminal_cancel;
+static volatile sig_atomic_t terminal_cancel; /* the signal that asked to stop; 0: none did */
 
 /* The first Ctrl-C asks the work to stop at the next good moment; a second one ends the program. A thread of its own
  * takes them, and all others, which begin with this mask, block them: in the middle of a product oneDNN's kernels let
@@ -14,7 +14,7 @@ static volatile sig_atomic_t terminal_cancel;
 static void *terminal_watch(void *both) {
     int number;
     sigwait(both, &number);
-    terminal_cancel = 1;
+    terminal_cancel = number;
     pthread_sigmask(SIG_UNBLOCK, both, NULL);
     for (;;) pause();
     return NULL;
@@ -31,12 +31,13 @@ DEIT_INTERNAL void cli_signals(void) {
 }
 
 DEIT_INTERNAL void cli_end_stopped(void) {
-    sigset_t interrupt;
-    sigemptyset(&interrupt);
-    sigaddset(&interrupt, SIGINT);
+    int number = terminal_cancel ? terminal_cancel : SIGINT;
+    sigset_t one;
+    sigemptyset(&one);
+    sigaddset(&one, number);
     fprintf(stderr, "deit: stopped\n");
-    pthread_sigmask(SIG_UNBLOCK, &interrupt, NULL);
-    raise(SIGINT);
+    pthread_sigmask(SIG_UNBLOCK, &one, NULL);
+    raise(number);
 }
 
 /* The phase that progress was last told of. */

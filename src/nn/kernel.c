@@ -2,11 +2,20 @@
 #include "nn/internal.h"
 #include <omp.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 
 static dnnl_engine_t kernel_engine;
 static pthread_once_t kernel_once = PTHREAD_ONCE_INIT;
+
+/* A forked process has none of its parent's threads, but libgomp waits for those that it had. */
+static atomic_bool kernel_threaded, kernel_forked;
+static void kernel_fork(void) {
+    kernel_forked = kernel_threaded;
+}
+
 static void kernel_start(void) {
+    pthread_atfork(NULL, NULL, kernel_fork);
     if (dnnl_engine_create(&kernel_engine, dnnl_cpu, 0)) kernel_engine = NULL;
 }
 DEIT_INTERNAL dnnl_engine_t nn_engine(void) {
@@ -18,12 +27,17 @@ DEIT_INTERNAL nn_openmp nn_openmp_begin(int threads) {
     nn_openmp before = {omp_get_max_threads(), omp_get_dynamic()};
     omp_set_dynamic(0);
     omp_set_num_threads(threads);
+    if (threads > 1) kernel_threaded = true;
     return before;
 }
 
 DEIT_INTERNAL void nn_openmp_end(nn_openmp before) {
     omp_set_num_threads(before.threads);
     omp_set_dynamic(before.dynamic);
+}
+
+DEIT_INTERNAL bool nn_forked(void) {
+    return kernel_forked;
 }
 
 DEIT_INTERNAL base_status nn_openmp_check(int threads, const char *what) {

@@ -167,6 +167,15 @@ static void *plan_thread(void *argument) {
     return NULL;
 }
 
+static base_status plan_check_threads(const nn_plan *plan, const char *what) {
+    int threads = plan->options.workers * plan->options.threads;
+    if (threads > 1 && nn_forked())
+        return base_fail("%s: %d threads cannot be had in a process that was forked after threads had begun: fork "
+                         "before the first network is opened, or open this one with one thread",
+                         what, threads);
+    return nn_openmp_check(plan->options.threads, what);
+}
+
 /* Workers 1 .. G - 1 are threads; worker 0 is the caller. */
 static base_status plan_start_team(nn_plan *plan) {
     nn_team *team = plan->team = base_arena_alloc(&plan->arena, sizeof *team);
@@ -183,7 +192,7 @@ static base_status plan_start_team(nn_plan *plan) {
 }
 
 static void plan_stop_team(nn_team *team) {
-    if (!team || !team->thread) return;
+    if (!team || !team->thread || nn_forked()) return;
     pthread_mutex_lock(&team->lock);
     team->stop = true;
     pthread_cond_broadcast(&team->go);
@@ -199,7 +208,7 @@ DEIT_INTERNAL base_status nn_run(nn_plan *plan, int64_t n, const float *const *i
     if ((plan->graph->has_backward || plan->graph->training) && n != plan->graph->batch)
         return base_fail("a training plan made for a batch of %lld was given %lld images",
                          (long long)plan->graph->batch, (long long)n);
-    BASE_TRY(nn_openmp_check(plan->options.threads, "run"));
+    BASE_TRY(plan_check_threads(plan, "run"));
     for (int w = 0; w < plan->options.workers; w++) plan->workers[w].failed = 0;
     if (plan->graph->has_backward && !plan->accumulate)
         memset(plan->options.params->gradients, 0, (size_t)plan->options.params->size * sizeof(float));
@@ -293,10 +302,13 @@ static base_status plan_check_memory(const nn_plan *plan) {
     size_t needed = plan_new_packs(plan) + plan->arena_bytes * (size_t)plan->options.workers +
                     (size_t)(plan->small_size + largest) * sizeof(float) + plan->options.beside;
     if (needed <= machine.memory_free) return BASE_OK;
-    return base_fail(
-        "a batch of %lld images in %d worker%s needs %.1f GB of memory, %.1f GB are free; use a smaller batch",
-        (long long)plan->graph->batch, plan->options.workers, plan->options.workers > 1 ? "s" : "",
-        (double)needed * 1e-9, (double)machine.memory_free * 1e-9);
+    int workers = plan->options.workers;
+    return base_fail("a batch of %lld image%s in %d worker%s needs %.1f GB of memory, %.1f GB are free; use %s",
+                     (long long)plan->graph->batch, plan->graph->batch == 1 ? "" : "s", workers,
+                     workers == 1 ? "" : "s", (double)needed * 1e-9, (double)machine.memory_free * 1e-9,
+                     plan->graph->batch > 1 ? "a smaller batch"
+                     : workers > 1          ? "fewer threads or smaller images"
+                                            : "smaller images");
 }
 
 static base_status plan_allocate(nn_plan *plan) {
@@ -346,7 +358,7 @@ DEIT_INTERNAL base_status nn_plan_new(nn_plan **out, nn_graph *graph, const nn_p
     if (plan->options.workers < 1) plan->options.workers = 1;
     if (plan->options.threads < 1) plan->options.threads = 1;
     nn_openmp before = nn_openmp_begin(plan->options.threads);
-    base_status status = nn_openmp_check(plan->options.threads, "plan");
+    base_status status = plan_check_threads(plan, "plan");
     if (!status) status = plan_make(plan);
     nn_openmp_end(before);
     if (status)

@@ -23,5 +23,4 @@ if [ "$parts" ]; then
     echo "$parts" | xargs -n 1 -P "$jobs" sh -c '
         said=$(clang-tidy --quiet "$1" -- $0 2>&1) || { echo "$said"; exit 1; }' "$flags" || failed=1
 fi
-[ $failed = 0 ] && echo "lint: clean"
 exit $failed

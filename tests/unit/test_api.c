@@ -86,6 +86,74 @@ TEST(api_says_what_is_wrong) {
     deit_close(model);
 }
 
+/* After what went well there is nothing to say. */
+TEST(api_is_silent_of_success) {
+    float input[3 * 48 * 48] = {0}, logits[10];
+    CHECK(!deit_open("none", NULL, NULL));
+    deit_model *model = deit_open("vit", NULL, &api_small);
+    CHECK(model != NULL);
+    if (!model) return;
+    CHECK_EQ_INT(deit_forward(model, 1, input, logits), DEIT_OK);
+    CHECK(!strstr(deit_error(), "node"));
+    deit_close(model);
+}
+
+TEST(api_refuses_numbers_out_of_range) {
+    deit_options options = api_small;
+    deit_speed speed;
+    options.threads = 100000;
+    CHECK(!deit_open("vit", NULL, &options));
+    CHECK_STR_HAS(deit_error(), "threads: expected 0 (every core) to 4096, found 100000");
+    options.threads = 1;
+    CHECK_EQ_INT(deit_bench("vit", &options, NAN, &speed), DEIT_USAGE);
+    CHECK_EQ_INT(deit_bench("vit", &options, -1, &speed), DEIT_USAGE);
+    const deit_train_options good = {.batch = 2, .image = 48, .classes = 10, .threads = 1, .vit = api_small.vit};
+    deit_train_options wrong[] = {good, good, good, good, good};
+    wrong[0].threads = -3, wrong[1].beta1 = 1.5, wrong[2].eps = NAN, wrong[3].lr = -1, wrong[4].beta2 = 1;
+    for (int i = 0; i < 5; i++) CHECK(!deit_trainer_open("vit", NULL, &wrong[i]));
+    deit_trainer *trainer = deit_trainer_open("vit", NULL, &good);
+    CHECK(trainer != NULL);
+    deit_trainer_close(trainer);
+}
+
+/* Pictures of another size than a network of 32 pixels takes are resized. */
+TEST(api_resizes_for_small_networks) {
+    deit_options options = api_small;
+    options.image = 32;
+    static uint8_t rgb[60 * 40 * 3];
+    deit_class best[1];
+    deit_model *model = deit_open("vit", NULL, &options);
+    CHECK(model != NULL);
+    if (!model) return;
+    CHECK_EQ_INT(deit_classify(model, 1, &(deit_image){rgb, sizeof rgb, 60, 40}, 1, best), DEIT_OK);
+    deit_close(model);
+}
+
+/* A forked process has none of the threads that its parent had: refused, where it would wait for ever. */
+TEST(api_after_a_fork) {
+    float input[3 * 48 * 48] = {0}, logits[10];
+    deit_options options = api_small;
+    deit_model *one = deit_open("vit", NULL, &options);
+    options.threads = 2;
+    deit_model *two = deit_open("vit", NULL, &options);
+    CHECK(one && two);
+    if (!one || !two) return;
+    CHECK_EQ_INT(deit_forward(two, 1, input, logits), DEIT_OK);
+    pid_t child = fork();
+    if (!child) {
+        alarm(20);
+        bool right = deit_forward(one, 1, input, logits) == DEIT_OK && deit_forward(two, 1, input, logits) != DEIT_OK &&
+                     strstr(deit_error(), "forked after threads had begun") && !deit_open("vit", NULL, &options);
+        deit_close(one), deit_close(two);
+        _exit(right ? 0 : 1);
+    }
+    int status = 0;
+    CHECK(child > 0 && waitpid(child, &status, 0) == child);
+    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    CHECK_EQ_INT(deit_forward(two, 1, input, logits), DEIT_OK);
+    deit_close(one), deit_close(two);
+}
+
 TEST(api_stops) {
     static const volatile int stop = 1;
     deit_options options = api_small;
