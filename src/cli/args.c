@@ -136,7 +136,14 @@ static base_status args_flag(const cli_command *command, int argc, char **argv, 
     if (equals) return args_set(flag, equals + 1);
     if (*i + 1 >= argc)
         return base_fail_as(BASE_USAGE, "--%s: expected %s after it", flag->name, cli_flag_word(flag, (char[128]){0}));
-    return args_set(flag, argv[++*i]);
+    const char *value = argv[++*i];
+    if (flag->kind != CLI_PAIR || strchr(value, ',') || *i + 1 == argc || !strchr("0123456789.", argv[*i + 1][0]))
+        return args_set(flag, value);
+    static char pairs[4][80];
+    static int n;
+    char *pair = pairs[n++ % 4];
+    snprintf(pair, sizeof *pairs, "%s,%s", value, argv[++*i]);
+    return args_set(flag, pair);
 }
 
 static base_status args_check_count(const cli_command *command, int n, char **argv) {

@@ -31,6 +31,7 @@
 typedef enum {
     CLI_YES,    /* bool: set to true by the flag alone */
     CLI_TEXT,   /* const char * */
+    CLI_PAIR,   /* const char *: "X,Y", also given as two words */
     CLI_FILE,   /* const char *; completed by the shell as a file */
     CLI_FOLDER, /* const char *; as a folder */
     CLI_MODEL,  /* const char *; completed with the models' names */

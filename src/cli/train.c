@@ -20,7 +20,7 @@ static const void *train_given_value(int i, const train_option *option) {
 }
 
 static cli_flag train_flag_of(int i, const train_option *option) {
-    static const cli_kind kinds[] = {CLI_SWITCH, CLI_CHOICE, CLI_TEXT,   CLI_TEXT, CLI_TEXT,
+    static const cli_kind kinds[] = {CLI_SWITCH, CLI_CHOICE, CLI_TEXT,   CLI_TEXT, CLI_PAIR,
                                      CLI_TEXT,   CLI_FILE,   CLI_FOLDER, CLI_MODEL}; // in train_kind's order
     static const char *const words[] = {NULL, NULL, "N", "X", "X,Y", NULL, NULL, NULL, NULL};
     cli_flag flag = {.name = option->name,
@@ -171,8 +171,9 @@ DEIT_INTERNAL const cli_command *cli_train(void) {
             "      --distillation-type hard --teacher-path regnety_160.pth --output-dir runs/small\n"
             "  deit train --recipe deit-finetune --model deit_base_patch16_384 --finetune base.safetensors ...\n"
             "  deit train --resume runs/small\n\n"
-            "Flags and defaults are the official script's, of its first release. A recipe sets some of them; flags\n"
-            "given beside it count more. Beside --resume these may be given anew: --data, --teacher-path,\n"
+            "Flags and defaults are the official script's in its first release, where they mean something here. A\n"
+            "recipe sets some of them; flags given beside it count more. Beside --resume these may be given anew: "
+            "--data, --teacher-path,\n"
             "--num-workers, --threads, --max-bad, --epochs, --cooldown-epochs, --save-steps, --recompute, --eval and\n"
             "--head; another flag that is not what the run was begun with is an error.",
         .run = train_command};

@@ -9,7 +9,7 @@ enum { AUGMENT_TRIES = 10, AUGMENT_PADDING = 4 };
 
 DEIT_INTERNAL data_augment data_augment_official(void) {
     return (data_augment){.aa = "rand-m9-mstd0.5-inc1",
-                          .color_jitter = 0.3,
+                          .color_jitter = 0.4,
                           .interpolation = DATA_BICUBIC,
                           .scale = {0.08, 1},
                           .ratio = {3. / 4, 4. / 3},

@@ -45,7 +45,8 @@ typedef struct {
  *
  * Class indices: of folders that all are ImageNet synsets, their rank among the 1000; of folders that all are numbers,
  * the number if there is a folder 0 (ImageNetV2), else its rank; else the rank of the name in sorted order.
- * Items are sorted as torchvision's ImageFolder sorts them; in compressed tars they stand as in the file. */
+ * Items are sorted by class, then by path, which is torchvision's order where class folders hold files alone; in
+ * compressed tars they stand as in the file. */
 typedef struct data_set data_set;
 DEIT_INTERNAL base_status data_open(data_set **out, const data_options *options, const base_context *context);
 DEIT_INTERNAL void data_close(data_set *set); /* NULL allowed */

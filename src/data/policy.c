@@ -221,8 +221,9 @@ static base_status policy_section(const char *section, char key[16], double *val
         return base_fail_as(BASE_USAGE, "--aa: '%s' has no number; expected such as rand-m9-mstd0.5-inc1", section);
     memcpy(key, section, letters), key[letters] = 0;
     *value = strtod(section + letters, &end);
-    return *end || *value > 1e6 ? base_fail_as(BASE_USAGE, "--aa: '%s' does not end in a number in range", section)
-                                : BASE_OK;
+    return *end || section[letters + strspn(section + letters, "0123456789.")] || *value > 1e6
+               ? base_fail_as(BASE_USAGE, "--aa: '%s' does not end in a number in range", section)
+               : BASE_OK;
 }
 
 static base_status policy_whole(const char *section, double value, double most) {
@@ -247,6 +248,7 @@ static base_status policy_rand_section(data_policy *policy, policy_rand_options 
         *(key[1] ? &policy->most : &o->magnitude) = value;
     } else if (!strcmp(key, "n")) {
         BASE_TRY(policy_whole(section, value, DATA_POLICY_LAYERS));
+        if (value < 1) return base_fail_as(BASE_USAGE, "--aa: '%s': 1 at least; --aa none for no operator", section);
         policy->layers = (int)value;
     } else if (!strcmp(key, "inc") && value <= 1)
         o->increasing = value != 0;

@@ -141,6 +141,7 @@ typedef struct {
     unsigned had;              /* bit i: wanted[i] */
     size_t held;
     char *names; /* the file of class names; base_malloc'd; NULL */
+    bool python; /* files as the version for Python calls them were met */
 } raw_cifar;
 
 static const char *raw_names_file(const data_set *set) {
@@ -176,6 +177,7 @@ static base_status raw_cifar_archive(raw_cifar *c, const base_context *context) 
     BASE_TRY(store_stream_open(&stream, c->set->path));
     while (!(status = store_stream_next(stream, &name)) && name) {
         uint64_t done, total;
+        c->python |= !strcmp(raw_base(name), "data_batch_1");
         if (!raw_cifar_wants(c, raw_base(name))) continue;
         status = store_stream_data(stream, &bytes, &size);
         if (!status) status = raw_cifar_take(c, raw_base(name), bytes, size);
@@ -221,7 +223,10 @@ static base_status raw_open_cifar(data_set *set, const char *folder, bool train,
     base_status status = folder ? raw_cifar_file(&c, folder, raw_names_file(set)) : raw_cifar_archive(&c, context);
     for (int i = 0; folder && c.wanted[i] && !status; i++) status = raw_cifar_file(&c, folder, c.wanted[i]);
     for (int i = 0; c.wanted[i] && !status; i++)
-        if (!(c.had & 1u << i)) status = base_fail("%s: no %s in it; is it whole?", set->path, c.wanted[i]);
+        if (!(c.had & 1u << i))
+            status = base_fail("%s: no %s in it; %s", set->path, c.wanted[i],
+                               c.python ? "it is the version for Python; what is read here is the one called binary"
+                                        : "is it whole?");
     if (!status) status = raw_name_classes(set, c.names);
     base_free(c.names);
     return status;

@@ -3,6 +3,7 @@
  * out. */
 #include "image/internal.h"
 
+#include <limits.h>
 #include <math.h>
 #include <string.h>
 
@@ -27,18 +28,22 @@ DEIT_INTERNAL void image_worker_free(image_worker *worker) {
 /* ---- Into the resampler ------------------------------------------------------------------------------------------ */
 
 /* The size after resizing the shorter side, by torchvision's rounding, and the crop's offsets, by Python's. */
-static void crop_eval_size(const image_transform *t, int width, int height, int size[2], int offset[2]) {
+static base_status crop_eval_size(const image_transform *t, int width, int height, int size[2], int offset[2]) {
     int side = (int)(t->size / t->crop);
-    size[0] = width <= height ? side : (int)((double)side * width / height);
-    size[1] = width <= height ? (int)((double)side * height / width) : side;
+    double wide = width <= height ? side : (double)side * width / height,
+           high = width <= height ? (double)side * height / width : side;
+    if (wide > INT_MAX / 2 || high > INT_MAX / 2)
+        return base_fail("a picture of %d x %d is too long for an input of %d", width, height, t->size);
+    size[0] = (int)wide, size[1] = (int)high;
     offset[0] = (int)rint((size[0] - t->size) / 2.0), offset[1] = (int)rint((size[1] - t->size) / 2.0);
+    return BASE_OK;
 }
 
 static base_status crop_begin_eval(image_worker *w, int width, int height) {
     const image_transform *t = w->transform;
     const image_region all = {0, 0, width, height};
     int size[2], offset[2];
-    crop_eval_size(t, width, height, size, offset);
+    BASE_TRY(crop_eval_size(t, width, height, size, offset));
     BASE_TRY(image_reserve(&w->result, t->size, t->size));
     return image_resampler_begin(&w->resampler, width, &all, size[0], size[1], offset[0], offset[1], t->size, t->size,
                                  t->filter);

@@ -42,10 +42,10 @@ static void decode_jpeg_cut(decode_jpeg *d) {
 }
 
 /* Damage within the data is passed over, as Pillow does. But what libjpeg misses once the bytes have run out is missing
- * from the file. */
+ * from the file; what it has too much, before the end marker, is not. */
 static void decode_jpeg_message(j_common_ptr jpeg, int level) {
     decode_jpeg *d = (decode_jpeg *)jpeg;
-    if (level < 0 && d->ended) decode_jpeg_cut(d);
+    if (level < 0 && d->ended && jpeg->err->msg_code != JWRN_EXTRANEOUS_DATA) decode_jpeg_cut(d);
 }
 static void decode_jpeg_print(j_common_ptr jpeg) {
     (void)jpeg;
@@ -77,15 +77,21 @@ static void decode_jpeg_progress(j_common_ptr jpeg) {
     if (d->jpeg.input_scan_number > DECODE_JPEG_MAX_SCANS) decode_jpeg_stop(d, "it has too many scans");
 }
 
-/* With several scans, a file without end marker may lack the last: it is whole only if every coefficient has all its
- * bits. */
-static bool decode_jpeg_whole(const decode_jpeg *d) {
-    if (!d->ended || !jpeg_has_multiple_scans((j_decompress_ptr)&d->jpeg)) return true;
-    if (!d->jpeg.coef_bits) return false;
-    for (int c = 0; c < d->jpeg.num_components; c++)
+/* Whether every coefficient has all its bits: progressive scans may be missing. */
+static bool decode_jpeg_fine(const decode_jpeg *d) {
+    for (int c = 0; c < d->jpeg.num_components && d->jpeg.coef_bits; c++)
         for (int k = 0; k < DCTSIZE2; k++)
             if (d->jpeg.coef_bits[c][k]) return false;
     return true;
+}
+
+/* With several scans, a file without end marker may lack the last: it is whole only if every component had its scan,
+ * and every coefficient its bits. */
+static bool decode_jpeg_whole(const decode_jpeg *d) {
+    if (!d->ended || !jpeg_has_multiple_scans((j_decompress_ptr)&d->jpeg)) return true;
+    for (int c = 0; c < d->jpeg.num_components; c++)
+        if (!d->jpeg.comp_info[c].quant_table) return false; /* it is noted where a scan of the component begins */
+    return decode_jpeg_fine(d);
 }
 
 /* Pillow takes every CMYK file for inverted, as Adobe writes them. in: [width, 4], out: [width, 3] */
@@ -113,15 +119,15 @@ static void decode_jpeg_header(decode_jpeg *d) {
 }
 
 /* Leaves out what the sink does not need: columns are then neither transformed nor converted. Upsampling takes the
- * edges of what is left for the picture's own, which shows in the outermost pixels: hence the margin. Returns the first
- * column that comes out. */
+ * edges of what is left for the picture's own, which shows in the outermost pixels: hence the margin. Where bits are
+ * missing libjpeg smooths over blocks, and everything is taken. Returns the first column that comes out. */
 static int decode_jpeg_crop(decode_jpeg *d) {
     enum { margin = 2 };
     int width = (int)d->jpeg.output_width;
     int left = d->region.left > margin ? d->region.left - margin : 0;
     int right = d->region.right < width - margin ? d->region.right + margin : width;
     JDIMENSION x = (JDIMENSION)left, columns = (JDIMENSION)(right - left);
-    if (!left && right == width) return 0;
+    if ((!left && right == width) || !decode_jpeg_fine(d)) return 0;
     jpeg_crop_scanline(&d->jpeg, &x, &columns);
     return (int)x;
 }
@@ -172,8 +178,7 @@ static base_status decode_jpeg_run(decode_jpeg *d, const void *bytes, size_t siz
     decode_jpeg_header(d);
     jpeg_start_decompress(jpeg);
     if (!decode_jpeg_whole(d)) decode_jpeg_cut(d);
-    decode_jpeg_rows(d);
-    jpeg_finish_decompress(jpeg);
+    decode_jpeg_rows(d); /* what comes behind the last row plays no role */
     jpeg_destroy_decompress(jpeg);
     return BASE_OK;
 }

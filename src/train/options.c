@@ -58,7 +58,7 @@ static const train_option options_table[] = {
            .help = "passes over the training set"),
     OPTION("opt", TRAIN_CHOICE, opt, "adamw", .choices = options_optimizers, .help = "sgd: with Nesterov's momentum"),
     OPTION("opt-eps", TRAIN_REAL, opt_eps, "1e-8", .most = 1, .help = "AdamW's epsilon"),
-    OPTION("opt-betas", TRAIN_PAIR, opt_betas, "0.9,0.999", .most = 1, .help = "AdamW's betas"),
+    OPTION("opt-betas", TRAIN_PAIR, opt_betas, "0.9,0.999", .most = 0.999999999, .help = "AdamW's betas"),
     OPTION("clip-grad", TRAIN_REAL, clip_grad, "0", .most = 1e9, .help = "norm that all gradients are cut to; 0: none"),
     OPTION("momentum", TRAIN_REAL, momentum, "0.9", .most = 1, .help = "of SGD"),
     OPTION("weight-decay", TRAIN_REAL, weight_decay, "0.05", .most = 10,
@@ -71,6 +71,7 @@ static const train_option options_table[] = {
     OPTION("decay-epochs", TRAIN_REAL, decay_epochs, "30", .least = 1e-3, .most = 1e6,
            .help = "--sched step: its steps"),
     OPTION("decay-rate", TRAIN_REAL, decay_rate, "0.1", .most = 1, .help = "--sched step: factor a step"),
+    OPTION("dr", TRAIN_REAL, decay_rate, "0.1", .alias = true, .most = 1, .help = "the same as --decay-rate"),
     OPTION("warmup-epochs", TRAIN_REAL, warmup_epochs, "5", .most = 1e6, .help = "epochs of rising rate"),
     OPTION("cooldown-epochs", TRAIN_INT, cooldown_epochs, "0", .most = 1e6, .may_change = true,
            .help = "epochs at --min-lr after --epochs (the official script asks for 10 and never runs them)"),
@@ -160,7 +161,7 @@ static base_status options_number(const train_option *option, const char *text, 
                         whole ? "whole " : "", option->least, option->most, text);
 }
 
-/* "0.9,0.999", or with a space as the official script takes them; "" where a pair may be absent. */
+/* "0.9,0.999"; "" where a pair may be absent. */
 static base_status options_pair(const train_option *option, const char *text, double pair[2]) {
     char copy[64], *second;
     if (!*text && !*option->preset) {
@@ -168,7 +169,7 @@ static base_status options_pair(const train_option *option, const char *text, do
         return BASE_OK;
     }
     snprintf(copy, sizeof copy, "%s", text);
-    if (strlen(text) >= sizeof copy || !(second = strpbrk(copy, ", ")))
+    if (strlen(text) >= sizeof copy || !(second = strchr(copy, ',')))
         return base_fail_as(BASE_USAGE, "--%s: expected two numbers such as %s, found '%s'", option->name,
                             *option->preset ? option->preset : "0.2,0.8", text);
     *second++ = 0;

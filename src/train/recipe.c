@@ -73,6 +73,12 @@ static base_status recipe_apply(train_options *options, char *text) {
             value = no ? "no" : "yes";
         else if (!value && !(value = recipe_word(&text)))
             return base_fail_as(BASE_USAGE, "--%s: expected a value after it", name);
+        char pair[80];
+        text += strspn(text, " \t\r\n\\");
+        if (option->kind == TRAIN_PAIR && !strchr(value, ',') && *text && strchr("0123456789.", *text)) {
+            snprintf(pair, sizeof pair, "%s,%s", value, recipe_word(&text));
+            value = pair;
+        }
         BASE_TRY(train_options_set(options, option, value));
     }
     return BASE_OK;

@@ -136,6 +136,9 @@ TEST(augment_policy_spellings) {
                                          {"rand-tother", "no set of operators 'other'"},
                                          {"rand-n14-w0", "n14, of the 13 operators"},
                                          {"rand-n99", "16 at most"},
+                                         {"rand-m9-n0", "'n0': 1 at least"},
+                                         {"rand-m0x9", "does not end in a number"},
+                                         {"rand-m1e1", "does not end in a number"},
                                          {"v0-m3", "after v0: mstd"},
                                          {"augmix-m5", "no policy 'augmix'"}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {

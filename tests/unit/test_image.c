@@ -213,6 +213,59 @@ TEST(image_cut_files) {
     image_free(&out), image_free(&whole);
 }
 
+/* What follows the picture's data, where the end marker should be, plays no role. */
+TEST(image_padded_jpegs) {
+    static const char *const names[] = {"plain_420.jpg", "progressive.jpg", "grey.jpg", "cmyk.jpg"};
+    image_u8 out = {0}, whole = {0};
+    for (size_t n = 0; n < sizeof names / sizeof *names; n++) {
+        char *data;
+        size_t size;
+        image_test_input(names[n], &data, &size);
+        CHECK_OK(image_decode(&whole, data, size, names[n]));
+        char *padded = malloc(size + 512);
+        for (int what = 0; what < 2; what++) {
+            memcpy(padded, data, size - 2);
+            memset(padded + size - 2, what * 'x', 512);
+            CHECK_OK(image_decode(&out, padded, size + 510, names[n]));
+            CHECK(out.width == whole.width && out.height == whole.height);
+            CHECK(!memcmp(out.data, whole.data, 3ul * whole.width * whole.height));
+        }
+        free(padded);
+        base_free(data);
+    }
+    image_free(&out), image_free(&whole);
+}
+
+/* Progressive files whose last scans are missing, but which end well: libjpeg smooths them over several blocks, so that
+ * a part must still be a part of the whole. */
+TEST(image_progressive_parts) {
+    char *data;
+    size_t size;
+    image_u8 whole = {0};
+    image_worker *worker;
+    image_transform t = image_test_transform(40);
+    static float part[3 * 40 * 40], same[3 * 40 * 40];
+    t.crop = 0.5;
+    CHECK_OK(image_worker_new(&worker));
+    image_test_input("progressive.jpg", &data, &size);
+    int scans = 0;
+    for (size_t at = 2; at + 1 < size; at++) {
+        if ((uint8_t)data[at] != 0xff || (uint8_t)data[at + 1] != 0xda) continue;
+        if (++scans < 2) continue;
+        char next[2] = {data[at], data[at + 1]};
+        data[at] = (char)0xff, data[at + 1] = (char)0xd9;
+        CHECK_OK(image_decode(&whole, data, at + 2, "progressive.jpg"));
+        CHECK_OK(image_eval(worker, &t, data, at + 2, "progressive.jpg", part));
+        CHECK_OK(image_eval_pixels(worker, &t, whole.data, whole.width, whole.height, "pixels", same));
+        if (memcmp(part, same, sizeof part)) TEST_FAIL("%d scans", scans - 1);
+        memcpy(data + at, next, 2);
+    }
+    CHECK(scans > 4);
+    image_free(&whole);
+    image_worker_free(worker);
+    base_free(data);
+}
+
 /* Pillow takes a PNG that stops where its pixels are complete; tests/golden/extra/make_pictures_golden.py. */
 TEST(image_cut_pngs) {
     char line[256], name[64], cuts[64], path[128], *data;
@@ -241,7 +294,10 @@ TEST(image_cut_pngs) {
     image_free(&whole), image_free(&image);
 }
 
-static uint8_t *image_test_jpeg(int width, int height, unsigned long *size) {
+/* apart: each component in a scan of its own. */
+static uint8_t *image_test_jpeg(int width, int height, bool apart, unsigned long *size) {
+    static const jpeg_scan_info scans[3] = {
+        {1, {0}, 0, DCTSIZE2 - 1, 0, 0}, {1, {1}, 0, DCTSIZE2 - 1, 0, 0}, {1, {2}, 0, DCTSIZE2 - 1, 0, 0}};
     struct jpeg_compress_struct jpeg;
     struct jpeg_error_mgr errors;
     unsigned char *out = NULL;
@@ -253,6 +309,7 @@ static uint8_t *image_test_jpeg(int width, int height, unsigned long *size) {
     jpeg.image_width = (JDIMENSION)width, jpeg.image_height = (JDIMENSION)height;
     jpeg.input_components = 3, jpeg.in_color_space = JCS_RGB;
     jpeg_set_defaults(&jpeg);
+    if (apart) jpeg.scan_info = scans, jpeg.num_scans = 3;
     jpeg_start_compress(&jpeg, TRUE);
     while (jpeg.next_scanline < jpeg.image_height) jpeg_write_scanlines(&jpeg, &row, 1);
     jpeg_finish_compress(&jpeg);
@@ -269,7 +326,7 @@ TEST(image_extreme_sizes) {
     CHECK_OK(image_worker_new(&worker));
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         unsigned long size = 0;
-        uint8_t *data = image_test_jpeg(sizes[i][0], sizes[i][1], &size);
+        uint8_t *data = image_test_jpeg(sizes[i][0], sizes[i][1], false, &size);
         image_u8 whole = {0};
         CHECK_OK(image_decode(&whole, data, size, "test"));
         CHECK_EQ_INT(whole.width, sizes[i][0]);
@@ -278,7 +335,27 @@ TEST(image_extreme_sizes) {
         image_free(&whole);
         free(data);
     }
+    enum { LONG = 3000000 };
+    uint8_t *pixels = calloc(LONG, 3);
+    t.size = 800;
+    CHECK_FAIL_HAS(image_eval_pixels(worker, &t, pixels, LONG, 1, "long", out), "3000000 x 1 is too long for");
+    CHECK_FAIL_HAS(image_eval_pixels(worker, &t, pixels, 1, LONG, "long", out), "1 x 3000000 is too long for");
+    free(pixels);
     image_worker_free(worker);
+}
+
+/* Without end marker a file is whole if every component has its scan to the end. */
+TEST(image_scans_apart) {
+    unsigned long size = 0;
+    image_u8 whole = {0}, out = {0};
+    uint8_t *data = image_test_jpeg(70, 50, true, &size);
+    CHECK_OK(image_decode(&whole, data, size, "test"));
+    CHECK_OK(image_decode(&out, data, size - 2, "test"));
+    CHECK(!memcmp(out.data, whole.data, 3ul * 70 * 50));
+    for (unsigned long cut = 1; cut + 4 < size; cut += 3)
+        if (!image_decode(&out, data, cut, "test")) TEST_FAIL("cut to %lu of %lu was taken", cut, size);
+    free(data);
+    image_free(&out), image_free(&whole);
 }
 
 TEST(image_bad_input) {
@@ -289,7 +366,7 @@ TEST(image_bad_input) {
     CHECK_FAIL_HAS(image_decode(&out, "\xff\xd8\xff", 3, "s.jpg"), "s.jpg: broken JPEG");
     CHECK_FAIL_HAS(image_decode(&out, "\x89PNG\r\n\x1a\n", 8, "s.png"), "s.png: broken PNG");
     unsigned long size = 0;
-    uint8_t *data = image_test_jpeg(16, 16, &size);
+    uint8_t *data = image_test_jpeg(16, 16, false, &size);
     for (unsigned long i = 0; i + 9 < size; i++)
         if (data[i] == 0xff && data[i + 1] == 0xc0) data[i + 5] = data[i + 7] = 0xff; /* 65,296 x 65,296 */
     CHECK_FAIL_HAS(image_decode(&out, data, size, "bomb.jpg"), "decompression bomb");
