@@ -71,19 +71,42 @@ static bool flax_find(const char *param, flax_place *place) {
 }
 
 /* The key itself, or that of part 0, 1, 2 (query, key, value). */
-static const store_tensor *flax_tensor(const store *s, const flax_place *place, int part) {
+static const char *flax_key(const flax_place *place, int part, char key[160]) {
     static const char *const parts[3] = {"query", "key", "value"};
-    char key[160];
     const char *gap = strstr(place->key, "%s");
     if (gap)
-        snprintf(key, sizeof key, "%.*s%s%s", (int)(gap - place->key), place->key, parts[part], gap + 2);
+        snprintf(key, 160, "%.*s%s%s", (int)(gap - place->key), place->key, parts[part], gap + 2);
     else
-        snprintf(key, sizeof key, "%s", place->key);
-    return store_find(s, key);
+        snprintf(key, 160, "%s", place->key);
+    return key;
+}
+
+static const store_tensor *flax_tensor(const store *s, const flax_place *place, int part) {
+    char key[160];
+    return store_find(s, flax_key(place, part, key));
 }
 
 DEIT_INTERNAL bool model_is_flax(const store *s) {
-    return store_find(s, "embedding/kernel") || store_find(s, "Transformer/encoder_norm/scale");
+    static const char *const only[] = {"embedding/kernel", "Transformer/encoder_norm/scale"};
+    for (int i = 0; i < 2; i++)
+        if (store_find(s, only[i]) || store_unreadable(s, only[i])) return true;
+    return false;
+}
+
+DEIT_INTERNAL const char *model_flax_unreadable(const store *s, const char *param) {
+    flax_place place;
+    const char *why = NULL;
+    char key[160];
+    for (int part = 0; flax_find(param, &place) && part < 3 && !why; part++)
+        why = store_unreadable(s, flax_key(&place, part, key));
+    return why;
+}
+
+DEIT_INTERNAL int model_flax_heads(const store *s) {
+    flax_place place = {.turn = FLAX_QKV};
+    flax_block_place(0, "attn.qkv.weight", &place);
+    const store_tensor *query = flax_tensor(s, &place, 0);
+    return query && query->ndim == 3 ? (int)query->dim[1] : 0;
 }
 
 static int64_t flax_product(const store_tensor *t, int begin, int end) {

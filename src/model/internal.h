@@ -35,6 +35,10 @@ DEIT_INTERNAL bool model_is_flax(const store *s);
 /* The shape that timm's parameter would have from this file: its ndim, 0 if absent. */
 DEIT_INTERNAL int model_flax_shape(const store *s, const char *param, int64_t dim[4]);
 DEIT_INTERNAL base_status model_flax_read(const store *s, const char *param, float *out, int64_t count);
+/* Why that parameter's part of the file is not read; NULL: it is, or there is none. */
+DEIT_INTERNAL const char *model_flax_unreadable(const store *s, const char *param);
+/* The number of attention heads that the file's shapes tell; 0: they don't. */
+DEIT_INTERNAL int model_flax_heads(const store *s);
 /* True if a tensor of the file belongs to some parameter of a network with these. */
 DEIT_INTERNAL bool model_flax_knows(const char *key, const nn_param *params, int count);
 

@@ -20,6 +20,7 @@ struct model_weights {
     weights_entry *entry;
     base_text missing, extra, shaped, skipped; /* lists for messages */
     int n_missing, n_extra, n_shaped, n_skipped;
+    bool heads_differ; /* what --strict no leaves out is among them */
 };
 
 enum { WEIGHTS_LISTED = 8 }; /* names of each kind in a message */
@@ -78,9 +79,15 @@ static bool weights_file_is_distilled(const model_weights *w) {
     return !w->flax && store_find(w->store, "dist_token");
 }
 
+/* What --strict no gives initial values. */
+static bool weights_may_skip(const model_weights *w, const char *name) {
+    return !strcmp(name, "dist_token") || weights_is_head(&w->config, name);
+}
+
 /* Not in the file, or there in a form that is not read: then the reason is said. */
 static void weights_miss(model_weights *w, const char *name) {
-    const char *reason = store_unreadable(w->store, name);
+    const char *reason = w->flax ? model_flax_unreadable(w->store, name) : store_unreadable(w->store, name);
+    w->heads_differ |= weights_may_skip(w, name);
     if (reason)
         weights_list(&w->missing, &w->n_missing, "%s (%s)", name, reason);
     else
@@ -95,7 +102,7 @@ static void weights_match(model_weights *w, int i) {
     entry->kind = w->flax ? WEIGHTS_FLAX : WEIGHTS_TENSOR;
     if (!ndim) {
         entry->kind = WEIGHTS_INITIAL;
-        if (w->options.loose && (!strcmp(param->name, "dist_token") || weights_is_head(&w->config, param->name)))
+        if (w->options.loose && weights_may_skip(w, param->name))
             weights_list(&w->skipped, &w->n_skipped, "%s (not in the file: initial values)", param->name);
         else
             weights_miss(w, param->name);
@@ -122,6 +129,7 @@ static void weights_match(model_weights *w, int i) {
         return;
     }
     weights_list(&w->shaped, &w->n_shaped, "%s (%s expected, %s found)", param->name, here, there);
+    w->heads_differ |= weights_is_head(&w->config, param->name);
 }
 
 static bool weights_wanted(const model_weights *w, const char *name) {
@@ -182,6 +190,12 @@ static void weights_say(base_text *text, const char *what, int n, const base_tex
     if (n) base_text_printf(text, "; %d %s: %s%s", n, what, list->data, n > WEIGHTS_LISTED ? ", ..." : "");
 }
 
+/* A transformer's number of heads, which no shape tells; 0: the file does not say it. */
+static int weights_heads(const model_weights *w) {
+    const char *text = w->flax ? NULL : store_metadata(w->store, "heads");
+    return w->flax ? model_flax_heads(w->store) : text ? atoi(text) : 0;
+}
+
 static base_status weights_check(model_weights *w, const base_context *context) {
     const char *first = NULL; /* tensor that is not as the network wants it */
     for (int i = 0; i < nn_param_count(w->graph); i++) {
@@ -192,7 +206,14 @@ static base_status weights_check(model_weights *w, const base_context *context) 
     if (w->n_skipped)
         base_log(context, BASE_LOG_WARNING, "%s: skipped %d: %s%s", store_file(w->store), w->n_skipped, w->skipped.data,
                  w->n_skipped > WEIGHTS_LISTED ? ", ..." : "");
-    if (!w->n_missing && !w->n_extra && !w->n_shaped) return BASE_OK;
+    int heads = weights_heads(w);
+    if (!w->n_missing && !w->n_extra && !w->n_shaped)
+        return !heads || heads == w->config.heads
+                   ? BASE_OK
+                   : base_fail(
+                         "%s: does not fit %s: it says that it has %d attention heads, %d expected; check --model "
+                         "or --heads",
+                         store_file(w->store), w->config.name, heads, w->config.heads);
     base_text text = {0};
     const char *nearest = weights_nearest(w);
     if (nearest) base_text_printf(&text, ": it looks like %s", nearest);
@@ -202,7 +223,9 @@ static base_status weights_check(model_weights *w, const base_context *context) 
     weights_say(&text, "not in this network", w->n_extra, &w->extra);
     base_status status = base_fail("%s: does not fit %s%s; check --model%s", store_file(w->store), w->config.name,
                                    text.data ? text.data : "",
-                                   w->options.loose ? "" : ", or use --strict no to leave heads of another shape out");
+                                   w->options.loose || !(w->heads_differ || w->n_extra)
+                                       ? ""
+                                       : ", or use --strict no to leave heads of another shape out");
     base_text_free(&text);
     return status;
 }

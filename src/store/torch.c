@@ -80,6 +80,10 @@ static store_value *torch_rebuild(base_arena *arena, const store_value *function
     int dtype = storage && storage->kind == STORE_VALUE_STORAGE ? storage->u.storage->dtype : -1;
     for (int i = 0; i < STORE_DTYPES && type; i++)
         if (store_global_is(type, "torch", torch_types[i].dtype)) dtype = i;
+    /* What is said behind the backward hooks, such as that the sign is turned, changes the values. */
+    const store_value *more = torch_item(arguments, typed ? 7 : 6);
+    if (more && !(more->kind == STORE_VALUE_DICT && more->u.items.count == 0) && more->kind != STORE_VALUE_NONE)
+        return torch_inert(arena, function, true);
     store_value *value = store_value_new(arena, STORE_VALUE_TENSOR);
     if (!value) return NULL;
     value->u.tensor.view = torch_view(arena, arguments, dtype, &value->u.tensor.offset);
@@ -95,6 +99,17 @@ DEIT_INTERNAL store_value *store_torch_call(base_arena *arena, const store_value
     if (store_global_is(function, module, "_rebuild_tensor_v2") || store_global_is(function, module, "_rebuild_tensor"))
         return torch_rebuild(arena, function, arguments, false);
     if (store_global_is(function, module, "_rebuild_tensor_v3")) return torch_rebuild(arena, function, arguments, true);
+    if (store_global_is(function, "torch._tensor",
+                        "_rebuild_from_type_v2")) { // (function, class, arguments, attributes)
+        const store_value *inner = torch_item(arguments, 0), *class = torch_item(arguments, 1);
+        const store_value *given = torch_item(arguments, 2);
+        bool plain = class && (store_global_is(class, "torch", "Tensor") ||
+                               store_global_is(class, "torch.nn.parameter", "Parameter") ||
+                               store_global_is(class, "torch.nn.parameter", "Buffer"));
+        bool called = inner && inner->kind == STORE_VALUE_GLOBAL && given &&
+                      !store_global_is(inner, "torch._tensor", "_rebuild_from_type_v2");
+        return plain && called ? store_torch_call(arena, inner, given) : torch_inert(arena, function, false);
+    }
     if (store_global_is(function, module, "_rebuild_parameter") ||
         store_global_is(function, module, "_rebuild_parameter_with_state") ||
         store_global_is(function, "torch.nn.parameter", "Parameter")) { // the class itself: files of 2017

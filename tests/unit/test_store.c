@@ -110,6 +110,9 @@ TEST(store_pickle_calls_nothing) {
     CHECK_OK(store_open(&s, STORE_TEST_FOLDER "complex.pth"));
     CHECK_FAIL_HAS(store_want(s, "complex", &t), "depends on torch.ComplexFloatStorage");
     store_close(s);
+    CHECK_OK(store_open(&s, STORE_TEST_FOLDER "held.pth"));
+    CHECK_FAIL_HAS(store_want(s, "turned", &t), "tensor turned: ");
+    store_close(s);
     CHECK(!base_path_exists("/tmp/deit_was_here"));
 }
 
@@ -187,11 +190,13 @@ TEST(store_safetensors_bad_headers) {
 /* ---- Every format, cut and flipped ------------------------------------------------------------------------------- */
 
 static const char *const store_test_files[] = {
-    "official.pth",      "official_stream.pth", "protocol4_stream.pth", "views.pth",
-    "views_stream.pth",  "kinds_deflated.pth",  "nested.pth",           "calls_tensor.pth",
-    "kinds.safetensors", "plain.npz",           "deflated.npz",         "f32.npy",
-    "module.pth",        "parallel.pth",        "protocol4.pth",        "kinds.pth",
-    "fortran_f64.npy",   "kinds_stream.pth",
+    "official.pth", "official_stream.pth", "protocol4_stream.pth",
+    "views.pth",    "views_stream.pth",    "kinds_deflated.pth",
+    "nested.pth",   "calls_tensor.pth",    "kinds.safetensors",
+    "plain.npz",    "deflated.npz",        "f32.npy",
+    "module.pth",   "parallel.pth",        "protocol4.pth",
+    "kinds.pth",    "fortran_f64.npy",     "kinds_stream.pth",
+    "held.pth",
 };
 enum { STORE_TEST_FILES = sizeof store_test_files / sizeof *store_test_files };
 

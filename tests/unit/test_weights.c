@@ -203,3 +203,20 @@ TEST(weights_not_finite_are_named) {
     base_free(data);
     base_test_folder_end();
 }
+
+/* The number of heads changes no shape: a file that says it must say the network's. */
+TEST(weights_of_other_heads) {
+    model_config config = model_vit();
+    model_weights *w;
+    base_test_folder_begin();
+    config.image = 32, config.patch = 16, config.dim = 48, config.depth = 1, config.heads = 6, config.classes = 10;
+    CHECK_OK(model_weights_open(&w, &config, NULL, NULL, NULL));
+    CHECK_OK(model_weights_write(w, base_test_path("six.safetensors"), STORE_F32));
+    model_weights_close(w);
+    CHECK_OK(model_weights_open(&w, &config, base_test_path("six.safetensors"), NULL, NULL));
+    model_weights_close(w);
+    config.heads = 3;
+    CHECK_FAIL_HAS(model_weights_open(&w, &config, base_test_path("six.safetensors"), NULL, NULL),
+                   "it says that it has 6 attention heads, 3 expected; check --model or --heads");
+    base_test_folder_end();
+}

@@ -79,6 +79,12 @@ torch.save(net, "module.pth")
 torch.save({"good": base, "complex": torch.zeros(2, dtype=torch.complex64)}, "complex.pth")
 expect("complex.pth", {"good": base})
 
+# Attributes beside a tensor's values, and a sign that is turned without touching them.
+held = torch.nn.Buffer(base.clone())
+held.note = "kept"
+torch.save({"held": held, "turned": torch.view_as_complex(torch.arange(8.0).reshape(4, 2)).conj().imag}, "held.pth")
+expect("held.pth", {"held": base})
+
 # The zip of views.pth packed again with compression, as some tools do.
 with zipfile.ZipFile("kinds.pth") as a, zipfile.ZipFile("kinds_deflated.pth", "w", zipfile.ZIP_DEFLATED) as b:
     for name in a.namelist(): b.writestr(name, a.read(name))
