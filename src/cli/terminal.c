@@ -15,6 +15,8 @@ static void *terminal_watch(void *both) {
     int number;
     sigwait(both, &number);
     terminal_cancel = number;
+    static const char said[] = "\ndeit: stopping at the next good moment; at once if asked again\n";
+    if (isatty(STDERR_FILENO)) write(STDERR_FILENO, said, sizeof said - 1);
     pthread_sigmask(SIG_UNBLOCK, both, NULL);
     for (;;) pause();
     return NULL;

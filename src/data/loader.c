@@ -269,9 +269,13 @@ static base_status loader_make_slots(data_loader *l) {
     return BASE_OK;
 }
 
+DEIT_INTERNAL double data_loader_bytes(int64_t batch, int size) {
+    return LOADER_SLOTS * (double)batch * 3 * size * size * sizeof(float);
+}
+
 /* Refuses before the slots are allocated. */
 static base_status loader_check_memory(const data_loader *l, const base_machine *machine) {
-    double bytes = LOADER_SLOTS * (double)l->options.batch * (double)l->pixels * sizeof(float);
+    double bytes = data_loader_bytes(l->options.batch, l->options.transform.size);
     if (bytes <= (double)machine->memory_free) return BASE_OK;
     return base_fail("%s: %d batches of %lld images of %d x %d take %.1f GB, and %.1f GB of memory are free: use a "
                      "smaller %s",

@@ -88,13 +88,14 @@ DEIT_INTERNAL base_status train_weights_write(const char *path, const model_conf
 
 static json_t *checkpoint_json(const train_net *net, const train_optimizer *optimizer, const train_state *s,
                                char sums[CHECKPOINT_KINDS][65]) {
-    json_t *json = json_pack("{s:s, s:I, s:s, s:I, s:I, s:I, s:I, s:f, s:I, s:I, s:f, s:I, s:f, s:f, s:{}}", "model",
-                             net->config.name, "parameters", (json_int_t)net->params->size, "optimizer",
-                             optimizer->rule == TRAIN_SGD ? "sgd" : "adamw", "optimizer_steps",
-                             (json_int_t)optimizer->steps, "epoch", (json_int_t)s->epoch, "pass", (json_int_t)s->pass,
-                             "step", (json_int_t)s->step, "loss_sum", s->loss_sum, "right", (json_int_t)s->right,
-                             "seen", (json_int_t)s->seen, "best_acc1", s->best_acc1, "best_epoch",
-                             (json_int_t)s->best_epoch, "seconds", s->seconds, "cpu_seconds", s->cpu_seconds, "sha256");
+    json_t *json = json_pack(
+        "{s:s, s:I, s:s, s:I, s:I, s:I, s:I, s:f, s:I, s:I, s:f, s:I, s:f, s:f, s:f, s:I, s:I, s:{}}", "model",
+        net->config.name, "parameters", (json_int_t)net->params->size, "optimizer",
+        optimizer->rule == TRAIN_SGD ? "sgd" : "adamw", "optimizer_steps", (json_int_t)optimizer->steps, "epoch",
+        (json_int_t)s->epoch, "pass", (json_int_t)s->pass, "step", (json_int_t)s->step, "loss_sum", s->loss_sum,
+        "right", (json_int_t)s->right, "seen", (json_int_t)s->seen, "best_acc1", s->best_acc1, "best_epoch",
+        (json_int_t)s->best_epoch, "seconds", s->seconds, "epoch_seconds", s->epoch_seconds, "cpu_seconds",
+        s->cpu_seconds, "images", (json_int_t)s->images, "tests", (json_int_t)s->tests, "sha256");
     for (int k = 0; json && k < CHECKPOINT_KINDS; k++)
         if (sums[k][0]) json_object_set_new(json_object_get(json, "sha256"), checkpoint_kinds[k], json_string(sums[k]));
     return json;
@@ -270,7 +271,10 @@ static base_status checkpoint_read(const char *folder, int64_t step, const json_
                        .best_acc1 = json_number_value(json_object_get(json, "best_acc1")),
                        .best_epoch = checkpoint_integer(json, "best_epoch"),
                        .seconds = json_number_value(json_object_get(json, "seconds")),
-                       .cpu_seconds = json_number_value(json_object_get(json, "cpu_seconds"))};
+                       .epoch_seconds = json_number_value(json_object_get(json, "epoch_seconds")),
+                       .cpu_seconds = json_number_value(json_object_get(json, "cpu_seconds")),
+                       .images = json_integer_value(json_object_get(json, "images")),
+                       .tests = json_integer_value(json_object_get(json, "tests"))};
     return BASE_OK;
 }
 

@@ -38,7 +38,8 @@ typedef struct {
     model_config config;
     train_net *net;
     train_optimizer *optimizer;
-    float *ema; /* NULL: no average is kept */
+    float *ema;        /* NULL: no average is kept */
+    float *statistics; /* batch norm's before this step, where a step takes several passes; NULL: there are none */
     train_teacher_net *teacher;
     float *teacher_logits; /* [batch, classes] */
     model_net *eval;
@@ -47,6 +48,7 @@ typedef struct {
     double cpu_before;                 /* of sessions before this one, less what this process had spent already */
     int64_t passes;                    /* of an epoch: those of whole steps */
     double pass_seconds, test_seconds; /* of a pass; of an evaluation: first estimated, then measured */
+    size_t data_bytes;                 /* that the data sets hold */
 } train_session;
 /* Opens all of it but the loader; resume: at the state of the newest checkpoint. */
 DEIT_INTERNAL base_status train_session_open(train_session *s, bool resume);

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static json_t *journal_json(const char *folder, const char *name) {
     char *path = base_path_join(folder, name), *data;
@@ -38,7 +39,9 @@ static base_status journal_lines(train_log *log, const char *path) {
 
 DEIT_INTERNAL bool train_log_begun(const char *folder) {
     char *log = base_path_join(folder, "log.jsonl"), *args = base_path_join(folder, "args.json");
-    bool begun = log && args && !base_path_exists(log) && base_path_exists(args);
+    struct stat info;
+    bool lines = log && !stat(log, &info) && info.st_size > 0;
+    bool begun = log && args && !lines && base_path_exists(args);
     base_free(log), base_free(args);
     return begun;
 }

@@ -82,10 +82,30 @@ static base_status loop_pass(const loop_run *r, bool add) {
     return BASE_OK;
 }
 
+/* Batch norm's running statistics to or from where they wait for the end of a step. */
+static void loop_statistics(const train_session *s, bool back) {
+    const nn_params *params = s->net->params;
+    for (int i = 0; s->statistics && i < params->count; i++) {
+        const nn_param *param = &params->params[i];
+        float *now = params->values + param->offset, *kept = s->statistics + param->offset;
+        if (param->buffer) memcpy(back ? now : kept, back ? kept : now, (size_t)param->count * sizeof(float));
+    }
+}
+
+/* A step of many passes that is to be stopped is as if it had not begun: minutes later may be too late. */
 static base_status loop_step(const loop_run *r) {
     train_session *s = r->s;
     const train_options *o = s->options;
-    for (int64_t k = 0; k < o->accumulate; k++) BASE_TRY(loop_pass(r, k > 0));
+    const train_state before = s->state;
+    loop_statistics(s, false);
+    for (int64_t k = 0; k < o->accumulate; k++) {
+        if (k && base_cancelled(s->context)) {
+            s->state = before;
+            loop_statistics(s, true);
+            return BASE_CANCELLED;
+        }
+        BASE_TRY(loop_pass(r, k > 0));
+    }
     double share = 1 / (double)o->accumulate, norm = train_gradient_norm(s->optimizer) * share;
     if (!isfinite(norm)) return loop_not_finite(r, "norm of the gradients", norm);
     train_step_options step = {.lr = r->lr,
@@ -131,6 +151,11 @@ static bool loop_save_now(const loop_run *r) {
     return every ? r->s->state.step % every == 0 : base_now() - r->saved > LOOP_SAVE_SECONDS;
 }
 
+/* Images a second of this epoch's training. */
+static double loop_speed(const train_state *state) {
+    return state->epoch_seconds > 0 ? (double)state->seen / state->epoch_seconds : 0;
+}
+
 static double loop_left(const train_session *s) {
     double epochs = (double)(s->options->epochs + s->options->cooldown_epochs - s->state.epoch);
     double tests = s->ema ? 2 : 1; // of the weights, and of their average
@@ -170,8 +195,11 @@ static base_status loop_train(loop_run *r) {
     loop_show(r);
     while (s->state.pass < s->passes) {
         double start = base_now();
-        BASE_TRY(loop_step(r));
-        s->state.seconds += base_now() - start;
+        base_status status = loop_step(r);
+        if (status == BASE_CANCELLED) return loop_stopped(r);
+        if (status) return status;
+        start = base_now() - start;
+        s->state.seconds += start, s->state.epoch_seconds += start;
         loop_show(r);
         if (base_cancelled(s->context)) return loop_stopped(r);
         if (s->state.pass < s->passes && loop_save_now(r)) BASE_TRY(loop_save(r));
@@ -202,12 +230,12 @@ static base_status loop_evaluate(train_session *s, bool ema, eval_result *result
 static json_t *loop_line(const loop_run *r, const eval_result *test, const eval_result *ema) {
     const train_session *s = r->s;
     const train_state *state = &s->state;
-    json_t *line = json_pack(
-        "{s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:I, s:f, s:f}", "epoch", (json_int_t)state->epoch, "train_lr", r->lr,
-        "train_loss", state->loss_sum / (double)state->pass, "train_acc1",
-        100 * (double)state->right / (double)state->seen, "test_loss", test->loss, "test_acc1", test->top1, "test_acc5",
-        test->top5, "n_parameters", (json_int_t)s->net->trained, "steps", (json_int_t)state->step, "images_per_s",
-        (double)s->options->batch_size / s->pass_seconds, "seconds", state->seconds);
+    json_t *line =
+        json_pack("{s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:I, s:f, s:f}", "epoch", (json_int_t)state->epoch,
+                  "train_lr", r->lr, "train_loss", state->loss_sum / (double)state->pass, "train_acc1",
+                  100 * (double)state->right / (double)state->seen, "test_loss", test->loss, "test_acc1", test->top1,
+                  "test_acc5", test->top5, "n_parameters", (json_int_t)s->net->trained, "steps",
+                  (json_int_t)state->step, "images_per_s", loop_speed(state), "seconds", state->seconds);
     if (line && ema)
         json_object_set_new(line, "test_ema_loss", json_real(ema->loss)),
             json_object_set_new(line, "test_ema_acc1", json_real(ema->top1)),
@@ -226,19 +254,19 @@ static base_status loop_finish_epoch(loop_run *r, const eval_result *test, const
     base_log(s->context, BASE_LOG_INFO,
              "epoch %lld/%lld: loss %.4f, lr %.3g, %.0f images/s; test: top-1 %.2f, top-5 %.2f, loss %.4f%s%s",
              (long long)state->epoch + 1, (long long)(s->options->epochs + s->options->cooldown_epochs),
-             state->loss_sum / (double)state->pass, r->lr, (double)s->options->batch_size / s->pass_seconds, test->top1,
-             test->top5, test->loss, best ? ", the best yet" : "", average);
+             state->loss_sum / (double)state->pass, r->lr, loop_speed(state), test->top1, test->top5, test->loss,
+             best ? ", the best yet" : "", average);
     *r->result = (train_result){.epochs = state->epoch + 1,
                                 .steps = state->step,
                                 .test_acc1 = test->top1,
                                 .test_acc5 = test->top5,
                                 .test_loss = test->loss,
                                 .ema_acc1 = ema ? ema->top1 : -1,
-                                .images_per_s = (double)s->options->batch_size / s->pass_seconds};
+                                .images_per_s = loop_speed(state)};
     if (best) state->best_acc1 = test->top1, state->best_epoch = state->epoch;
     r->result->best_acc1 = state->best_acc1, r->result->best_epoch = state->best_epoch;
     state->epoch++, state->pass = 0;
-    state->loss_sum = 0, state->right = state->seen = 0;
+    state->loss_sum = state->epoch_seconds = 0, state->right = state->seen = 0;
     BASE_TRY(loop_save(r));
     r->result->seconds = state->seconds, r->result->cpu_seconds = state->cpu_seconds;
     if (best && s->folder.path) return train_checkpoint_link(s->folder.path, state->step, false, "best");
@@ -282,8 +310,8 @@ static base_status loop_all(train_session *s, bool resume, train_result *result)
     if (resume && s->state.step) BASE_TRY(loop_name_again(s));
     bool finished = resume && s->state.epoch >= o->epochs + o->cooldown_epochs;
     if (finished)
-        base_log(s->context, BASE_LOG_INFO, "%s: the run is finished; --epochs %lld would go on", s->folder.path,
-                 (long long)o->epochs * 2);
+        base_log(s->context, BASE_LOG_INFO, "%s: the run is finished, after %lld epochs; --epochs %lld would go on",
+                 s->folder.path, (long long)s->state.epoch, (long long)s->state.epoch * 2);
     if (finished || o->eval > 0) return loop_only_evaluate(s, result);
     loop_run run = {.s = s, .result = result, .saved = base_now()};
     BASE_TRY(train_session_say(s));

@@ -161,7 +161,7 @@ static base_status options_number(const train_option *option, const char *text, 
                         whole ? "whole " : "", option->least, option->most, text);
 }
 
-/* "0.9,0.999"; "" where a pair may be absent. */
+/* "0.9,0.999", or with a space between; "" where a pair may be absent. */
 static base_status options_pair(const train_option *option, const char *text, double pair[2]) {
     char copy[64], *second;
     if (!*text && !*option->preset) {
@@ -169,7 +169,7 @@ static base_status options_pair(const train_option *option, const char *text, do
         return BASE_OK;
     }
     snprintf(copy, sizeof copy, "%s", text);
-    if (strlen(text) >= sizeof copy || !(second = strchr(copy, ',')))
+    if (strlen(text) >= sizeof copy || !(second = strpbrk(copy, ", ")))
         return base_fail_as(BASE_USAGE, "--%s: expected two numbers such as %s, found '%s'", option->name,
                             *option->preset ? option->preset : "0.2,0.8", text);
     *second++ = 0;

@@ -244,9 +244,10 @@ typedef struct {
     double loss_sum;     /* over this epoch's passes */
     int64_t right, seen; /* images of this epoch's passes */
     double best_acc1;
-    int64_t best_epoch; /* -1: none yet */
-    double seconds;     /* of training, all sessions */
-    double cpu_seconds; /* of processors, all that the sessions did */
+    int64_t best_epoch;            /* -1: none yet */
+    double seconds, epoch_seconds; /* of training, all sessions; this epoch's */
+    double cpu_seconds;            /* of processors, all that the sessions did */
+    int64_t images, tests;         /* of the data sets; 0: not known */
 } train_state;
 
 /* Writes checkpoint number state->step in folder/checkpoints, whole or not at all, and removes all but it and the one

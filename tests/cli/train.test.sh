@@ -116,6 +116,13 @@ name 'Ctrl-C finishes the step, saves and says how to go on'
 check "$train --epochs 1000 --output-dir stopped >out 2>err & pid=\$!; sleep 1; kill -INT \$pid; wait \$pid; [ \$? = 130 ]"
 check "grep -q 'go on with: deit train --resume stopped' err && ls stopped/checkpoints/*.json && [ -f stopped/last.safetensors ]"
 
+name 'Ctrl-C in a step of many passes: as if it had not begun, batch norm too'
+many="\$DEIT train --threads 1 --data set --model resnet8 --input-size 8 --batch-size 4 --accumulate 80 --no-repeated-aug --epochs 3 --warmup-epochs 0 --no-model-ema"
+check "$many --output-dir entire"
+check "$many --output-dir cut >out 2>err & pid=\$!; while ! [ -f cut/args.json ]; do sleep 0.05; done; sleep 0.15; kill -INT \$pid; wait \$pid; [ \$? = 130 ]"
+check_exit 0 '$DEIT train --resume cut'
+check 'cmp entire/last.safetensors cut/last.safetensors'
+
 name 'no thread that computes takes a signal: a frame on the stack of a oneDNN kernel would damage memory'
 blocked() { for task in /proc/$1/task/*/status; do awk '/^SigBlk/ { print substr($2, 13) }' $task; done | sort | uniq -c | tr -s ' ' | tr '\n' ';'; }
 check "$train --threads 2 --num-workers 2 --epochs 1000 --output-dir watched >out 2>err & pid=\$!; sleep 1; blocked \$pid >masks; kill -INT \$pid; wait \$pid; [ \$? = 130 ]"
@@ -157,6 +164,23 @@ check_err '--start-epoch 2: the last epoch of --epochs 2 is 1; nothing is left'
 check '! test -e elsewhere'
 check_exit 0 '$DEIT train --resume whole --lr 3e-3 --threads 2 --num-workers 1 --recompute --data set'
 
+name 'other data is not gone on with'
+check 'mkdir less && for file in set/*; do cp "$file" less; done && mv set more && mkdir set && pictures train 160 4 && pictures t10k 120 4 && mv set less2 && mv more set'
+check_exit 1 '$DEIT train --resume whole --epochs 100 --data less2'
+check_err 'whole: the run was begun with 320 images to train on and 120 to test, less2 has 160 and 120: go on with the same data'
+check_exit 0 '$DEIT train --resume whole --data less'
+
+name 'numbers in pairs, and other names'
+for flags in '--opt-betas 0.9 0.95 --cutmix-minmax 0.2 0.8 --dr 0.2' '--opt-betas 0.9,0.95 --cutmix-minmax=0.2,0.8 --decay-rate 0.2'; do
+    check_exit 0 "\$DEIT train $flags --print-options"
+    check_out '^opt-betas +0\.9,0\.95$'
+    check_out '^cutmix-minmax +0\.2,0\.8$'
+    check_out '^decay-rate +0\.2$'
+    check "echo '$flags' >pairs && \$DEIT train --recipe pairs --print-options | grep -Eq '^opt-betas +0\.9,0\.95\$'"
+done
+check_exit 2 '$DEIT train --opt-betas 0.9 1 --print-options'
+check_err "^deit: --opt-betas: expected a number from 0 to 0\\.999999999, found '1'"
+
 name "a checkpoint of another network"
 check "cp -r whole other-args && sed -i 's/\"dim\": 32/\"dim\": 64/' other-args/args.json"
 check_exit 1 '$DEIT train --resume other-args'
@@ -164,6 +188,14 @@ check_err 'its checkpoint is of vit with [0-9]+ numbers, this network is vit wit
 check "cp -r whole other-rule && sed -i 's/\"opt\": \"adamw\"/\"opt\": \"sgd\"/' other-rule/args.json"
 check_exit 1 '$DEIT train --resume other-rule'
 check_err 'holds the state of --opt adamw'
+
+name 'the log of a run that was killed in its first epoch'
+check 'cp -r whole begun && : >begun/log.jsonl'
+check_exit 0 '$DEIT log begun whole'
+check_err 'begun'
+
+name 'evaluation asks nothing of the batch'
+check_exit 0 "$train --eval --batch-size 5"
 
 name 'a loss that is not finite'
 check_exit 1 "$train $plain --epochs 2 --opt sgd --warmup-lr 30 --save-steps 1 --output-dir bad"
