@@ -153,7 +153,9 @@ build/asan/deit: $(SOURCES) build/version.h build/embed.h $(ONEDNN_READY)
 	@mkdir -p build/asan
 	$(CC) $(BASE) $(TEST_FLAGS) $(WARN) $(WERROR) -DDEIT_MAIN $(call DEFINE_FLAGS,$(TEST_FLAGS)) src/deit.c -o $@ $(LDEXTRA) $(LIBS)
 
-# make build/steps   what bench/peers/train.py runs
+# make build/steps build/batches   what bench/peers/train.py runs
+build/batches: bench/peers/batches.c build/deit.c $(ONEDNN_READY)
+	$(CC) -std=gnu11 $(CFLAGS) -fopenmp $(WARN) -Ibuild -I$(ONEDNN)/include bench/peers/batches.c -o $@ $(GC) $(LDEXTRA) $(LIBS)
 build/steps: bench/peers/steps.c build/deit.c build/deit.h $(ONEDNN_READY)
 	$(CC) -std=gnu11 $(CFLAGS) -fopenmp $(WARN) -Ibuild -I$(ONEDNN)/include bench/peers/steps.c build/deit.c -o $@ $(GC) $(LDEXTRA) $(LIBS)
 

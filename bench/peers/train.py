@@ -4,15 +4,17 @@
                         how far PyTorch's own lie apart with one and two threads, and in f32 and f64
     train.py recipe     the whole recipe on 20,000 images: --seeds trainings of --epochs each in both, the difference of their mean
                         accuracies on the 10,000 test images, and of the mean losses of the last epoch's training pictures, which
-                        vary less from seed to seed, with its 95% interval
+                        vary less from seed to seed, with its 95% interval. With --paired PyTorch begins each training with deit's
+                        initial weights and learns from deit's batches, so that what a seed draws is the same in both
 
-Both print Markdown. Built before: make deit build/steps. Runs in the virtual environment of bench/peers/run.
+All print Markdown. Built before: make deit build/steps build/batches. Runs in the virtual environment of bench/peers/run.
 """
 import argparse, gzip, json, math, os, random, statistics, subprocess, sys, tempfile, time
 import numpy as np
 from worker import load_timm
 
 PIXELS, PATCH, DIM, DEPTH, HEADS, CLASSES, BATCH, IMAGES = 28, 4, 96, 6, 3, 10, 64, 20000
+STEPS = IMAGES // 256 * 256 // BATCH  # an epoch
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
@@ -104,35 +106,62 @@ class Order:
         order = np.random.RandomState([self.seed, e]).permutation(self.n)
         return np.repeat(order, 3)[:self.n // 256 * 256]
 
-def recipe_pytorch(a, seed):
+def timm_batches(a, seed):
+    """The recipe's batches by timm: epoch after epoch lists of (images, targets)."""
     import torch
     from PIL import Image
     from timm.data import Mixup, auto_augment, create_transform
-    from timm.loss import SoftTargetCrossEntropy
     from torchvision import transforms
     posterize = auto_augment.posterize
     for name in ('Posterize', 'PosterizeIncreasing'):  # of 0 bits, which Pillow no longer takes: black
         auto_augment.NAME_TO_OP[name] = lambda image, bits, **rest: posterize(image, bits, **rest) if bits else Image.new('RGB', image.size)
-    torch.manual_seed(seed), np.random.seed(seed), random.seed(seed)
-    torch.set_num_threads(a.threads)
     images, labels = pictures(a.data, 'train')
     rgb = [Image.fromarray(g).convert('RGB') for g in images[:IMAGES]]
-    test, truth = pictures(a.data, 't10k')
     transform = create_transform(PIXELS, is_training=True, color_jitter=0.4, auto_augment='rand-m9-mstd0.5-inc1', interpolation='bicubic',
                                  re_prob=0.25, re_mode='pixel', re_count=1)
     transform.transforms[0] = transforms.RandomCrop(PIXELS, padding=4)  # as the authors do up to 32 pixels
     mixup = Mixup(mixup_alpha=0.8, cutmix_alpha=1.0, label_smoothing=0.1, num_classes=CLASSES)
+    sampler = Order(IMAGES, seed)
+    for e in range(a.epochs):
+        order = sampler.epoch(e)
+        for b in order[:STEPS * BATCH].reshape(-1, BATCH):
+            yield mixup(torch.stack([transform(rgb[i]) for i in b]), torch.from_numpy(labels[b]))
+
+def deit_batches(a, seed):
+    """The same by deit."""
+    import torch
+    words = [os.path.join(root, 'build', 'batches'), a.data, f'train[:{IMAGES}]', PIXELS, CLASSES, BATCH, a.epochs * STEPS, seed]
+    child = subprocess.Popen(list(map(str, words)), stdout=subprocess.PIPE)
+    def array(*shape): return torch.from_numpy(np.frombuffer(child.stdout.read(4 * math.prod(shape)), np.float32).reshape(shape).copy())
+    for _ in range(a.epochs * STEPS): yield array(BATCH, 3, PIXELS, PIXELS), array(BATCH, CLASSES)
+    if child.wait(): sys.exit('build/batches failed')
+
+def deit_weights(net, seed):
+    """deit's initial weights into the network."""
+    from safetensors.torch import load_file
+    with tempfile.TemporaryDirectory() as folder:
+        words = ['weights', 'init', f'{folder}/w.safetensors', '--model', 'vit', '--image', PIXELS, '--patch', PATCH, '--dim', DIM, '--depth', DEPTH,
+                 '--heads', HEADS, '--classes', CLASSES, '--seed', seed]
+        subprocess.run([os.path.join(root, 'deit'), *map(str, words)], check=True, stdout=subprocess.DEVNULL)
+        net.load_state_dict(load_file(f'{folder}/w.safetensors'))
+
+def recipe_pytorch(a, seed):
+    import torch
+    torch.manual_seed(seed), np.random.seed(seed), random.seed(seed)
+    torch.set_num_threads(a.threads)
+    test, truth = pictures(a.data, 't10k')
     net = network(0.1).train()
+    if a.paired: deit_weights(net, seed)
     base = a.lr * BATCH / 512
-    rule, loss_of, sampler = optimizer(net, base), SoftTargetCrossEntropy(), Order(IMAGES, seed)
+    rule, batches = optimizer(net, base), (deit_batches if a.paired else timm_batches)(a, seed)
     for e in range(a.epochs):
         t = max(e - 1, 0)  # the authors' script steps the schedule after each epoch
         lr = 1e-6 + t * (base - 1e-6) / a.warmup if t < a.warmup else 1e-5 + (base - 1e-5) * (1 + math.cos(math.pi * t / a.epochs)) / 2
         for g in rule.param_groups: g['lr'] = lr
-        order, losses = sampler.epoch(e), []
-        for b in order[:len(order) // BATCH * BATCH].reshape(-1, BATCH):
-            x, y = mixup(torch.stack([transform(rgb[i]) for i in b]), torch.from_numpy(labels[b]))
-            loss = loss_of(net(x), y)
+        losses = []
+        for _ in range(STEPS):
+            x, y = next(batches)
+            loss = -(y * torch.log_softmax(net(x), -1)).sum(-1).mean()
             losses.append(loss.item())
             rule.zero_grad()
             loss.backward()
@@ -152,18 +181,20 @@ def recipe_deit(a, seed):
         last = json.loads(out.stdout)
         return last['test_acc1'], last['train_loss']
 
-def interval(x, y):
-    """The 95% interval of the difference of two means (Welch)."""
-    vx, vy = statistics.variance(x) / len(x), statistics.variance(y) / len(y)
-    freedom = (vx + vy) ** 2 / (vx ** 2 / (len(x) - 1) + vy ** 2 / (len(y) - 1))
-    # The t distribution's quantile, by Hill's expansion around the normal's.
+def quantile(freedom):
+    """Student's t that 95% lie within, by Hill's expansion around the normal's."""
     z = 1.959964
-    t = z + (z ** 3 + z) / (4 * freedom) + (5 * z ** 5 + 16 * z ** 3 + 3 * z) / (96 * freedom ** 2) + (3 * z ** 7 + 19 * z ** 5 + 17 * z ** 3 - 15 * z) / (384 * freedom ** 3)
-    return t * math.sqrt(vx + vy)
+    return z + (z ** 3 + z) / (4 * freedom) + (5 * z ** 5 + 16 * z ** 3 + 3 * z) / (96 * freedom ** 2) + (3 * z ** 7 + 19 * z ** 5 + 17 * z ** 3 - 15 * z) / (384 * freedom ** 3)
+
+def interval(x, y, paired):
+    """Half the 95% interval of the difference of two means: of pairs, or by Welch."""
+    if paired: return quantile(len(x) - 1) * statistics.stdev(i - j for i, j in zip(x, y)) / math.sqrt(len(x))
+    vx, vy = statistics.variance(x) / len(x), statistics.variance(y) / len(y)
+    return quantile((vx + vy) ** 2 / (vx ** 2 / (len(x) - 1) + vy ** 2 / (len(y) - 1))) * math.sqrt(vx + vy)
 
 def kept(a, who, train, seed):
     """A training's accuracy and loss: from --keep's lines, or made now and added to them."""
-    words = [who, seed, a.lr, a.epochs, a.warmup]
+    words = [who + (' paired' if a.paired and who != 'deit' else ''), seed, a.lr, a.epochs, a.warmup]
     if a.keep and os.path.exists(a.keep):
         for line in open(a.keep):
             old = json.loads(line)
@@ -173,9 +204,9 @@ def kept(a, who, train, seed):
         with open(a.keep, 'a') as f: f.write(json.dumps({'training': words, 'top1': top1, 'loss': loss, 'versions': versions()}) + '\n')
     return top1, loss
 
-def apart(what, x, y):
+def apart(what, x, y, paired):
     """Prints the means of both and their difference; returns it and half its interval."""
-    difference, half = statistics.mean(x) - statistics.mean(y), interval(x, y)
+    difference, half = statistics.mean(x) - statistics.mean(y), interval(x, y, paired)
     print(f'{what}: deit {statistics.mean(x):.4g} ± {statistics.stdev(x):.2g} (s.d.), PyTorch {statistics.mean(y):.4g} ± {statistics.stdev(y):.2g}; '
           f'deit - PyTorch {difference:+.3g}, 95% from {difference - half:+.3g} to {difference + half:+.3g}')
     return difference, half
@@ -183,7 +214,7 @@ def apart(what, x, y):
 def recipe(a):
     found = {'deit': [], 'PyTorch': []}
     print(f'The recipe (RandAugment, Mixup, CutMix, erasing, repeated augmentation, drop path, smoothing) at --lr {a.lr} --epochs {a.epochs} '
-          f'--warmup-epochs {a.warmup}, {IMAGES} images, batches of {BATCH}.\n')
+          f'--warmup-epochs {a.warmup}, {IMAGES} images, batches of {BATCH}{"; both begin with the same weights and learn from the same batches" if a.paired else ""}.\n')
     print('| seed | deit: top-1 | loss | PyTorch: top-1 | loss |\n|---:|---:|---:|---:|---:|')
     for seed in range(a.seeds):
         found['deit'].append(kept(a, 'deit', recipe_deit, seed))
@@ -191,8 +222,8 @@ def recipe(a):
         print('| %d | %.2f | %.4f | %.2f | %.4f |' % (seed, *found['deit'][-1], *found['PyTorch'][-1]), flush=True)
     print()
     (top1, loss), (top1_of_pytorch, loss_of_pytorch) = zip(*found['deit']), zip(*found['PyTorch'])
-    difference, half = apart('top-1', top1, top1_of_pytorch)
-    apart('training loss', loss, loss_of_pytorch)
+    difference, half = apart('top-1', top1, top1_of_pytorch, a.paired)
+    apart('training loss', loss, loss_of_pytorch, a.paired)
     inside = abs(difference) + half <= 1.5
     print(f'\nThe accuracies\' interval lies {"within" if inside else "NOT within"} ±1.5 points.\n\n- {versions()}')
     return not inside
@@ -207,6 +238,7 @@ def main():
     p.add_argument('--warmup', type=int, default=0)
     p.add_argument('--lr', type=float, default=2e-3, help='for 512 images a step')
     p.add_argument('--threads', type=int, default=1)
+    p.add_argument('--paired', action='store_true', help="recipe: the same initial weights and batches")
     p.add_argument('--keep', metavar='FILE', help='recipe: a line for each training; an interrupted run goes on from there')
     a = p.parse_args()
     sys.exit(int({'curve': curve, 'recipe': recipe}[a.what](a)))
