@@ -294,8 +294,11 @@ static void render_origin(const repro_report *report, int row, const repro_cell 
         return;
     base_text label = {0};
     base_text_printf(&label, "# %s", report->rows[row].row->text[0]);
-    for (int k = 0; k < cell->n; k++)
-        base_text_printf(&label, "; seed %d: %s.json", cell->origins[k].seed, cell->origins[k].id);
+    for (int k = 0; k < cell->n; k++) {
+        const repro_origin *from = &cell->origins[k];
+        base_text_printf(&label, "; seed %d%s%s%s", from->seed, from->kept ? ": " : "", from->kept ? from->id : "",
+                         from->kept ? ".json" : "");
+    }
     const char *const lines[] = {label.data ? label.data : "", cell->origins[0].command};
     repro_page_lines(page, lines, 2);
     page->out->failed |= label.failed;

@@ -166,7 +166,7 @@ typedef struct {
     int seed;
     const char *command, *id; /* as a shell would read it; its record's name */
     const json_t *conditions; /* it was made under; the cell's reference */
-    bool reused;              /* from the results folder */
+    bool kept, reused;        /* the record stands in the results folder; was found there */
     double seconds;
 } repro_origin;
 

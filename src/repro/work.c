@@ -225,9 +225,13 @@ static base_status work_add(repro_state *state, const repro_job *job, repro_cell
     const char *command = json_string_value(json_object_get(job->record, "command"));
     command = base_arena_printf(arena, "%s", command ? command : job->key);
     values[cell->n] = value;
-    origins[cell->n++] = (repro_origin){job->seed,   command,
-                                        job->id,     json_object_get(job->record, "conditions"),
-                                        job->reused, json_number_value(json_object_get(job->record, "seconds"))};
+    origins[cell->n++] = (repro_origin){.seed = job->seed,
+                                        .command = command,
+                                        .id = job->id,
+                                        .conditions = json_object_get(job->record, "conditions"),
+                                        .kept = state->book->options.results && !state->unkept && !work_anew(job),
+                                        .reused = job->reused,
+                                        .seconds = json_number_value(json_object_get(job->record, "seconds"))};
     for (int i = 0; i < cell->n; i++) sum += values[i];
     cell->values = values, cell->origins = origins, cell->value = sum / cell->n, cell->why = NULL;
     json_incref((json_t *)(uintptr_t)origins[cell->n - 1].conditions);
