@@ -175,10 +175,10 @@ def recipe_deit(a, seed):
     with tempfile.TemporaryDirectory() as folder:
         words = ['train', '--model', 'vit', '--input-size', PIXELS, '--patch', PATCH, '--dim', DIM, '--depth', DEPTH, '--heads', HEADS, '--data-path', a.data,
                  '--train-split', f'train[:{IMAGES}]', '--epochs', a.epochs, '--warmup-epochs', a.warmup, '--lr', a.lr, '--seed', seed, '--threads', a.threads,
-                 '--no-model-ema', '--output-dir', f'{folder}/run', '--json']
+                 '--no-model-ema', '--output-dir', f'{folder}/run']
         out = subprocess.run([os.path.join(root, 'deit'), *map(str, words)], capture_output=True, text=True)
         if out.returncode: sys.exit(out.stderr)
-        last = json.loads(out.stdout)
+        with open(f'{folder}/run/log.jsonl') as log: last = json.loads(log.readlines()[-1])
         return last['test_acc1'], last['train_loss']
 
 def quantile(freedom):
