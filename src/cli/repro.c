@@ -167,8 +167,6 @@ static base_status repro_check(const repro_tables *tables, const char *file, jso
                             repro_given.baseline ? "baseline"
                             : repro_given.svg    ? "svg"
                                                  : "only");
-    if (repro_given.baseline && repro_given.dry_run)
-        return base_fail_as(BASE_USAGE, "--dry-run measures nothing to hold against --baseline; give one of them");
     if (repro_given.svg && !first->n_plots)
         return base_fail_as(BASE_USAGE,
                             "--svg: %s has no plot; figure1, distillation-by-epochs and token-similarity have",
@@ -185,12 +183,14 @@ static base_status repro_command_run(int n, char **arguments) {
         return base_fail_as(BASE_USAGE, "repro: expected one table, or all, found '%s' and '%s'%s", arguments[0],
                             arguments[1], repro_given.json ? "; a file after --json ends in .json" : "");
     if (n < 1) return base_fail_as(BASE_USAGE, "repro: expected one table, such as table5, or all");
-    if (repro_given.dry_run && (repro_given.json || repro_given.markdown || repro_given.html || repro_given.svg))
+    if (repro_given.dry_run &&
+        (repro_given.json || repro_given.markdown || repro_given.html || repro_given.svg || repro_given.baseline))
         return base_fail_as(BASE_USAGE, "repro: --dry-run prints commands only: leave out --%s",
                             repro_given.json       ? "json"
                             : repro_given.markdown ? "markdown"
                             : repro_given.html     ? "html"
-                                                   : "svg");
+                            : repro_given.svg      ? "svg"
+                                                   : "baseline");
     if (repro_given.json && repro_given.markdown)
         return base_fail_as(BASE_USAGE, "repro: --json and --markdown cannot both be printed");
     repro_tables tables;

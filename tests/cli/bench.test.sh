@@ -131,6 +131,7 @@ check 'grep -q "\"percent_of_peak\"" speed.json'
 name 'Ctrl-C ends it at once, and leaves nothing'
 check "\$DEIT bench $vit --seconds 100 --json stopped.json & pid=\$!; sleep 1; kill -INT \$pid; wait \$pid; [ \$? = 130 ]"
 check '[ -z "$(ls | grep stopped)" ]'
+check "\$DEIT bench $vit --seconds 100 >/dev/null 2>&1 & pid=\$!; sleep 1; kill -TERM \$pid; wait \$pid; [ \$? = 143 ]"
 
 name 'unknown words'
 check_exit 2 '$DEIT bench deit_smal_patch16_224'

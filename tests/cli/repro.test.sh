@@ -262,7 +262,7 @@ check_err "did you mean 'deit_tiny_patch16_224'"
 check_exit 2 '$DEIT repro table5 --onyl DeiT-B'
 check_err 'did you mean --only'
 check_exit 2 '$DEIT repro table5 --dry-run --baseline base.json'
-check_err '^deit: --dry-run measures nothing to hold against --baseline'
+check_err '^deit: repro: --dry-run prints commands only: leave out --baseline'
 check_exit 2 '$DEIT repro table5 more'
 check_err "^deit: repro: expected one table, or all, found 'table5' and 'more'$"
 check_exit 2 '$DEIT repro table5 --json more'
