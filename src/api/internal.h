@@ -9,7 +9,7 @@ DEIT_INTERNAL deit_status api_status(base_status status);
 /* A registered network, or a vit, with another image side or class count (0: its own). */
 DEIT_INTERNAL base_status api_config(model_config *config, const char *name, const deit_vit *vit, int image,
                                      int classes);
-/* threads, or every core for 0. */
-DEIT_INTERNAL base_status api_threads(int threads); /* whether so many may be asked for */
+/* Whether so many threads may be asked for; 0: every core. */
+DEIT_INTERNAL base_status api_threads(int threads);
 
 #endif

@@ -80,6 +80,7 @@ static base_status download_to(const cli_download *what, const char *path, const
 }
 
 DEIT_INTERNAL base_status cli_fetch(const cli_download *what, const char *folder, const char *mirror) {
+    bool there = base_path_exists(folder);
     BASE_TRY(base_make_folders(folder));
     char *path = base_path_join(folder, what->file);
     base_text part = {0};
@@ -88,6 +89,6 @@ DEIT_INTERNAL base_status cli_fetch(const cli_download *what, const char *folder
     base_status status = part.failed ? base_fail("out of memory") : download_to(what, path, part.data, mirror);
     base_text_free(&part);
     base_free(path);
-    if (status) rmdir(folder); /* if nothing came into it */
+    if (status && !there) rmdir(folder); /* if nothing came into it */
     return status;
 }

@@ -286,6 +286,8 @@ DEIT_INTERNAL nn_openmp nn_openmp_begin(int threads);
 DEIT_INTERNAL void nn_openmp_end(nn_openmp before);
 /* Whether this thread can have so many threads; `what` wants them. */
 DEIT_INTERNAL base_status nn_openmp_check(int threads, const char *what);
+/* Threads of our own begin. */
+DEIT_INTERNAL void nn_threads_begin(void);
 /* Whether this process was forked from one whose threads had begun: it has none of them. */
 DEIT_INTERNAL bool nn_forked(void);
 DEIT_INTERNAL base_status nn_onednn_fail(dnnl_status_t status, const char *what);

@@ -36,6 +36,9 @@ DEIT_INTERNAL void nn_openmp_end(nn_openmp before) {
     omp_set_dynamic(before.dynamic);
 }
 
+DEIT_INTERNAL void nn_threads_begin(void) {
+    kernel_threaded = true;
+}
 DEIT_INTERNAL bool nn_forked(void) {
     return kernel_forked;
 }

@@ -185,6 +185,7 @@ static base_status plan_start_team(nn_plan *plan) {
     pthread_cond_init(&team->done, NULL);
     team->thread = base_arena_alloc(&plan->arena, (size_t)plan->options.workers * sizeof *team->thread);
     if (!team->thread) return BASE_ERROR;
+    if (plan->options.workers > 1) nn_threads_begin();
     for (int i = 1; i < plan->options.workers; i++, team->started++)
         if (pthread_create(&team->thread[i], NULL, plan_thread, &plan->workers[i]))
             return base_fail("could not start worker thread %d of %d", i, plan->options.workers);

@@ -83,7 +83,7 @@ struct repro_job {
     const char *wants;            /* dry run: what it reads and is not here; NULL: nothing */
     const void *listed;           /* the list of trainings that it was put on last */
     repro_job_state state;
-    bool reused; /* from the results folder */
+    bool reused, kept; /* from the results folder; its record stands there */
     char sha256[65];
     json_t *record;               /* DONE: with "output" */
     const char *why, *no_weights; /* of its state; of a training: why its weights cannot be had */
@@ -113,6 +113,7 @@ typedef struct {
     char owner[REPRO_OWNER]; /* of a lock that was met */
     bool dry;                /* commands are printed, those too that lack data or weights */
     bool unkept;             /* the results folder cannot be written */
+    struct timespec begun;   /* when this run did */
     base_text keys;          /* keys of the cells used so far, each with its NUL */
     int samples;             /* of speed, a network: the most that a table asks for */
     double budget;           /* seconds for all speeds: the most that a table asks for */
@@ -160,6 +161,8 @@ DEIT_INTERNAL json_t *repro_record_load(const char *folder, const repro_job *job
 /* The output is the record's afterwards. */
 DEIT_INTERNAL json_t *repro_record_make(const repro_job *job, const char *command, json_t *output, double seconds,
                                         const char *precision);
+/* Whether a record was written at that time or later. */
+DEIT_INTERNAL bool repro_record_since(const char *folder, const repro_job *job, struct timespec begun);
 DEIT_INTERNAL base_status repro_record_save(const char *folder, const repro_job *job, const json_t *record);
 DEIT_INTERNAL base_status repro_record_lock(const char *folder, const repro_job *job, int *fd, char owner[REPRO_OWNER]);
 DEIT_INTERNAL void repro_record_unlock(const char *folder, const repro_job *job, int fd);

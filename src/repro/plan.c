@@ -126,10 +126,10 @@ static void plan_run_names(plan_list *list, const repro_job *job) {
 }
 
 /* {student}: the weights that a training made; {student.network}: what its row says. */
-static void plan_training_names(plan_list *list, const char *column, const repro_job *training) {
+static void plan_training_names(plan_list *list, const char *column, const repro_job *training, bool trains) {
     plan_name(list, column, training->weights, NULL, NULL);
     list->names[list->n - 1].key = base_arena_printf(list->arena, "%s-%d#%s%s", training->row->text[0], training->seed,
-                                                     training->id, training->sha256);
+                                                     training->id, trains ? "" : training->sha256);
     for (int c = 1; c < training->table->n_columns; c++) {
         const char *text = training->row->text[c];
         plan_name(list, base_arena_printf(list->arena, "%s.%s", column, training->table->columns[c].name),
@@ -190,7 +190,7 @@ static base_status plan_names(const repro_state *state, const repro_job *job, pl
         bool known = strcmp(text, "-") != 0;
         if (!strcmp(column->name, "model") && job->result) known &= job->result->known;
         if (training && known)
-            plan_training_names(list, column->name, training);
+            plan_training_names(list, column->name, training, job->trains);
         else if (!known)
             plan_name(list, column->name, NULL, NULL,
                       column->kind == REPRO_WEIGHTS ? "no public weights" : "not at this scale");
@@ -296,8 +296,9 @@ static base_status plan_made(repro_state *state, repro_job *job, int column, rep
             continue;
         BASE_TRY(plan_add_need(job, column, &made));
         BASE_TRY(plan_job(state, &like, made, lacks));
-        if (*made) (*made)->weights = base_arena_printf(&state->book->arena, "%s/last.safetensors", (*made)->folder);
-        return lacks->needs || (*made)->weights ? BASE_OK : BASE_ERROR;
+        if (!*made) return BASE_OK;
+        (*made)->weights = base_arena_printf(&state->book->arena, "%s/last.safetensors", (*made)->folder);
+        return (*made)->weights ? BASE_OK : BASE_ERROR;
     }
     return base_fail("repro/%s has no training for %s", job->table->name, name);
 }
@@ -333,9 +334,12 @@ static base_status plan_job(repro_state *state, const repro_job *like, repro_job
     *out = NULL;
     if (!job) return BASE_ERROR;
     *job = *like, *lacks = (repro_lacks){0};
+    job->trains |= job->table->makes || plan_mentions(job->command->text, "folder");
     BASE_TRY(plan_needs(state, job, lacks));
     if (!lacks->needs) BASE_TRY(repro_job_words(state, job, REPRO_FILL_KEY, words, lacks));
-    if (lacks->needs && state->dry) { // a command to be run where what it reads is
+    bool needs = true;
+    for (int i = 0; i < job->n_needs; i++) needs &= job->needs[i] != NULL;
+    if (lacks->needs && state->dry && needs) { // a command to be run where what it reads is
         job->wants = lacks->needs->why;
         BASE_TRY(repro_job_words(state, job, REPRO_FILL_SHOW, words, lacks));
     }
@@ -346,7 +350,6 @@ static base_status plan_job(repro_state *state, const repro_job *like, repro_job
         if (!strcmp((*out)->key, job->key)) return BASE_OK;
     snprintf(job->id, sizeof job->id, "%016llx",
              (unsigned long long)base_splitmix64(base_fnv1a64(job->key, strlen(job->key)), 0));
-    job->trains |= job->table->makes || plan_mentions(job->command->text, "folder");
     if (job->trains) BASE_TRY(plan_place_training(state, job));
     *state->last_job = job, state->last_job = &job->next;
     *out = job;

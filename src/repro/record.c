@@ -30,6 +30,16 @@ DEIT_INTERNAL json_t *repro_record_load(const char *folder, const repro_job *job
     return NULL;
 }
 
+DEIT_INTERNAL bool repro_record_since(const char *folder, const repro_job *job, struct timespec begun) {
+    struct stat info;
+    char *path = record_path(folder, job, "json");
+    bool since =
+        path && !stat(path, &info) &&
+        difftime(info.st_mtim.tv_sec, begun.tv_sec) + 1e-9 * (double)(info.st_mtim.tv_nsec - begun.tv_nsec) >= 0;
+    base_free(path);
+    return since;
+}
+
 DEIT_INTERNAL json_t *repro_record_make(const repro_job *job, const char *command, json_t *output, double seconds,
                                         const char *precision) {
     return json_pack("{s:s, s:s, s:o, s:s, s:i, s:f, s:o, s:s*, s:s*, s:o}", "table", job->table->name, "row",

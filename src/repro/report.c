@@ -252,6 +252,7 @@ DEIT_INTERNAL base_status repro_begin(repro_state *state, repro_table *const *ta
     *state = (repro_state){.book = base_calloc(1, sizeof *state->book),
                            .progress = {.context = context, .what = n == 1 ? tables[0]->name : "all"}};
     if (!state->book) return BASE_ERROR;
+    clock_gettime(CLOCK_REALTIME, &state->begun);
     base_status status = repro_locate(&state->places, options->data, &state->book->arena);
     if (!status) status = report_prepare(state, tables, n, options);
     if (!status) status = repro_cells_open(&state->cells, state->progress.what);

@@ -58,6 +58,7 @@ static base_status todo_row(repro_state *state, const repro_report *report, cons
         const repro_command *command = &report->table->commands[k];
         repro_lacks lacks;
         if (repro_is_speed(report->table, command) || command->scale == REPRO_DESK ||
+            strstr(command->text, "{folder}") || /* trainings: --dry-run prints them */
             !todo_wanted(report->table, r, command))
             continue;
         const repro_job job = {.table = report->table, .row = r->row, .result = r, .command = command};

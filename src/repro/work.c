@@ -5,9 +5,11 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -26,7 +28,7 @@ static bool work_anew(const repro_job *job) {
     const repro_command *command = job->command;
     bool text = command->n > 0, shipped = false;
     for (int k = 0; k < command->n; k++) text &= job->table->columns[command->column[k]].kind == REPRO_TEXT;
-    for (int i = 0; i < job->n_needs; i++) shipped |= job->needs[i]->shipped;
+    for (int i = 0; i < job->n_needs && !job->trains; i++) shipped |= job->needs[i]->shipped;
     return text || shipped;
 }
 
@@ -55,11 +57,13 @@ static bool work_recorded(const repro_state *state, repro_job *job) {
     if (job->state == REPRO_JOB_DONE) return true;
     const repro_options *options = &state->book->options;
     bool again = options->fresh && (options->retrain || !job->trains); /* a training only where it may be run */
-    if (again || !options->results || work_anew(job)) return false;
+    if (!options->results || work_anew(job)) return false;
+    /* Another process that makes all anew beside this one may have made it meanwhile. */
+    if (again && !repro_record_since(options->results, job, state->begun)) return false;
     json_decref(job->record);
     job->record = repro_record_load(options->results, job);
     if (!job->record || !work_gives(job)) return false;
-    job->state = REPRO_JOB_DONE, job->reused = true;
+    job->state = REPRO_JOB_DONE, job->reused = job->kept = true;
     return true;
 }
 
@@ -69,21 +73,34 @@ static void work_unkept(repro_state *state) {
     state->unkept = true;
 }
 
-/* Where a training is asked for anew its folder must not hold the old run, which it would go on with. */
+/* Removes a folder's files, but for the lock of a run that somebody is at. */
 static base_status work_empty(const char *folder) {
     DIR *run = opendir(folder);
     if (!run) return errno == ENOENT ? BASE_OK : base_fail("%s: %s", folder, strerror(errno));
     base_status status = BASE_OK;
-    for (struct dirent *entry; !status && (entry = readdir(run));)
-        if (entry->d_type != DT_DIR && unlinkat(dirfd(run), entry->d_name, 0))
+    for (struct dirent *entry; !status && (entry = readdir(run));) {
+        struct stat info;
+        if (fstatat(dirfd(run), entry->d_name, &info, AT_SYMLINK_NOFOLLOW) || S_ISDIR(info.st_mode) ||
+            !strcmp(entry->d_name, "run.lock"))
+            continue;
+        if (unlinkat(dirfd(run), entry->d_name, 0))
             status = base_fail("%s/%s: cannot remove it: %s", folder, entry->d_name, strerror(errno));
+    }
     closedir(run);
     return status;
 }
 
+/* Where a training is asked for anew its folder must not hold the old run, which it would go on with. */
+static base_status work_forget(const char *folder) {
+    char *checkpoints = base_path_join(folder, "checkpoints");
+    base_status status = checkpoints ? work_empty(checkpoints) : BASE_ERROR;
+    base_free(checkpoints);
+    return status ? status : work_empty(folder);
+}
+
 static base_status work_place(const repro_state *state, const repro_job *job) {
     if (!job->folder) return BASE_OK;
-    if (state->book->options.fresh) BASE_TRY(work_empty(job->folder));
+    if (state->book->options.fresh) BASE_TRY(work_forget(job->folder));
     return base_make_folders(job->folder);
 }
 
@@ -111,7 +128,10 @@ static base_status work_child(repro_state *state, repro_job *job, int lock) {
     if (!job->record) return base_fail("out of memory");
     job->state = REPRO_JOB_DONE;
     if (state->unkept || work_anew(job)) return BASE_OK;
-    if (repro_record_save(book->options.results, job, job->record)) work_unkept(state);
+    if (repro_record_save(book->options.results, job, job->record))
+        work_unkept(state);
+    else
+        job->kept = book->options.results != NULL;
     return BASE_OK;
 }
 
@@ -229,7 +249,7 @@ static base_status work_add(repro_state *state, const repro_job *job, repro_cell
                                         .command = command,
                                         .id = job->id,
                                         .conditions = json_object_get(job->record, "conditions"),
-                                        .kept = state->book->options.results && !state->unkept && !work_anew(job),
+                                        .kept = job->kept,
                                         .reused = job->reused,
                                         .seconds = json_number_value(json_object_get(job->record, "seconds"))};
     for (int i = 0; i < cell->n; i++) sum += values[i];

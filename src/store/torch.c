@@ -76,8 +76,9 @@ static store_tensor *torch_view(base_arena *arena, const store_value *arguments,
 static store_value *torch_rebuild(base_arena *arena, const store_value *function, const store_value *arguments,
                                   bool typed) {
     const store_value *storage = torch_item(arguments, 0), *type = typed ? torch_item(arguments, 6) : NULL;
-    if (storage && storage->kind == STORE_VALUE_INERT) return torch_inert(arena, storage, false);
-    int dtype = storage && storage->kind == STORE_VALUE_STORAGE ? storage->u.storage->dtype : -1;
+    if (!storage) return torch_inert(arena, function, true);
+    if (storage->kind == STORE_VALUE_INERT) return torch_inert(arena, storage, false);
+    int dtype = storage->kind == STORE_VALUE_STORAGE ? storage->u.storage->dtype : -1;
     for (int i = 0; i < STORE_DTYPES && type; i++)
         if (store_global_is(type, "torch", torch_types[i].dtype)) dtype = i;
     /* What is said behind the backward hooks, such as that the sign is turned, changes the values. */

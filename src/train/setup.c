@@ -164,7 +164,13 @@ static base_status setup_same_data(train_session *s) {
                          "go on with the same data, or begin another run",
                          s->folder.path, (long long)s->state.images, (long long)s->state.tests, s->options->data_path,
                          (long long)images, (long long)tests);
+    if (s->state.pass > s->passes && s->options->eval <= 0)
+        return base_fail("%s: stands at pass %lld of an epoch that has %lld now: the data or --batch-size changed",
+                         s->folder.path, (long long)s->state.pass, (long long)s->passes);
     s->state.images = images, s->state.tests = tests;
+    int64_t all = s->state.step * s->options->accumulate;    // passes of the run
+    if (s->state.pass && s->state.epoch_seconds <= 0 && all) // a checkpoint of an older version
+        s->state.epoch_seconds = s->state.seconds * (double)s->state.pass / (double)all;
     return BASE_OK;
 }
 

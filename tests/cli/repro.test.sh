@@ -352,12 +352,38 @@ done
 rm -rf weights/small-0.safetensors rs
 
 name 'a training asked for anew begins in an empty folder'
-check 'cp -r r rf && touch rf/runs/small-1-x && for run in rf/runs/small-1-*/; do touch "$run/old"; done'
+check 'cp -r r rf && for run in rf/runs/small-1-*/; do mkdir "$run/checkpoints" && touch "$run/old" "$run/checkpoints/old"; done'
 check_exit 0 "$own --results rf --retrain"
 check '[ "$(ls rf/runs/*/old | wc -l)" = 1 ]'
 check_exit 0 "$own --results rf --retrain --fresh"
-check '[ -z "$(ls rf/runs/*/old 2>/dev/null)" ] && [ "$(ls rf/runs/*/w.safetensors | wc -l)" = 6 ]'
+check '[ -z "$(ls rf/runs/*/old rf/runs/*/checkpoints/old 2>/dev/null)" ] && [ "$(ls rf/runs/*/w.safetensors | wc -l)" = 6 ]'
 rm -rf rf
+
+name 'processes that share a folder and make all anew do not take weights from each other'
+cat >own/chain <<'END'
+title Chain
+source nobody
+seeds 1
+column network label network
+column student training
+column top1 accuracy top-1
+command desk top1: deit eval {student.network} --weights {student} --data {imagenet} --json
+| network | student | top1 |
+|---|---|---|
+| small | small | - |
+| wide | wide | - |
+END
+for i in 1 2; do eval "\$DEIT repro own/chain --data data --scale desk --results rc --retrain --fresh >chain$i.out 2>chain$i.err &"; done
+wait
+check '! grep -h Failed chain1.out chain2.out && grep -Eq "^small +[0-9.]+$" chain1.out && grep -Eq "^wide +[0-9.]+$" chain2.out'
+rm -rf rc
+
+name 'a row whose training cannot be made is left out of a dry run, and the others are there'
+check 'sed "s/^column network attribute/column network attribute\ncolumn extra attribute/; s/{network} --seed/{network} {extra} --seed/; s/^| training | network |/| training | network | extra |/; s/^|---|---|/|---|---|---|/; s/^\(| small .*\)|$/\1| --patch 32 |/; s/^\(| w.*\)|$/\1| - |/" own/trainings >own/t && mkdir own2 && mv own/t own2/trainings && cp own/losses own2'
+check_exit 0 '$DEIT repro own2/losses --data data --scale desk --results ro --dry-run'
+check_out '^# losses, desk: left out, not at this scale: wide; none$'
+check_out '^\./deit weights init ro/runs/small-0-'
+rm -rf own2
 
 name 'where results cannot be kept they are shown all the same'
 check 'mkdir -p weights && cp r/runs/small-0-*/w.safetensors weights/small-0.safetensors && : >file'

@@ -117,9 +117,10 @@ check "$train --epochs 1000 --output-dir stopped >out 2>err & pid=\$!; sleep 1; 
 check "grep -q 'go on with: deit train --resume stopped' err && ls stopped/checkpoints/*.json && [ -f stopped/last.safetensors ]"
 
 name 'Ctrl-C in a step of many passes: as if it had not begun, batch norm too'
-many="\$DEIT train --threads 1 --data set --model resnet8 --input-size 8 --batch-size 4 --accumulate 80 --no-repeated-aug --epochs 3 --warmup-epochs 0 --no-model-ema"
+many="\$DEIT train --threads 1 --data set --model resnet18 --input-size 32 --fit resize --batch-size 4 --accumulate 80 --no-repeated-aug --epochs 2 --warmup-epochs 0 --no-model-ema"
 check "$many --output-dir entire"
 check "$many --output-dir cut >out 2>err & pid=\$!; while ! [ -f cut/args.json ]; do sleep 0.05; done; sleep 0.15; kill -INT \$pid; wait \$pid; [ \$? = 130 ]"
+check "grep -q 'stopped after step 0;' err"
 check_exit 0 '$DEIT train --resume cut'
 check 'cmp entire/last.safetensors cut/last.safetensors'
 
