@@ -4,6 +4,8 @@
 
 #include "repro/repro.h"
 
+#include <time.h>
+
 /* table.c: a file that travels in the program, by its name in the tree; NULL if absent. */
 DEIT_INTERNAL const char *repro_embedded(const char *name);
 
