@@ -28,7 +28,9 @@ DEIT_INTERNAL const cli_flag *cli_flag_at(const cli_command *command, int i) {
 }
 
 DEIT_INTERNAL const char *cli_flag_word(const cli_flag *flag, char text[128]) {
-    static const char *const words[] = {"", "TEXT", "FILE", "DIR", "NAME", "N", "X", "", ""};
+    static const char *const words[] = {
+        [CLI_YES] = "",       [CLI_TEXT] = "TEXT", [CLI_PAIR] = "X,Y", [CLI_FILE] = "FILE", [CLI_FOLDER] = "DIR",
+        [CLI_MODEL] = "NAME", [CLI_INT] = "N",     [CLI_REAL] = "X",   [CLI_CHOICE] = "",   [CLI_SWITCH] = ""};
     if (flag->word) return flag->word;
     if (flag->kind != CLI_CHOICE) return words[flag->kind];
     text[0] = 0;
