@@ -14,9 +14,9 @@
  * run on the stack of a thread that computes (oneDNN's kernels put it to other uses): block them in the threads that
  * call this and take them in another, or give the handlers a stack of their own (SA_ONSTACK). Handles of more than one
  * thread refuse to run inside an OpenMP parallel region, and in a process forked after one of them was made: they would
- * not get their threads there. What can fail returns a deit_status (or NULL), and deit_error() says why. A handle serves one thread at a time; different handles serve
- * different threads at once. Structs of options are all zero for the defaults, so `deit_options options = {0};` stays
- * right when members are added at their end. */
+ * not get their threads there. What can fail returns a deit_status (or NULL), and deit_error() says why. A handle
+ * serves one thread at a time; different handles serve different threads at once. Structs of options are all zero for
+ * the defaults, so `deit_options options = {0};` stays right when members are added at their end. */
 #ifndef DEIT_H
 #define DEIT_H
 
@@ -76,6 +76,8 @@ typedef struct {
     const volatile int
         *cancel; /* non-zero stops a long call with DEIT_CANCELLED. May be NULL; must outlive the handle */
     deit_vit vit;
+    int features; /* 1: in place of logits what the heads are layers of, [n][deit_info.width]: the pooled last map of a
+                   * convolutional network, the normed token (by `head`: class, distillation, mean) of a transformer */
 } deit_options;
 
 typedef struct deit_model deit_model;
@@ -99,6 +101,7 @@ typedef struct {
     int64_t parameters;
     double gflop;         /* an image; 2 a multiply-add */
     int workers, threads; /* the schedule: workers of so many threads each */
+    int width;            /* numbers an image that deit_logits and deit_forward give: the classes, or the features */
 } deit_info;
 /* Fills *info. Any thread. */
 void deit_describe(const deit_model *model, deit_info *info);
@@ -117,12 +120,13 @@ typedef struct {
     float probability; /* softmax of the logits */
 } deit_class;
 
-/* Resizes, crops (networks of 32 pixels and less: resizes alone), normalises and classifies n images. best: [n][k], the k best classes of each image, best first. Fails
- * as a whole at the first image that cannot be decoded, with its number in deit_error(). */
+/* Resizes, crops (networks of 32 pixels and less: resizes alone), normalises and classifies n images. best: [n][k], the
+ * k best classes of each image, best first; k: 1 to 64, and at most the classes. Fails as a whole at the first image
+ * that cannot be decoded, with its number in deit_error(). DEIT_USAGE of a handle that gives features. */
 deit_status deit_classify(deit_model *model, size_t n, const deit_image *images, int k, deit_class *best);
-/* The same up to the logits: [n][classes]. */
+/* The same up to the logits (or features): [n][width]. */
 deit_status deit_logits(deit_model *model, size_t n, const deit_image *images, float *logits);
-/* input: [n][3][image][image], already normalised -> logits: [n][classes]. */
+/* input: [n][3][image][image], already normalised -> logits (or features): [n][width]. */
 deit_status deit_forward(deit_model *model, size_t n, const float *input, float *logits);
 /* ImageNet's name for a class index, "tench" for 0; NULL outside 0 .. 999. Static text. Any thread. */
 const char *deit_imagenet_name(int index);
@@ -138,6 +142,8 @@ typedef struct {
     /* AdamW; 0 takes the recipe's: 5e-4, 0.9, 0.999, 1e-8, 0.05 (a negative weight_decay: none) */
     double lr, beta1, beta2, eps, weight_decay;
     deit_vit vit;
+    void (*log)(void *user, int level, const char *line); /* as in deit_options; while deit_trainer_open runs */
+    void *user;
 } deit_train_options;
 
 /* A network to be trained from weights of a file, or from initial values where weights is NULL. To be freed with
@@ -161,7 +167,7 @@ typedef struct {
     int workers, threads, batch;
 } deit_speed;
 /* Measures a network (with initial values) for about `seconds`, at least 5 samples. options: threads, precision,
- * schedule, batch, image, classes, log and cancel count. */
+ * schedule, batch, image, classes, vit, log and cancel count. */
 deit_status deit_bench(const char *name, const deit_options *options, double seconds, deit_speed *speed);
 
 #ifdef __cplusplus

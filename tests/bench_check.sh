@@ -1,7 +1,6 @@
 #!/bin/sh
-# Measures the speed targets of transformers, training and pictures (of all networks beside their peers: bench/peers/run), one
-# line each: `ok`, `MISS`, or `skip` with what this machine lacks. It takes about half
-# an hour and an idle machine, so `make test` never runs it; `make bench-check` does. Usage: bench_check.sh DEIT
+# Measures the speed targets, one line each: `ok`, `MISS`, or `skip` with what this machine lacks. It takes more than an hour
+# and an idle machine, so `make test` never runs it; `make bench-check` does. Usage: bench_check.sh DEIT
 #
 # With DEIT_DATA, a folder that holds imagenet-sample.tar (or val/), preprocessing is measured too; beside ONNX Runtime
 # and Pillow where `bench/peers/run` has installed them.
@@ -35,47 +34,92 @@ value() { sed -n "s/^ *\"$1\": \([0-9.e+-]*\),*$/\1/p" | head -n 1; }
 divide() { awk -v a="$1" -v b="$2" 'BEGIN { if (b > 0) printf "%.3g", a / b }'; }
 
 cores=$(nproc)
+bf16=$("$deit" doctor | grep 'bf16 in hardware')
 echo "$("$deit" --version | tr '\n' ' ')"
 "$deit" doctor | sed -n '/^CPU/p; /^cores/p'
 awk '$1 > 0.5 { print "The load average is " $1 ": other work is running, and the numbers will mean little." }' /proc/loadavg
 
 # ---- The share of the peak: 224, batch 32, 2 threads ----
 
-share() { # share PRECISION TINY SMALL BASE
+share() { # share PRECISION MODEL:TARGET...
     precision=$1
-    "$deit" bench --batch 32 --schedule throughput --threads 2 --precision "$precision" --repeats 5 --seconds 60 --json >"$work/bench.json" 2>/dev/null
     shift
-    for size in tiny small base; do
-        measured=$(sed -n "/\"model\": \"deit_${size}_patch16_224\"/,\$p" "$work/bench.json" | value percent_of_peak)
-        at_least "share of the peak, $precision, deit_$size" "$measured" "$1" %
-        shift
+    "$deit" bench $(printf '%s\n' "$@" | sed 's/:.*//') --batch 32 --schedule throughput --threads 2 --precision "$precision" --repeats 5 \
+        --seconds 60 --json >"$work/bench.json" 2>/dev/null
+    for pair in "$@"; do
+        measured=$(sed -n "/\"model\": \"${pair%:*}\"/,\$p" "$work/bench.json" | value percent_of_peak)
+        at_least "share of the peak, $precision, ${pair%:*}" "$measured" "${pair#*:}" %
     done
 }
 if [ "$cores" -lt 2 ]; then
     skip 'share of the peak' 'fewer than 2 cores'
 else
-    share f32 88 88 88
-    if "$deit" doctor | grep -q 'bf16 in hardware'; then
-        share bf16 78 82 85
+    share f32 deit_tiny_patch16_224:88 deit_small_patch16_224:88 deit_base_patch16_224:88 resnet18:85 resnet50:85 resnet101:85 resnet152:85 \
+        regnety_040:85 regnety_080:75 regnety_120:85 regnety_160:85
+    if [ "$bf16" ]; then
+        share bf16 deit_tiny_patch16_224:78 deit_small_patch16_224:82 deit_base_patch16_224:85
     else
         skip 'share of the peak, bf16' 'this processor has no bf16 instructions'
     fi
 fi
 
-# ---- Beside ONNX Runtime ----
+# ---- bf16 beside our own f32 ----
 
+if [ ! "$bf16" ]; then
+    skip 'bf16 beside f32' 'this processor has no bf16 instructions'
+else
+    transformers='deit_tiny_patch16_224 deit_small_patch16_224 deit_base_patch16_224 vit_base_patch16_384'
+    convnets='resnet18 resnet50 resnet101 resnet152 regnety_040 regnety_080 regnety_120 regnety_160'
+    "$deit" bench $transformers $convnets --batch 16 --schedule throughput --precision f32,bf16 --repeats 5 --seconds 60 --json >"$work/bench.json" 2>/dev/null
+    for model in $transformers $convnets; do
+        speed() { sed -n "/\"model\": \"$model\"/,\$p" "$work/bench.json" | sed -n "/\"precision\": \"$1\"/,\$p" | value median; }
+        at_least "bf16 beside f32, $model" "$(divide "$(speed bf16)" "$(speed f32)")" 1.7 times
+    done
+fi
+
+# ---- Beside PyTorch, ONNX Runtime and OpenVINO ----
+
+# Lines "NETWORK RATIO RATIO...", deit's speed beside each peer's, of one of the report's tables; "-" for a peer that did not run.
+ratios() { # ratios TITLE
+    awk -F '|' -v title="### $1" '
+        /^###/ { on = index($0, title) == 1 }
+        on && NF > 6 && $3 ~ /[0-9]/ {
+            line = $2 "," $3; gsub(/ /, "", line)
+            for (i = 6; i < NF; i++) line = line " " (match($i, /\([0-9.]+x\)/) ? substr($i, RSTART + 1, RLENGTH - 3) : "-")
+            print line
+        }' "$work/peers.md"
+}
+beside() { # beside PEER WHAT RATIO TARGET
+    if [ "$3" = - ]; then skip "beside $1, $2" 'it did not run it'; else at_least "beside $1, $2" "$3" "$4" times; fi
+}
 if [ "$cores" -lt 2 ]; then
-    skip 'beside ONNX Runtime' 'fewer than 2 cores'
-elif ! "$venv/bin/python" -c 'import torch, onnx, onnxruntime' 2>/dev/null; then
-    skip 'beside ONNX Runtime' "it is not in $venv; bench/peers/run installs it"
+    skip 'beside other engines' 'fewer than 2 cores'
+elif ! "$venv/bin/python" -c 'import torch, timm, onnx, onnxruntime, openvino' 2>/dev/null; then
+    skip 'beside other engines' "they are not all in $venv; bench/peers/run installs them"
 else
     bench/peers/run --deit "$deit" --peers onnxruntime --threads 2 --batch 32 --precision f32 --schedule throughput \
-        --models deit_tiny_patch16_224,deit_small_patch16_224,deit_base_patch16_224 >"$work/peers.md" 2>"$work/peers.log"
+        --models deit_tiny_patch16_224,deit_small_patch16_224,deit_base_patch16_224 --markdown "$work/peers.md" >"$work/peers.log" 2>&1
     for pair in tiny:1.6 small:1.3 base:1.1; do
-        size=${pair%:*}
-        measured=$(sed -n "s/^| deit_${size}_patch16_224 .*(\([0-9.]*\)x) |$/\1/p" "$work/peers.md")
-        at_least "beside ONNX Runtime, f32, deit_$size" "$measured" "${pair#*:}" times
+        measured=$(ratios 'f32, batches' | sed -n "s/^deit_${pair%:*}_patch16_224,224 //p")
+        at_least "beside ONNX Runtime, batches of 32, deit_${pair%:*}" "$measured" "${pair#*:}" times
     done
+    bench/peers/run --deit "$deit" --peers eager,onnxruntime,openvino --threads 2 --precision f32 --seconds 0.5 --longest 1 \
+        --markdown "$work/peers.md" >"$work/peers.log" 2>&1 || tail -n 3 "$work/peers.log"
+    ratios 'f32, batches' >"$work/ratios.txt"
+    while read -r network eager onnxruntime openvino; do
+        case $network in tf_efficientnet*) least=1.2 ;; *) least=1 ;; esac
+        beside PyTorch "batches, $network" "$eager" 1.3
+        beside 'ONNX Runtime' "batches, $network" "$onnxruntime" $least
+        beside OpenVINO "batches, $network" "$openvino" 1
+    done <"$work/ratios.txt"
+    [ -s "$work/ratios.txt" ] || at_least 'beside other engines, batches' '' 1 times
+    ratios 'f32, one image alone' >"$work/ratios.txt"
+    while read -r network eager onnxruntime openvino; do
+        for pair in "PyTorch:$eager" "ONNX Runtime:$onnxruntime" "OpenVINO:$openvino"; do
+            beside "${pair%:*}" "an image alone, $network" "${pair#*:}" 0.9
+        done
+    done <"$work/ratios.txt"
+    [ -s "$work/ratios.txt" ] || at_least 'beside other engines, an image alone' '' 0.9 times
 fi
 
 # ---- Training: forward, backward, AdamW; batch 64 at 224 ----
@@ -96,7 +140,7 @@ else
         skip 'a training step beside PyTorch' "PyTorch and timm are not in $venv; bench/peers/run installs them"
     else
         training f32
-        if "$deit" doctor | grep -q 'bf16 in hardware'; then
+        if [ "$bf16" ]; then
             training bf16
         else
             skip 'a training step beside PyTorch, bf16' 'this processor has no bf16 instructions'

@@ -84,10 +84,9 @@ const char *deit_imagenet_name(int index) {
 
 /* ---- Loading ----------------------------------------------------------------------------------------------------- */
 
-/* The caller's callback behind a base_context. */
-static void model_log(void *user, base_log_level level, const char *line) {
-    const deit_options *options = user;
-    if (options->log) options->log(options->user, level == BASE_LOG_WARNING, line);
+DEIT_INTERNAL void api_log_line(void *user, base_log_level level, const char *line) {
+    const api_log *log = user;
+    if (log->line) log->line(log->user, level == BASE_LOG_WARNING, line);
 }
 
 static base_status model_options_of(model_options *out, const deit_options *options) {
@@ -104,16 +103,20 @@ static base_status model_options_of(model_options *out, const deit_options *opti
                            .schedule = options->schedule == DEIT_LATENCY ? MODEL_LATENCY : MODEL_THROUGHPUT,
                            .batch = options->batch,
                            .threads = options->threads,
-                           .head = (model_head)options->head};
+                           .head = (model_head)options->head,
+                           .features = options->features != 0};
     return BASE_OK;
 }
 
 /* data: the file's bytes, or NULL: the file at path, or initial values. */
 static base_status model_load(deit_model *model, const char *path, const void *data, size_t size,
                               const deit_options *options) {
-    deit_options copy = *options;
-    base_context context = {.log = model_log, .user = &copy, .cancel = options->cancel};
-    model_weights_options how = {.loose = options->loose != 0, .seed = options->seed, .part = options->part};
+    api_log log = {options->log, options->user};
+    base_context context = {.log = api_log_line, .user = &log, .cancel = options->cancel};
+    model_weights_options how = {.loose = options->loose != 0,
+                                 .loosen = "loose = 1 in the options",
+                                 .seed = options->seed,
+                                 .part = options->part};
     model_options run;
     model_weights *weights;
     BASE_TRY(model_options_of(&run, options));
@@ -128,7 +131,7 @@ static base_status model_load(deit_model *model, const char *path, const void *d
 static base_status model_buffers(deit_model *model) {
     size_t batch = (size_t)model->net->options.batch, side = (size_t)model->config.image;
     model->input = base_malloc(batch * 3 * side * side * sizeof *model->input);
-    model->logits = base_malloc(batch * (size_t)model->config.classes * sizeof *model->logits);
+    model->logits = base_malloc(batch * (size_t)model->net->width * sizeof *model->logits);
     return model->input && model->logits ? image_worker_new(&model->worker) : BASE_ERROR;
 }
 
@@ -178,7 +181,8 @@ void deit_describe(const deit_model *model, deit_info *info) {
                         .parameters = model->parameters,
                         .gflop = model->gflop,
                         .workers = model->net->workers,
-                        .threads = model->net->threads};
+                        .threads = model->net->threads,
+                        .width = model->net->width};
     memcpy(info->mean, config->mean, sizeof info->mean);
     memcpy(info->std, config->std, sizeof info->std);
 }
@@ -195,8 +199,8 @@ deit_status deit_forward(deit_model *model, size_t n, const float *input, float 
     for (size_t done = 0; done < n; done += step) {
         if (model_stopped(model)) return api_status(base_fail_as(BASE_CANCELLED, "stopped"));
         size_t now = n - done < step ? n - done : step;
-        base_status status = model_net_run(model->net, (int64_t)now, input + done * image,
-                                           logits + done * (size_t)model->config.classes);
+        base_status status =
+            model_net_run(model->net, (int64_t)now, input + done * image, logits + done * (size_t)model->net->width);
         if (status) return api_status(status);
     }
     return DEIT_OK;
@@ -227,11 +231,10 @@ static base_status model_batch(deit_model *model, const deit_image *images, size
 }
 
 deit_status deit_logits(deit_model *model, size_t n, const deit_image *images, float *logits) {
-    size_t step = (size_t)model->net->options.batch, classes = (size_t)model->config.classes;
+    size_t step = (size_t)model->net->options.batch, width = (size_t)model->net->width;
     for (size_t done = 0; done < n; done += step) {
         if (model_stopped(model)) return api_status(base_fail_as(BASE_CANCELLED, "stopped"));
-        base_status status =
-            model_batch(model, images, done, n - done < step ? n - done : step, logits + done * classes);
+        base_status status = model_batch(model, images, done, n - done < step ? n - done : step, logits + done * width);
         if (status) return api_status(status);
     }
     return DEIT_OK;
@@ -245,6 +248,9 @@ static void model_best(const deit_model *model, const float *logits, int k, deit
 }
 
 deit_status deit_classify(deit_model *model, size_t n, const deit_image *images, int k, deit_class *best) {
+    if (model->net->options.features)
+        return api_status(
+            base_fail_as(BASE_USAGE, "this handle was opened for features: open one without to classify"));
     if (k < 1 || k > 64 || k > model->config.classes)
         return api_status(base_fail_as(BASE_USAGE, "k: expected 1 to %d, found %d",
                                        model->config.classes < 64 ? model->config.classes : 64, k));
@@ -272,8 +278,8 @@ deit_status deit_bench(const char *name, const deit_options *options, double sec
     if (!status && !(seconds >= 0 && seconds <= 1e6))
         status = base_fail_as(BASE_USAGE, "seconds: expected 0 to 1e6, found %g", seconds);
     if (status) return api_status(status);
-    deit_options copy = *options;
-    base_context context = {.log = model_log, .user = &copy, .cancel = options->cancel};
+    api_log log = {options->log, options->user};
+    base_context context = {.log = api_log_line, .user = &log, .cancel = options->cancel};
     int64_t batch = run.batch ? run.batch : run.schedule == MODEL_LATENCY ? 1 : 32;
     eval_speed_case one = {.config = &config,
                            .precision = run.precision,

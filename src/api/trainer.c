@@ -32,12 +32,15 @@ static base_status trainer_set(deit_trainer *trainer, const char *name, const de
 
 static base_status trainer_make(deit_trainer *trainer, const char *path, const deit_train_options *options) {
     model_weights *weights;
-    model_weights_options how = {.loose = options->loose != 0, .seed = options->seed};
+    model_weights_options how = {
+        .loose = options->loose != 0, .loosen = "loose = 1 in the options", .seed = options->seed};
     base_machine machine;
     base_machine_read(&machine);
     int threads = options->threads ? options->threads : machine.cores;
     train_net_options net = {.batch = options->batch, .threads = threads, .mean = true};
-    BASE_TRY(model_weights_open(&weights, &trainer->config, path, &how, NULL));
+    api_log log = {options->log, options->user};
+    base_context context = {.log = api_log_line, .user = &log};
+    BASE_TRY(model_weights_open(&weights, &trainer->config, path, &how, &context));
     base_status status = train_net_new(&trainer->net, &trainer->config, weights, &net);
     model_weights_close(weights);
     if (status) return status;

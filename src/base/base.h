@@ -111,6 +111,10 @@ typedef struct {
 DEIT_INTERNAL void base_text_add(base_text *text, const char *data, size_t size);
 DEIT_INTERNAL void base_text_printf(base_text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
 DEIT_INTERNAL void base_text_free(base_text *text);
+/* The first `size` bytes of a text (SIZE_MAX: all of it), as HTML and in its attributes. */
+DEIT_INTERNAL void base_text_html(base_text *text, const char *raw, size_t size);
+/* A word as a shell takes it: in single quotes where that is needed. */
+DEIT_INTERNAL void base_text_shell(base_text *text, const char *word);
 /* Text that may not be UTF-8, as names of files, for JSON: bytes that are none become U+FFFD. The caller's reference;
  * NULL when memory ends, or for NULL. */
 DEIT_INTERNAL json_t *base_json_text(const char *text);
@@ -143,11 +147,17 @@ DEIT_INTERNAL base_status base_output_open(base_output **output, const char *pat
 DEIT_INTERNAL base_status base_output_write(base_output *output, const void *data, size_t size);
 DEIT_INTERNAL base_status base_output_commit(base_output *output); /* frees output, whatever it returns */
 DEIT_INTERNAL void base_output_abort(base_output *output);         /* frees output; NULL allowed */
+/* All of it to a descriptor; path: for the message. */
+DEIT_INTERNAL base_status base_write_all(int file, const char *path, const void *data, size_t size);
 /* All of it at once. */
 DEIT_INTERNAL base_status base_write_file(const char *path, const void *data, size_t size);
 
 /* Joins with one '/'; base_malloc'd. */
 DEIT_INTERNAL char *base_path_join(const char *folder, const char *name);
+/* Whether two paths lead to one file (or folder) that exists. */
+DEIT_INTERNAL bool base_path_same(const char *a, const char *b);
+/* Whether a folder holds something of that name. */
+DEIT_INTERNAL bool base_path_has(const char *folder, const char *name);
 DEIT_INTERNAL bool base_path_exists(const char *path);
 DEIT_INTERNAL bool base_path_is_folder(const char *path);
 /* mkdir -p. */

@@ -185,17 +185,20 @@ DEIT_INTERNAL base_status base_output_open(base_output **output, const char *pat
     return status;
 }
 
-static base_status file_write(base_output *output, const char *data, size_t size) {
-    while (size) {
-        ssize_t n = write(output->file, data, size < (1u << 30) ? size : (1u << 30));
+DEIT_INTERNAL base_status base_write_all(int file, const char *path, const void *data, size_t size) {
+    for (const char *at = data; size;) {
+        ssize_t n = write(file, at, size < (1u << 30) ? size : (1u << 30));
         if (n < 0 && errno == EINTR) continue;
-        if (n < 0) {
-            output->failed = true;
-            return base_fail("%s: cannot write: %s", output->path, strerror(errno));
-        }
-        data += n, size -= (size_t)n;
+        if (n < 0) return base_fail("%s: cannot write: %s", path, strerror(errno));
+        at += n, size -= (size_t)n;
     }
     return BASE_OK;
+}
+
+static base_status file_write(base_output *output, const void *data, size_t size) {
+    base_status status = base_write_all(output->file, output->path, data, size);
+    if (status) output->failed = true;
+    return status;
 }
 
 static base_status file_flush(base_output *output) {
@@ -261,6 +264,18 @@ DEIT_INTERNAL bool base_path_exists(const char *path) {
     return access(path, F_OK) == 0;
 }
 
+DEIT_INTERNAL bool base_path_same(const char *a, const char *b) {
+    struct stat one, other;
+    return !stat(a, &one) && !stat(b, &other) && one.st_dev == other.st_dev && one.st_ino == other.st_ino;
+}
+
+DEIT_INTERNAL bool base_path_has(const char *folder, const char *name) {
+    char *path = base_path_join(folder, name);
+    bool has = path && base_path_exists(path);
+    base_free(path);
+    return has;
+}
+
 DEIT_INTERNAL bool base_path_is_folder(const char *path) {
     struct stat about;
     return stat(path, &about) == 0 && S_ISDIR(about.st_mode);
@@ -274,8 +289,9 @@ DEIT_INTERNAL base_status base_make_folders(const char *path) {
         if (i < n && part[i] != '/') continue;
         char kept = part[i];
         part[i] = 0;
-        if (mkdir(part, 0777) && !base_path_is_folder(part))
-            status = base_fail("%s: cannot make the folder: %s", part, strerror(errno));
+        int why = mkdir(part, 0777) ? errno : 0;
+        if (why && !base_path_is_folder(part))
+            status = base_fail("%s: cannot make the folder: %s", part, strerror(why));
         part[i] = kept;
     }
     base_free(part);

@@ -191,6 +191,36 @@ DEIT_INTERNAL void base_text_printf(base_text *text, const char *format, ...) {
     text->size += (size_t)length;
 }
 
+DEIT_INTERNAL void base_text_html(base_text *text, const char *raw, size_t size) {
+    for (size_t i = 0; i < size && raw[i]; i++) {
+        const char *name = raw[i] == '<'   ? "&lt;"
+                           : raw[i] == '>' ? "&gt;"
+                           : raw[i] == '&' ? "&amp;"
+                           : raw[i] == '"' ? "&quot;"
+                                           : NULL;
+        if (name)
+            base_text_printf(text, "%s", name);
+        else
+            base_text_add(text, raw + i, 1);
+    }
+}
+
+DEIT_INTERNAL void base_text_shell(base_text *text, const char *word) {
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./:=,+@%";
+    if (*word && !word[strspn(word, plain)]) {
+        base_text_printf(text, "%s", word);
+        return;
+    }
+    base_text_printf(text, "'");
+    for (const char *at = word; *at; at++) {
+        if (*at == '\'')
+            base_text_printf(text, "'\\''");
+        else
+            base_text_add(text, at, 1);
+    }
+    base_text_printf(text, "'");
+}
+
 DEIT_INTERNAL void base_text_free(base_text *text) {
     base_free(text->data);
     *text = (base_text){0};

@@ -51,6 +51,8 @@ static base_status args_unknown(const cli_command *command, const char *name) {
     const char *names[ARGS_MOST];
     int n = 0;
     for (const cli_flag *flag; n < ARGS_MOST && (flag = cli_flag_at(command, n)); n++) names[n] = flag->name;
+    const char *foreign = command->foreign ? command->foreign(name) : NULL;
+    if (foreign) return base_fail_as(BASE_USAGE, "%s: no flag --%s: %s", command->name, name, foreign);
     const char *near = base_nearest(name, names, n);
     if (near) return base_fail_as(BASE_USAGE, "%s: no flag --%s; did you mean --%s?", command->name, name, near);
     return base_fail_as(BASE_USAGE, "%s: no flag --%s; 'deit %s --help' shows them", command->name, name,
@@ -93,7 +95,7 @@ static base_status args_number(const cli_flag *flag, const char *text) {
 }
 
 static base_status args_set(const cli_flag *flag, const char *text) {
-    if (args_given_count < ARGS_MOST) args_given[args_given_count++] = flag->value;
+    if (!cli_given(flag->value) && args_given_count < ARGS_MOST) args_given[args_given_count++] = flag->value;
     switch (flag->kind) {
     case CLI_YES: *(bool *)flag->value = true; return BASE_OK;
     case CLI_SWITCH: *(int *)flag->value = *text != 'n'; return BASE_OK;

@@ -71,6 +71,7 @@ typedef struct {
     int least, most;          /* how many arguments; most -1: any number */
     unsigned groups;          /* CLI_NETWORK | ... */
     const cli_flag *flags;    /* its own; NULL: none */
+    const char *(*foreign)(const char *name); /* what to say of a flag that others' programs have; NULL: nothing */
     base_status (*run)(int n, char **arguments);
 } cli_command;
 
@@ -121,8 +122,8 @@ DEIT_INTERNAL int64_t cli_batch(int64_t otherwise);
  */
 DEIT_INTERNAL base_status cli_check_batch(const model_config *config, int64_t images);
 /* All of it: config, weights, net. *path (base_malloc'd; path may be NULL): the weights file. batch: images that will
- * be given at a time where --batch does not say, at most 32. */
-DEIT_INTERNAL base_status cli_net(model_net **net, char **path, int64_t batch);
+ * be given at a time where --batch does not say, at most 32. features: in place of logits. */
+DEIT_INTERNAL base_status cli_net(model_net **net, char **path, int64_t batch, bool features);
 
 /* --weights-dir's default: $DEIT_WEIGHTS or the cache folder's weights; base_malloc'd. */
 DEIT_INTERNAL char *cli_weights_folder(void);

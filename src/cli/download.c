@@ -2,9 +2,11 @@
 #include "cli/internal.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { DOWNLOAD_CURL_RANGE = 33, DOWNLOAD_CURL_RESUME = 36 }; // curl's exit codes where it cannot go on with a part
@@ -19,8 +21,11 @@ static base_status download_curl(const char *url, const char *part, int *code) {
     if (error == ENOENT)
         return base_fail("the program curl is not installed: install it, or download %s yourself", url);
     if (error) return base_fail("curl: %s", strerror(error));
-    while (waitpid(child, &wait, 0) < 0)
-        if (errno != EINTR) return base_fail("curl: %s", strerror(errno));
+    const struct timespec moment = {.tv_nsec = 50000000};
+    for (pid_t ended; (ended = waitpid(child, &wait, WNOHANG)) != child; nanosleep(&moment, NULL)) {
+        if (ended < 0 && errno != EINTR) return base_fail("curl: %s", strerror(errno));
+        if (base_cancelled(cli_context())) kill(child, SIGTERM); // its part stays, to go on from
+    }
     if (base_cancelled(cli_context())) return BASE_CANCELLED;
     *code = WIFEXITED(wait) ? WEXITSTATUS(wait) : 128 + WTERMSIG(wait);
     return BASE_OK;

@@ -68,7 +68,7 @@ static base_status evaluate_run(int count, char **arguments) {
     BASE_TRY(cli_check_batch(&config, report.batch));
     BASE_TRY(data_open(&set, &where, cli_context()));
     base_status status = data_check_classes(set, config.classes, config.name);
-    if (!status) status = cli_net(&net, &weights, report.batch);
+    if (!status) status = cli_net(&net, &weights, report.batch, false);
     if (!status) status = base_sha256_file(weights, report.sha256);
     if (!status && cli_given(&evaluate_given.crop)) net->config.crop = evaluate_given.crop;
     eval_options options = {.batch = report.batch,

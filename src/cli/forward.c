@@ -1,4 +1,4 @@
-/* deit forward: logits of images that are already arrays. */
+/* deit forward: logits or features of images that are already arrays. */
 #include "cli/internal.h"
 #include "cli/output.h"
 
@@ -6,7 +6,10 @@
 
 enum { FORWARD_BATCH = 32 };
 
-static struct { const char *input, *output; } forward_given;
+static struct {
+    const char *input, *output;
+    bool features;
+} forward_given;
 
 /* The images of an npy file: [n, 3, image, image]. *values points into the file's mapping, or to *copy, which the
  * caller frees. */
@@ -33,17 +36,25 @@ static base_status forward_images(const store *input, const model_config *config
     return *copy ? store_read_f32(tensor, *copy) : BASE_ERROR;
 }
 
-static base_status forward_logits(const model_config *config, int64_t n, const float *images, float *logits) {
-    model_net *net;
-    BASE_TRY(cli_net(&net, NULL, n < FORWARD_BATCH ? n : FORWARD_BATCH));
-    base_status status = BASE_OK;
-    int64_t image = 3LL * config->image * config->image, step = net->options.batch;
-    for (int64_t done = 0; done < n && !status; done += step) {
+/* out: [n, net->width] */
+static base_status forward_batches(model_net *net, int64_t n, const float *images, float *out) {
+    int64_t image = 3LL * net->config.image * net->config.image, step = net->options.batch;
+    for (int64_t done = 0; done < n; done += step) {
         int64_t now = n - done < step ? n - done : step;
-        status = model_net_run(net, now, images + done * image, logits + done * config->classes);
+        BASE_TRY(model_net_run(net, now, images + done * image, out + done * net->width));
         base_progress(cli_context(), "forward", (double)(done + now), (double)n, "images", NULL);
-        if (!status && base_cancelled(cli_context())) status = BASE_CANCELLED;
+        if (base_cancelled(cli_context())) return BASE_CANCELLED;
     }
+    return BASE_OK;
+}
+
+static base_status forward_write(int64_t n, const float *images) {
+    model_net *net;
+    BASE_TRY(cli_net(&net, NULL, n < FORWARD_BATCH ? n : FORWARD_BATCH, forward_given.features));
+    float *out = base_malloc((size_t)n * (size_t)net->width * sizeof *out);
+    base_status status = out ? forward_batches(net, n, images, out) : BASE_ERROR;
+    if (!status) status = store_write_npy(forward_given.output, out, 2, (int64_t[]){n, net->width});
+    base_free(out);
     model_net_free(net);
     return status;
 }
@@ -55,16 +66,15 @@ static base_status forward_run(int count, char **arguments) {
     model_config config;
     BASE_TRY(cli_network(NULL, &config));
     BASE_TRY(cli_output_check(forward_given.output));
+    if (base_path_same(forward_given.input, forward_given.output))
+        return base_fail_as(BASE_USAGE, "--output %s: it is the input; choose another file", forward_given.output);
     store *input;
     BASE_TRY(store_open(&input, forward_given.input));
     int64_t n = 0;
     const float *images = NULL;
-    float *copy = NULL, *logits = NULL;
+    float *copy = NULL;
     base_status status = forward_images(input, &config, &n, &images, &copy);
-    if (!status && !(logits = base_malloc((size_t)n * (size_t)config.classes * sizeof *logits))) status = BASE_ERROR;
-    if (!status) status = forward_logits(&config, n, images, logits);
-    if (!status) status = store_write_npy(forward_given.output, logits, 2, (int64_t[]){n, config.classes});
-    base_free(logits);
+    if (!status) status = forward_write(n, images);
     base_free(copy);
     store_close(input);
     return status;
@@ -74,6 +84,8 @@ DEIT_INTERNAL const cli_command *cli_forward(void) {
     static const cli_flag flags[] = {
         {"input", CLI_FILE, &forward_given.input, .help = "images, normalised: npy, f32, [N, 3, H, W]"},
         {"output", CLI_FILE, &forward_given.output, .help = "logits: npy, f32, [N, classes]"},
+        {"features", CLI_YES, &forward_given.features,
+         .help = "what the heads are layers of, in place of logits: [N, D]; the pooled last map, or the normed token"},
         {0},
     };
     static const cli_command command = {.name = "forward",

@@ -26,10 +26,11 @@ static base_status log_run(int n, char **arguments) {
     base_status status = BASE_OK;
     int opened = 0;
     for (int i = 0; i < n && !status; i++) {
-        if (train_log_begun(arguments[i]) && (opened || i < n - 1))
-            base_log(cli_context(), BASE_LOG_INFO, "%s: left out: no epoch of it is finished yet", arguments[i]);
-        else if (!(status = train_log_open(&logs[opened], arguments[i])))
+        // of many folders some are no runs, or have only begun
+        if (!(status = train_log_open(&logs[opened], arguments[i])))
             opened++;
+        else if (status == BASE_ERROR && (opened || i < n - 1))
+            base_log(cli_context(), BASE_LOG_WARNING, "left out: %s", base_message()), status = BASE_OK;
     }
     if (!status) status = log_show(logs, opened);
     for (int i = 0; i < opened; i++) train_log_close(&logs[i]);

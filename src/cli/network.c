@@ -154,6 +154,7 @@ DEIT_INTERNAL base_status cli_weights_path(const model_config *config, char **pa
 DEIT_INTERNAL base_status cli_weights_open(model_weights **weights, const model_config *config, const char *path) {
     model_weights_options options = {.bilinear = network_given.positions == 1,
                                      .loose = network_given.strict == 1,
+                                     .loosen = "--strict no",
                                      .seed = (uint64_t)network_given.seed,
                                      .part = network_given.part};
     return model_weights_open(weights, config, path, &options, cli_context());
@@ -184,7 +185,7 @@ DEIT_INTERNAL base_status cli_check_batch(const model_config *config, int64_t im
         (long long)images, config->image, config->image, bytes * 1e-9, (double)machine.memory_free * 1e-9);
 }
 
-DEIT_INTERNAL base_status cli_net(model_net **net, char **path, int64_t batch) {
+DEIT_INTERNAL base_status cli_net(model_net **net, char **path, int64_t batch, bool features) {
     *net = NULL;
     model_config config;
     model_options options;
@@ -193,6 +194,7 @@ DEIT_INTERNAL base_status cli_net(model_net **net, char **path, int64_t batch) {
     BASE_TRY(cli_network(NULL, &config));
     BASE_TRY(cli_options(&options));
     if (!options.batch) options.batch = batch;
+    options.features = features;
     BASE_TRY(cli_check_batch(&config, options.batch));
     BASE_TRY(cli_weights_path(&config, &file));
     base_status status = cli_weights_open(&weights, &config, file);

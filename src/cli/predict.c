@@ -117,10 +117,13 @@ static base_status predict_run(int n, char **paths) {
     model_net *net;
     model_config config;
     BASE_TRY(cli_network(NULL, &config));
+    static char standard_input[] = "/dev/stdin";
+    for (int i = 0; i < n; i++)
+        if (!strcmp(paths[i], "-")) paths[i] = standard_input;
     // A missing file should not wait for the weights.
     for (int i = 0; i < n; i++)
         if (!base_path_exists(paths[i])) return base_fail("%s: no such file", paths[i]);
-    BASE_TRY(cli_net(&net, NULL, n < PREDICT_BATCH ? n : PREDICT_BATCH));
+    BASE_TRY(cli_net(&net, NULL, n < PREDICT_BATCH ? n : PREDICT_BATCH, false));
     json_t *rows = predict_given.json ? json_array() : NULL;
     int bad = 0;
     base_status status = predict_all(net, paths, n, rows, &bad);

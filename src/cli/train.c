@@ -52,8 +52,34 @@ static const cli_flag *train_flags(void) {
     return flags;
 }
 
+/* Flags of the authors' scripts that are none here. */
+static const char *train_foreign(const char *name) {
+    static const char *const nothing[] = {
+        "device",     "dist-eval", "dist-url",   "distributed", "local-rank", "model-ema-force-cpu",
+        "no-pin-mem", "pin-mem",   "world-size", NULL};
+    static const char *const later[] = {"attn-only", "bce-loss", "cosub", NULL};
+    static const char *const data[] = {"data-set", "inat-category", NULL};
+    char plain[64];
+    snprintf(plain, sizeof plain, "%s", name);
+    for (char *c = plain; *c; c++)
+        if (*c == '_') *c = '-';
+    for (int i = 0; nothing[i]; i++)
+        if (!strcmp(plain, nothing[i])) return "it means nothing on CPUs in one process; leave it out";
+    for (int i = 0; later[i]; i++)
+        if (!strcmp(plain, later[i])) return "it is of the authors' later papers, which this program does not cover";
+    for (int i = 0; data[i]; i++)
+        if (!strcmp(plain, data[i])) return "--data-path tells what a data set is by itself; leave it out";
+    return NULL;
+}
+
 /* The options that the run to go on with was begun with. */
 static base_status train_begun(train_options *options) {
+    if (strstr(train_given.resume, "://") ||
+        (base_path_exists(train_given.resume) && !base_path_is_folder(train_given.resume)))
+        return base_fail_as(BASE_USAGE,
+                            "--resume %s: expected the folder of a run; weights alone are evaluated by 'deit eval "
+                            "--weights FILE', and trained further by --finetune FILE ('deit weights fetch' gets them)",
+                            train_given.resume);
     char *path = base_path_join(train_given.resume, "args.json");
     base_status status = !path ? BASE_ERROR
                          : base_path_exists(path)
@@ -122,6 +148,8 @@ static void train_print_text(const train_options *options, const train_result *r
 
 /* All options, and what several of them come to. */
 static base_status train_print_options(const train_options *options) {
+    model_config config;
+    if (strcmp(options->model, "vit")) BASE_TRY(model_find(options->model, &config));
     json_int_t images = (json_int_t)(options->batch_size * options->accumulate);
     if (train_given.json)
         return cli_print_json(json_pack("{s:s*, s:I, s:o}", "recipe", train_given.recipe, "images_a_step", images,
@@ -176,6 +204,7 @@ DEIT_INTERNAL const cli_command *cli_train(void) {
             "--data, --teacher-path,\n"
             "--num-workers, --threads, --max-bad, --epochs, --cooldown-epochs, --save-steps, --recompute, --eval and\n"
             "--head; another flag that is not what the run was begun with is an error.",
+        .foreign = train_foreign,
         .run = train_command};
     command.flags = train_flags();
     return &command;

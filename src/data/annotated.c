@@ -40,13 +40,6 @@ static base_status annotated_add(annotated *a, const char *file, int64_t row, do
     return BASE_OK;
 }
 
-static bool annotated_there(const char *root, const char *name) {
-    char *path = base_path_join(root, name);
-    bool there = path && base_path_exists(path);
-    base_free(path);
-    return there;
-}
-
 static base_status annotated_mat(const annotated *a, const char *name, store_mat **mat) {
     char *path = base_path_join(a->root, name);
     base_status status = path ? store_mat_open(mat, path) : BASE_ERROR;
@@ -100,7 +93,7 @@ static const char *annotated_cars_file(const char *root, bool train) {
     static const char *const names[2][2] = {{"cars_test_annos_withlabels.mat", "devkit/cars_test_annos_withlabels.mat"},
                                             {"cars_train_annos.mat", "devkit/cars_train_annos.mat"}};
     for (int i = 0; i < 2; i++)
-        if (annotated_there(root, names[train][i])) return names[train][i];
+        if (base_path_has(root, names[train][i])) return names[train][i];
     return NULL;
 }
 
@@ -233,12 +226,12 @@ static base_status annotated_from_archive(annotated *a, const char *path, const 
 static base_status annotated_find(annotated *a, const base_context *context) {
     base_status status = BASE_OK;
     if (!a->count) return base_fail("%s: no pictures in this split", a->root);
-    if (annotated_there(a->root, a->folder)) {
+    if (base_path_has(a->root, a->folder)) {
         status = annotated_from_folder(a);
     } else {
         const char *found = NULL;
         for (int i = 0; i < 2 && !found; i++)
-            if (annotated_there(a->root, a->archives[i])) found = a->archives[i];
+            if (base_path_has(a->root, a->archives[i])) found = a->archives[i];
         if (!found)
             return base_fail("%s: neither a folder '%s' nor %s or %s in it", a->root, a->folder, a->archives[0],
                              a->archives[1]);
@@ -262,10 +255,10 @@ typedef enum {
 
 static annotated_kind annotated_sniff(const char *root) {
     if (!base_path_is_folder(root)) return ANNOTATED_NONE;
-    if (annotated_there(root, "imagelabels.mat") && annotated_there(root, "setid.mat")) return ANNOTATED_IS_FLOWERS;
+    if (base_path_has(root, "imagelabels.mat") && base_path_has(root, "setid.mat")) return ANNOTATED_IS_FLOWERS;
     if (annotated_cars_file(root, true) || annotated_cars_file(root, false)) return ANNOTATED_IS_CARS;
-    if (annotated_there(root, "train2018.json") || annotated_there(root, "val2018.json")) return ANNOTATED_IS_2018;
-    if (annotated_there(root, "train2019.json") || annotated_there(root, "val2019.json")) return ANNOTATED_IS_2019;
+    if (base_path_has(root, "train2018.json") || base_path_has(root, "val2018.json")) return ANNOTATED_IS_2018;
+    if (base_path_has(root, "train2019.json") || base_path_has(root, "val2019.json")) return ANNOTATED_IS_2019;
     return ANNOTATED_NONE;
 }
 

@@ -29,6 +29,7 @@ struct data_set {
     data_item *items;
     int64_t count, capacity;
     int classes;
+    int first_class;          /* of the split "train:A-B": class 0 was A */
     bool imagenet;            /* labels are ImageNet's */
     const char **class_names; /* [classes], NULL where a class has no folder */
     const char **empty;       /* class folders without images; not of DATA_STREAM */

@@ -102,13 +102,6 @@ static const char *raw_base(const char *name) {
     return strrchr(name, '/') ? strrchr(name, '/') + 1 : name;
 }
 
-static bool raw_is_there(const char *folder, const char *name) {
-    char *path = base_path_join(folder, name);
-    bool there = path && base_path_exists(path);
-    base_free(path);
-    return there;
-}
-
 /* In an archive, the first file tells. */
 static base_status raw_sniff_archive(const char *path, raw_kind *kind) {
     store_archive_kind archive;
@@ -127,8 +120,8 @@ static raw_kind raw_sniff_folder(const char *path) {
     static const char *const idx[] = {"train-images-idx3-ubyte", "train-images-idx3-ubyte.gz", "t10k-images-idx3-ubyte",
                                       "t10k-images-idx3-ubyte.gz"};
     for (int i = 0; i < 4; i++) {
-        if (raw_is_there(path, marks[i])) return raw_kind_of(marks[i]);
-        if (raw_is_there(path, idx[i])) return RAW_IDX;
+        if (base_path_has(path, marks[i])) return raw_kind_of(marks[i]);
+        if (base_path_has(path, idx[i])) return RAW_IDX;
     }
     return RAW_NONE;
 }
@@ -268,7 +261,8 @@ static base_status raw_open_idx(data_set *set, const char *folder, bool train) {
 static char *raw_folder(const char *path) {
     static const char *const inside[] = {"cifar-10-batches-bin", "cifar-100-binary"};
     for (int i = 0; i < 2; i++)
-        if (raw_sniff_folder(path) == RAW_NONE && raw_is_there(path, inside[i])) return base_path_join(path, inside[i]);
+        if (raw_sniff_folder(path) == RAW_NONE && base_path_has(path, inside[i]))
+            return base_path_join(path, inside[i]);
     return base_strdup(path);
 }
 

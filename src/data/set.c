@@ -71,10 +71,14 @@ static base_status set_parse(const char *split, set_part *part) {
     const char *at = split + size;
     *part = (set_part){.high = -1, .cut = *at};
     snprintf(part->name, sizeof part->name, "%.*s", (int)size, split);
-    if (sscanf(at, ":%d-%d%n", &part->low, &part->high, &end) == 2 && end) at += end;
+    const char *digits = "0123456789"; // sscanf's numbers may have signs and blanks before them
+    bool classes = *at == ':' && strspn(at + 1, digits) && at[1 + strspn(at + 1, digits)] == '-' &&
+                   strspn(at + 2 + strspn(at + 1, digits), digits);
+    if (classes && sscanf(at, ":%d-%d%n", &part->low, &part->high, &end) == 2 && end) at += end;
     end = 0;
-    if (sscanf(at, "[:%lld]%n", &count, &end) == 1 && end && count >= 1) part->keep = count, at += end;
-    if (!*at && part->low >= 0 && (part->high < 0 || part->high >= part->low)) return BASE_OK;
+    if (*at == '[' && sscanf(at, "[:%lld]%n", &count, &end) == 1 && end && count >= 1 && strspn(at + 2, digits))
+        part->keep = count, at += end;
+    if (!*at && (!classes || part->high >= part->low)) return BASE_OK;
     return base_fail_as(BASE_USAGE,
                         "split '%s': expected NAME[:N], N of its pictures, NAME:A-B, its classes A to B, or "
                         "NAME:A-B[:N]",
@@ -97,7 +101,7 @@ static base_status set_keep_classes(data_set *set, const set_part *part, const c
         item->label -= part->low;
         set->items[n++] = *item;
     }
-    set->count = n, set->classes = part->high - part->low + 1;
+    set->count = n, set->classes = part->high - part->low + 1, set->first_class = part->low;
     set->class_names = names, set->imagenet = false;
     return n ? BASE_OK : base_fail("split '%s': %s has no picture of these classes", split, set->path);
 }
@@ -180,9 +184,11 @@ DEIT_INTERNAL base_status data_check_classes(const data_set *set, int classes, c
 }
 
 DEIT_INTERNAL base_status data_check_same(const data_set *train, const data_set *test) {
-    if (train->classes != test->classes)
-        return base_fail("%s has %d classes, %s %d; training and testing need the same classes", train->path,
-                         train->classes, test->path, test->classes);
+    if (train->classes != test->classes || train->first_class != test->first_class)
+        return base_fail("the training split of %s has the classes %d to %d, the test split of %s %d to %d; training "
+                         "and testing need the same classes",
+                         train->path, train->first_class, train->first_class + train->classes - 1, test->path,
+                         test->first_class, test->first_class + test->classes - 1);
     for (int label = 0; label < train->classes; label++) {
         const char *a = data_class_name(train, label), *b = data_class_name(test, label);
         if (a && b && strcmp(a, b))

@@ -56,6 +56,10 @@ DEIT_INTERNAL base_status model_find(const char *name, model_config *config);
 
 /* The graph of a network for batches of `batch`: image -> logits of the chosen head, or of each. */
 DEIT_INTERNAL base_status model_graph(nn_graph **graph, const model_config *config, int64_t batch, model_head head);
+/* image -> features, what the heads are layers of, [B, D]: the pooled last map of a convolutional network, the normed
+ * class or distillation token of a transformer, or the mean of both (timm's forward_head with pre_logits). */
+DEIT_INTERNAL base_status model_feature_graph(nn_graph **graph, const model_config *config, int64_t batch,
+                                              model_head head);
 /* The graph of a distilled network that shows its tokens: outputs are the class and the distillation token [B, dim]
  * with their positions added, after each block, and after the last norm: 2 (depth + 2). It has all parameters but the
  * heads'. */
@@ -67,10 +71,11 @@ DEIT_INTERNAL base_status model_size(const model_config *config, int64_t *parame
 
 typedef struct model_weights model_weights;
 typedef struct {
-    bool bilinear;    /* a position grid of another size is interpolated so; otherwise bicubic */
-    bool loose;       /* a head of another shape is left at its initial values, and said; otherwise it is an error */
-    uint64_t seed;    /* for what is left at its initial values */
-    const char *part; /* key in a torch checkpoint ("model_ema"); NULL: the usual ones */
+    bool bilinear;      /* a position grid of another size is interpolated so; otherwise bicubic */
+    bool loose;         /* a head of another shape is left at its initial values, and said; otherwise it is an error */
+    const char *loosen; /* how the user may ask for that, for the message: "--strict no"; NULL: in no way */
+    uint64_t seed;      /* for what is left at its initial values */
+    const char *part;   /* key in a torch checkpoint ("model_ema"); NULL: the usual ones */
 } model_weights_options;
 
 /* Opens weights for a network: safetensors, torch .pth, or npz with Google's ViT names. Position grids of another size
@@ -114,6 +119,7 @@ typedef struct {
     int64_t micro_batch; /* images a worker takes at a time in throughput; 0: chosen by the cost model */
     int threads;         /* in all; 0: every core */
     model_head head;
+    bool features;  /* in place of logits */
     nn_plan *share; /* see nn_plan_options */
     size_t beside;  /* likewise */
 } model_options;
@@ -125,6 +131,7 @@ typedef struct {
     int workers, threads; /* G x T */
     int64_t micro_batch;  /* images a worker takes at a time */
     double gflop;         /* an image */
+    int width;            /* numbers that a head gives an image: the classes, or the features */
 } model_net;
 
 /* Plans the network and packs the weights; weights NULL: noise, for measuring speed. */
@@ -134,8 +141,8 @@ DEIT_INTERNAL base_status model_net_new(model_net **net, const model_config *con
 DEIT_INTERNAL base_status model_token_net_new(model_net **net, const model_config *config, model_weights *weights,
                                               const model_options *options);
 DEIT_INTERNAL void model_net_free(model_net *net);
-/* images: [n, 3, image, image], normalised -> logits: [n, classes]; of MODEL_HEAD_EACH and a distilled network
- * [2, n, classes], the class head's first. Any n. One call at a time a net. */
+/* images: [n, 3, image, image], normalised -> logits: [n, width]; of MODEL_HEAD_EACH and a distilled network
+ * [2, n, width], the class head's first. Any n. One call at a time a net. */
 DEIT_INTERNAL base_status model_net_run(model_net *net, int64_t n, const float *images, float *logits);
 
 #endif

@@ -31,6 +31,12 @@ static void net_schedule(model_net *net) {
 }
 
 /* tokens: the graph that shows the tokens. */
+static base_status net_graph(nn_graph **graph, const model_net *net, bool tokens) {
+    if (tokens) return model_token_graph(graph, &net->config, net->micro_batch);
+    if (net->options.features) return model_feature_graph(graph, &net->config, net->micro_batch, net->options.head);
+    return model_graph(graph, &net->config, net->micro_batch, net->options.head);
+}
+
 static base_status net_new(model_net **out, const model_config *config, model_weights *weights,
                            const model_options *options, bool tokens) {
     *out = NULL;
@@ -39,9 +45,11 @@ static base_status net_new(model_net **out, const model_config *config, model_we
     net->config = *config, net->options = *options;
     net_schedule(net);
     nn_graph *graph = NULL;
-    base_status status = tokens ? model_token_graph(&graph, config, net->micro_batch)
-                                : model_graph(&graph, config, net->micro_batch, options->head);
+    base_status status = net_graph(&graph, net, tokens);
     if (!status) {
+        int64_t dim[4];
+        nn_shape(graph, nn_output_at(graph, 0), dim);
+        net->width = (int)dim[1];
         net->gflop = nn_graph_flops(graph) * 1e-9 / (double)net->micro_batch;
         nn_plan_options plan = {.precision = options->precision,
                                 .workers = net->workers,
@@ -75,6 +83,6 @@ DEIT_INTERNAL void model_net_free(model_net *net) {
 }
 
 DEIT_INTERNAL base_status model_net_run(model_net *net, int64_t n, const float *images, float *logits) {
-    float *const heads[MODEL_MAX_HEADS] = {logits, logits + n * net->config.classes};
+    float *const heads[MODEL_MAX_HEADS] = {logits, logits + n * net->width};
     return nn_run(net->plan, n, &images, heads);
 }

@@ -44,7 +44,8 @@ DEIT_INTERNAL double model_drop_path(const model_config *config, int block, int 
     return blocks > 1 ? config->drop_path * block / (blocks - 1) : 0;
 }
 
-DEIT_INTERNAL base_status model_graph(nn_graph **out, const model_config *config, int64_t batch, model_head head) {
+static base_status registry_graph(nn_graph **out, const model_config *config, int64_t batch, model_head head,
+                                  bool features) {
     *out = NULL;
     BASE_TRY(config->family->check(config));
     if (head == MODEL_HEAD_DIST && !config->distilled)
@@ -53,6 +54,7 @@ DEIT_INTERNAL base_status model_graph(nn_graph **out, const model_config *config
     if (!graph) return BASE_ERROR;
     nn_value logits[MODEL_MAX_HEADS], x = nn_input(graph, 3, (int64_t[]){3, config->image, config->image});
     int heads = config->family->build(config, graph, x, logits);
+    for (int i = 0; features && i < heads; i++) logits[i] = nn_operand(graph, logits[i]);
     if (heads == 2 && head == MODEL_HEAD_MEAN) logits[0] = nn_average(graph, logits[0], logits[1]);
     nn_output(graph, logits[heads == 2 && head == MODEL_HEAD_DIST ? 1 : 0]);
     if (heads == 2 && head == MODEL_HEAD_EACH) nn_output(graph, logits[1]);
@@ -62,6 +64,15 @@ DEIT_INTERNAL base_status model_graph(nn_graph **out, const model_config *config
     else
         *out = graph;
     return status;
+}
+
+DEIT_INTERNAL base_status model_graph(nn_graph **graph, const model_config *config, int64_t batch, model_head head) {
+    return registry_graph(graph, config, batch, head, false);
+}
+
+DEIT_INTERNAL base_status model_feature_graph(nn_graph **graph, const model_config *config, int64_t batch,
+                                              model_head head) {
+    return registry_graph(graph, config, batch, head, true);
 }
 
 DEIT_INTERNAL base_status model_size(const model_config *config, int64_t *parameters, double *gflop) {

@@ -221,11 +221,11 @@ static base_status weights_check(model_weights *w, const base_context *context) 
     weights_say(&text, "missing", w->n_missing, &w->missing);
     weights_say(&text, "of another shape or type", w->n_shaped, &w->shaped);
     weights_say(&text, "not in this network", w->n_extra, &w->extra);
-    base_status status = base_fail("%s: does not fit %s%s; check --model%s", store_file(w->store), w->config.name,
-                                   text.data ? text.data : "",
-                                   w->options.loose || !(w->heads_differ || w->n_extra)
-                                       ? ""
-                                       : ", or use --strict no to leave heads of another shape out");
+    bool advise = w->options.loosen && !w->options.loose && (w->heads_differ || w->n_extra);
+    base_status status =
+        base_fail("%s: does not fit %s%s; check the network's name and description%s%s%s", store_file(w->store),
+                  w->config.name, text.data ? text.data : "", advise ? ", or use " : "",
+                  advise ? w->options.loosen : "", advise ? " to leave heads of another shape out" : "");
     base_text_free(&text);
     return status;
 }

@@ -60,6 +60,10 @@ DEIT_INTERNAL int nn_shape(const nn_graph *graph, nn_value x, int64_t dim[4]) {
     return graph->nodes[x].ndim;
 }
 
+DEIT_INTERNAL nn_value nn_operand(const nn_graph *graph, nn_value x) {
+    return x < 0 ? x : graph->nodes[x].input[0];
+}
+
 /* Makes room for one more element of an array that doubles. */
 static bool graph_grow(void **array, int count, int *capacity, size_t size) {
     if (count < *capacity) return true;
@@ -172,4 +176,8 @@ DEIT_INTERNAL void nn_output(nn_graph *graph, nn_value x) {
         nn_graph_fail(graph, "more than %d outputs", NN_MAX_OUTPUTS);
     else
         graph->outputs[graph->n_outputs++] = x;
+}
+
+DEIT_INTERNAL nn_value nn_output_at(const nn_graph *graph, int index) {
+    return index < graph->n_outputs ? graph->outputs[index] : -1;
 }

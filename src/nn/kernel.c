@@ -6,6 +6,7 @@
 #include <string.h>
 
 static dnnl_engine_t kernel_engine;
+static char kernel_version[32];
 static pthread_once_t kernel_once = PTHREAD_ONCE_INIT;
 
 /* A forked process has none of its parent's threads, but libgomp waits for those that it had. */
@@ -15,6 +16,8 @@ static void kernel_fork(void) {
 }
 
 static void kernel_start(void) {
+    const dnnl_version_t *version = dnnl_version();
+    snprintf(kernel_version, sizeof kernel_version, "%d.%d.%d", version->major, version->minor, version->patch);
     pthread_atfork(NULL, NULL, kernel_fork);
     if (dnnl_engine_create(&kernel_engine, dnnl_cpu, 0)) kernel_engine = NULL;
 }
@@ -445,8 +448,6 @@ DEIT_INTERNAL bool nn_has_bf16(void) {
 }
 
 DEIT_INTERNAL const char *nn_onednn_version(void) {
-    static char text[64];
-    const dnnl_version_t *version = dnnl_version();
-    snprintf(text, sizeof text, "%d.%d.%d", version->major, version->minor, version->patch);
-    return text;
+    pthread_once(&kernel_once, kernel_start);
+    return kernel_version;
 }

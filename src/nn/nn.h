@@ -33,10 +33,14 @@ DEIT_INTERNAL void nn_block(nn_graph *graph);
 /* ndim of a value and its dims, the batch first. dim: [4]. */
 DEIT_INTERNAL int nn_shape(const nn_graph *graph, nn_value x, int64_t dim[4]);
 
+/* The first operand of the operation that made a value: of a linear layer's, what it is a layer of. */
+DEIT_INTERNAL nn_value nn_operand(const nn_graph *graph, nn_value x);
+
 /* An input [batch, dim...], f32. nn_run takes inputs in the order of these calls, outputs in the order of nn_output's.
  */
 DEIT_INTERNAL nn_value nn_input(nn_graph *graph, int ndim, const int64_t *dim);
 DEIT_INTERNAL void nn_output(nn_graph *graph, nn_value x);
+DEIT_INTERNAL nn_value nn_output_at(const nn_graph *graph, int index);
 
 /* Image to tokens: x [B, C, H, W] -> [B, extra + H/patch * W/patch, dim]. Parameters: cls_token [1, 1, dim], dist_token
  * (if extra is 2), pos_embed [1, T, dim], patch_embed.proj.weight [dim, C, patch, patch], patch_embed.proj.bias [dim].

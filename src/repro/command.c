@@ -19,16 +19,18 @@ static const repro_name *command_name(const repro_name *names, int n, const char
     return found && !found->value && !found->key ? found : NULL;
 }
 
-/* The next word of the text; false at its end. open, close: a bracket stood before it, or ended the part it is in. */
-static bool command_next(const char **at, char word[128], bool inside, bool *open, bool *close) {
+/* The next word of the text and its size; NULL at its end. open, close: a bracket stood before it, or ended the part it
+ * is in. */
+static const char *command_next(const char **at, size_t *length, bool inside, bool *open, bool *close) {
     *at += strspn(*at, " ");
     size_t size = strcspn(*at, " ");
-    if (!size) return false;
+    if (!size) return NULL;
     *open = **at == '[';
     *close = (inside || *open) && (*at)[size - 1] == ']';
-    snprintf(word, 128, "%.*s", (int)(size - *open - *close), *at + *open);
+    const char *word = *at + *open;
+    *length = size - *open - *close;
     *at += size;
-    return true;
+    return word;
 }
 
 typedef struct {
@@ -94,10 +96,12 @@ DEIT_INTERNAL base_status repro_command_fill(const char *text, const repro_name 
     command_filler filler = {names, n, fill, arena, words, 0, NULL};
     int begin = 0;
     bool inside = false, open, close;
-    char word[128];
+    size_t size;
     if (lacks) *lacks = (repro_lacks){0};
-    for (const char *at = text; command_next(&at, word, inside, &open, &close);) {
+    for (const char *at = text, *next; (next = command_next(&at, &size, inside, &open, &close));) {
         if (open) inside = true, begin = filler.count;
+        const char *word = base_arena_printf(arena, "%.*s", (int)size, next);
+        if (!word) return BASE_ERROR;
         BASE_TRY(command_fill_word(&filler, word));
         if (!inside && filler.unknown) {
             if (!lacks) return base_fail("there is no value for '%s' of: %s", word, text);
@@ -129,14 +133,7 @@ static void command_add(base_text *text, const char *word) {
     } else if (command_plain(word)) {
         base_text_printf(text, "%s", word);
     } else {
-        base_text_printf(text, "'");
-        for (; *word; word++) {
-            if (*word == '\'')
-                base_text_printf(text, "'\\''");
-            else
-                base_text_add(text, word, 1);
-        }
-        base_text_printf(text, "'");
+        base_text_shell(text, word);
     }
 }
 

@@ -19,7 +19,9 @@ typedef struct {
 /* FLOP/s of a large product on this machine, now. */
 static base_status dry_peak(double *peak) {
     nn_peak *product;
-    BASE_TRY(nn_peak_new(&product, DRY_PEAK_SIDE, NN_F32, 0));
+    base_machine machine;
+    base_machine_read(&machine);
+    BASE_TRY(nn_peak_new(&product, DRY_PEAK_SIDE, NN_F32, machine.cores));
     *peak = nn_peak_sample(product);
     for (int i = 0; i < 2; i++) *peak = fmax(*peak, nn_peak_sample(product));
     nn_peak_free(product);

@@ -232,7 +232,6 @@ DEIT_INTERNAL void repro_page_commands(repro_page *page, const char *const *comm
 DEIT_INTERNAL void repro_page_details(repro_page *page, const char *title);
 DEIT_INTERNAL void repro_page_lines(repro_page *page, const char *const *lines, int n);
 DEIT_INTERNAL void repro_page_details_end(repro_page *page);
-DEIT_INTERNAL void repro_page_escape(base_text *out, const char *text);
 
 /* plot.c: a plot as a <figure> of a page: a panel for what is published and one for each scale that has points. */
 DEIT_INTERNAL void repro_plot_page(const repro_report *report, const repro_plot *plot, base_text *out);

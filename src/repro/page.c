@@ -3,27 +3,15 @@
 
 #include <string.h>
 
-/* ---- Escaping ---------------------------------------------------------------------------------------------------- */
-
-DEIT_INTERNAL void repro_page_escape(base_text *out, const char *text) {
-    for (; *text; text++) {
-        const char *name = *text == '<'   ? "&lt;"
-                           : *text == '>' ? "&gt;"
-                           : *text == '&' ? "&amp;"
-                           : *text == '"' ? "&quot;"
-                                          : NULL;
-        if (name)
-            base_text_printf(out, "%s", name);
-        else
-            base_text_add(out, text, 1);
-    }
+static void page_part(repro_page *page, const char *text, size_t size) {
+    if (page->dress == REPRO_AS_HTML)
+        base_text_html(page->out, text, size);
+    else
+        base_text_add(page->out, text, size);
 }
 
 static void page_text(repro_page *page, const char *text) {
-    if (page->dress == REPRO_AS_HTML)
-        repro_page_escape(page->out, text);
-    else
-        base_text_printf(page->out, "%s", text);
+    page_part(page, text, strlen(text));
 }
 
 /* ---- The page itself --------------------------------------------------------------------------------------------- */
@@ -247,7 +235,7 @@ static void page_html_grid(base_text *out, const repro_grid *grid) {
         base_text_printf(out, "<th colspan=\"%d\"", page_group_end(grid, c) - c);
         page_html_class(out, grid, c);
         base_text_printf(out, ">");
-        repro_page_escape(out, grid->columns[c].group);
+        base_text_html(out, grid->columns[c].group, SIZE_MAX);
         base_text_printf(out, "</th>");
     }
     base_text_printf(out, "</tr>\n");
@@ -258,7 +246,7 @@ static void page_html_grid(base_text *out, const repro_grid *grid) {
             base_text_printf(out, "<%s", tag);
             page_html_class(out, grid, c);
             base_text_printf(out, ">");
-            repro_page_escape(out, i < 0 ? grid->columns[c].name : grid->cell[i][c]);
+            base_text_html(out, i < 0 ? grid->columns[c].name : grid->cell[i][c], SIZE_MAX);
             base_text_printf(out, "</%s>", tag);
         }
         base_text_printf(out, i < 0 ? "</tr>\n</thead>\n<tbody>\n" : "</tr>\n");
@@ -284,11 +272,9 @@ static void page_command(repro_page *page, const char *command, const char *inde
     size_t used = strlen(indent);
     base_text_printf(page->out, "%s", indent);
     for (const char *at = command; *at;) {
-        char word[512];
         size_t size = strcspn(at, " ");
         if (used + size > WIDTH) base_text_printf(page->out, "\\\n%s    ", indent), used = strlen(indent) + 4;
-        snprintf(word, sizeof word, "%.*s", (int)size, at);
-        page_text(page, word);
+        page_part(page, at, size);
         base_text_printf(page->out, at[size] ? " " : "\n");
         used += size + 1;
         at += size + (at[size] == ' ');

@@ -189,10 +189,10 @@ static void plot_axes(const plot_panel *panel, base_text *out) {
                      PLOT_WIDTH - PLOT_RIGHT);
     base_text_printf(out, "<text x=\"%d\" y=\"%d\" text-anchor=\"middle\">", (PLOT_WIDTH + PLOT_LEFT) / 2,
                      PLOT_HEIGHT - 10);
-    repro_page_escape(out, columns[panel->plot->x].title);
+    base_text_html(out, columns[panel->plot->x].title, SIZE_MAX);
     base_text_printf(out, "%s</text>\n<text transform=\"translate(13 %d) rotate(-90)\" text-anchor=\"middle\">",
                      panel->plot->log ? " (logarithmic)" : "", (PLOT_HEIGHT + PLOT_TOP - PLOT_BOTTOM) / 2);
-    repro_page_escape(out, columns[panel->plot->y].title);
+    base_text_html(out, columns[panel->plot->y].title, SIZE_MAX);
     base_text_printf(out, "%s</text>\n", columns[panel->plot->y].kind == REPRO_ACCURACY ? ", %" : "");
 }
 
@@ -227,7 +227,7 @@ static void plot_legend(const plot_panel *panel, base_text *out) {
         if (x + width > PLOT_WIDTH && x > PLOT_LEFT) x = PLOT_LEFT, y += 16;
         plot_mark(out, s, x + 5, y - 4);
         base_text_printf(out, "<text x=\"%.1f\" y=\"%.1f\">", x + 14, y);
-        repro_page_escape(out, panel->series[s]);
+        base_text_html(out, panel->series[s], SIZE_MAX);
         base_text_printf(out, "</text>\n");
         x += width;
     }
@@ -297,7 +297,7 @@ static void plot_name(const plot_panel *panel, const plot_point *p, plot_box *pl
         base_text_printf(out, "<path class=\"lead\" d=\"M%.1f %.1fL%.1f %.1f\"/>\n", p->px, p->py, cx, cy);
     base_text_printf(out, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">", at.x + width / 2,
                      at.y + PLOT_TEXT - 1.5);
-    repro_page_escape(out, p->name);
+    base_text_html(out, p->name, SIZE_MAX);
     base_text_printf(out, "</text>\n");
 }
 
@@ -307,7 +307,7 @@ static void plot_draw(plot_panel *panel, base_text *out) {
     plot_box placed[REPRO_MAX_ROWS];
     plot_place(panel);
     base_text_printf(out, "<text class=\"title\" x=\"%d\" y=\"18\">", PLOT_LEFT);
-    repro_page_escape(out, panel->title);
+    base_text_html(out, panel->title, SIZE_MAX);
     base_text_printf(out, "</text>\n");
     plot_legend(panel, out);
     plot_axes(panel, out);
@@ -330,7 +330,7 @@ DEIT_INTERNAL void repro_plot_page(const repro_report *report, const repro_plot 
     base_text_printf(out, "<figure>\n");
     for (int i = 0; i < n; i++) {
         base_text_printf(out, "<svg viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"", PLOT_WIDTH, PLOT_HEIGHT);
-        repro_page_escape(out, panels[i].title);
+        base_text_html(out, panels[i].title, SIZE_MAX);
         base_text_printf(out, "\">\n");
         plot_draw(&panels[i], out);
         base_text_printf(out, "</svg>\n");
@@ -351,7 +351,7 @@ DEIT_INTERNAL void repro_write_svg(const repro_report *report, base_text *out) {
                      "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %d\" width=\"%d\" height=\"%d\">\n",
                      width, height, width, height);
     base_text_printf(out, "<style>\n%s</style>\n<title>", plot_style);
-    repro_page_escape(out, table->title);
+    base_text_html(out, table->title, SIZE_MAX);
     base_text_printf(out, "</title>\n<path class=\"ground\" d=\"M0 0H%dV%dH0z\"/>\n", width, height);
     for (int k = 0, line = 0; k < table->n_plots; k++) {
         int n = plot_panels(report, &table->plots[k], panels);

@@ -94,8 +94,10 @@ static base_status record_try(const char *path, int *fd, char owner[REPRO_OWNER]
         }
         gethostname(host, sizeof host - 1);
         int n = snprintf(text, sizeof text, "process %ld on %s\n", (long)getpid(), host);
-        if (ftruncate(file, 0) || pwrite(file, text, (size_t)n, 0) != n) {
-            base_status status = base_fail("%s: %s", path, strerror(errno));
+        base_status status = ftruncate(file, 0) || lseek(file, 0, SEEK_SET)
+                                 ? base_fail("%s: %s", path, strerror(errno))
+                                 : base_write_all(file, path, text, (size_t)n);
+        if (status) {
             close(file);
             return status;
         }

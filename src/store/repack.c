@@ -60,9 +60,8 @@ static base_status repack_all(repack *r, store_stream *stream, const char *from,
 
 static base_status repack_open(repack *r, const char *to) {
     if (!(r->writer = archive_write_new())) return base_fail("%s: cannot set libarchive up: out of memory", to);
-    // Names as they are, whatever they are written in.
-    if (archive_write_set_format_pax_restricted(r->writer) != ARCHIVE_OK ||
-        archive_write_set_options(r->writer, "hdrcharset=BINARY") != ARCHIVE_OK ||
+    // GNU's format holds long names and large files, and names as they are, whatever they are written in.
+    if (archive_write_set_format_gnutar(r->writer) != ARCHIVE_OK ||
         archive_write_open(r->writer, r, NULL, repack_write, NULL) != ARCHIVE_OK)
         return repack_fail(r, to);
     return BASE_OK;

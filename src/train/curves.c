@@ -21,16 +21,6 @@ static const char *curves_colour(int run) {
     return curves_colours[run % CURVES_COLOURS];
 }
 
-static void curves_escape(base_text *text, const char *raw) {
-    for (; *raw; raw++) {
-        const char *code = *raw == '<' ? "&lt;" : *raw == '>' ? "&gt;" : *raw == '&' ? "&amp;" : NULL;
-        if (code)
-            base_text_printf(text, "%s", code);
-        else
-            base_text_add(text, raw, 1);
-    }
-}
-
 /* ---- A chart ----------------------------------------------------------------------------------------------------- */
 
 typedef struct {
@@ -98,7 +88,7 @@ static void curves_line(const curves_chart *chart, const train_log *log, int run
             if (pass) {
                 base_text_printf(text, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"3\" fill=\"%s\"><title>",
                                  curves_x(chart, epoch), curves_y(chart, y), curves_colour(run));
-                curves_escape(text, log->name);
+                base_text_html(text, log->name, SIZE_MAX);
                 base_text_printf(text, ", epoch %.0f: %s %.6g</title></circle>\n", epoch, key, y);
             } else {
                 base_text_printf(text, "%.1f,%.1f ", curves_x(chart, epoch), curves_y(chart, y));
@@ -130,27 +120,40 @@ static void curves_draw(curves_chart *chart, const train_log *logs, int n, base_
 
 /* ---- The page ---------------------------------------------------------------------------------------------------- */
 
+/* A cell of the table; empty where the line has no such number. */
+static void curves_number(base_text *text, const json_t *line, const char *key, int digits) {
+    double value = train_log_number(line, key);
+    base_text_printf(text, "<td>");
+    if (!isnan(value)) base_text_printf(text, "%.*f", digits, value);
+}
+
 static void curves_table(const train_log *logs, int n, base_text *text) {
+    bool average = train_log_averaged(logs, n);
     base_text_printf(text,
-                     "<table><tr><th>run<th>epochs<th>best top-1<th>at epoch<th>top-1<th>top-5<th>test loss"
+                     "<table><tr><th>run<th>epochs<th>best top-1<th>at epoch<th>top-1<th>top-5%s<th>test loss"
                      "<th>train loss<th>images/s<th>time%s</tr>\n",
-                     n > 1 ? "<th>options" : "");
+                     average ? "<th>average's top-1" : "", n > 1 ? "<th>options" : "");
     for (int i = 0; i < n; i++) {
         const json_t *best = train_log_best(&logs[i]),
                      *last = json_array_get(logs[i].epochs, json_array_size(logs[i].epochs) - 1);
         char time[32];
         base_text_printf(text, "<tr><td><i style=\"background:%s\"></i>", curves_colour(i));
-        curves_escape(text, logs[i].name);
-        base_text_printf(text, "<td>%.0f<td>%.2f<td>%.0f<td>%.2f<td>%.2f<td>%.4f<td>%.4f<td>%.0f<td>%s",
-                         train_log_number(last, "epoch") + 1, train_log_number(best, "test_acc1"),
-                         train_log_number(best, "epoch") + 1, train_log_number(last, "test_acc1"),
-                         train_log_number(last, "test_acc5"), train_log_number(last, "test_loss"),
-                         train_log_number(last, "train_loss"), train_log_number(last, "images_per_s"),
-                         train_time_text(train_log_number(last, "seconds"), time));
+        base_text_html(text, logs[i].name, SIZE_MAX);
+        base_text_printf(text, "<td>%.0f", train_log_number(last, "epoch") + 1);
+        curves_number(text, best, "test_acc1", 2);
+        base_text_printf(text, "<td>%.0f", train_log_number(best, "epoch") + 1);
+        curves_number(text, last, "test_acc1", 2);
+        curves_number(text, last, "test_acc5", 2);
+        if (average) curves_number(text, last, "test_ema_acc1", 2);
+        curves_number(text, last, "test_loss", 4);
+        curves_number(text, last, "train_loss", 4);
+        curves_number(text, last, "images_per_s", 0);
+        double seconds = train_log_number(last, "seconds");
+        base_text_printf(text, "<td>%s", isnan(seconds) ? "" : train_time_text(seconds, time));
         base_text differences = {0};
         if (n > 1) train_log_differences(logs, n, i, &differences);
         if (n > 1) base_text_printf(text, "<td>");
-        if (differences.data) curves_escape(text, differences.data);
+        if (differences.data) base_text_html(text, differences.data, SIZE_MAX);
         base_text_free(&differences);
         base_text_printf(text, "</tr>\n");
     }
@@ -169,7 +172,10 @@ DEIT_INTERNAL void train_log_page(const train_log *logs, int n, base_text *text)
         "@media(prefers-color-scheme:dark){body{color:#ddd;background:#181818}svg text{fill:#999}.g{stroke:#333}"
         "td,th{border-color:#333}}\n</style>\n<h1>deit log</h1>\n<main>\n");
     curves_chart charts[] = {
-        {.title = "Test top-1, %", .solid = "test_acc1"},
+        {.title = train_log_averaged(logs, n) ? "Test top-1, %, and of the average of the weights (dashed)"
+                                              : "Test top-1, %",
+         .solid = "test_acc1",
+         .dashed = train_log_averaged(logs, n) ? "test_ema_acc1" : NULL},
         {.title = "Loss: test, and in training (dashed)", .solid = "test_loss", .dashed = "train_loss"},
         {.title = "Test top-5, %", .solid = "test_acc5"},
         {.title = "Learning rate", .solid = "train_lr", .zero = true}};

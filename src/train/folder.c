@@ -9,23 +9,29 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-/* The lock goes with the process, however it ends; the number in the file is for messages. */
-static base_status folder_lock(train_folder *folder) {
+/* The lock goes with the process, however it ends; the number in the file is for messages. A run that is only read, by
+ * one who may not write there, is locked without the number, or, where it has no lock yet, not at all. */
+static base_status folder_lock(train_folder *folder, bool resume) {
     char *path = base_path_join(folder->path, "run.lock"), number[32] = "";
     if (!path) return BASE_ERROR;
     folder->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    const int why = errno;
+    bool reads = folder->lock < 0 && resume && (why == EACCES || why == EROFS);
+    if (reads) folder->lock = open(path, O_RDONLY | O_CLOEXEC);
     base_status status = BASE_OK;
     if (folder->lock < 0) {
-        status = base_fail("%s: cannot write there: %s", path, strerror(errno));
+        status = reads ? BASE_OK : base_fail("%s: cannot write there: %s", path, strerror(why));
     } else if (flock(folder->lock, LOCK_EX | LOCK_NB)) {
         ssize_t got = read(folder->lock, number, sizeof number - 1);
         number[got > 0 ? got : 0] = 0;
         status = base_fail("%s: a run is going on there (process %s): wait for it, or choose another --output-dir",
                            folder->path, *number ? number : "unknown");
-    } else {
+    } else if (!reads) {
         int n = snprintf(number, sizeof number, "%ld", (long)getpid());
-        if (ftruncate(folder->lock, 0) || pwrite(folder->lock, number, (size_t)n, 0) != n)
+        if (ftruncate(folder->lock, 0) || lseek(folder->lock, 0, SEEK_SET))
             status = base_fail("%s: cannot write: %s", path, strerror(errno));
+        else
+            status = base_write_all(folder->lock, path, number, (size_t)n);
     }
     base_free(path);
     return status;
@@ -49,19 +55,11 @@ static void folder_sweep(const char *path) {
     free(entries);
 }
 
-static bool folder_has(const char *path, const char *name) {
-    char *inside = base_path_join(path, name);
-    bool has = inside && base_path_exists(inside);
-    base_free(inside);
-    return has;
-}
-
 static base_status folder_prepare(train_folder *folder, bool resume) {
     const char *path = folder->path;
-    if (resume && !folder_has(path, "args.json")) return base_fail("%s: no run to go on with (no args.json)", path);
-    BASE_TRY(base_make_folders(path));
-    BASE_TRY(folder_lock(folder));
-    if (!resume && folder_has(path, "args.json"))
+    if (!resume) BASE_TRY(base_make_folders(path));
+    BASE_TRY(folder_lock(folder, resume));
+    if (!resume && base_path_has(path, "args.json"))
         return base_fail("%s: holds a run already: go on with it by --resume %s, or choose another --output-dir", path,
                          path);
     char *inside = base_path_join(path, "checkpoints");
@@ -123,11 +121,10 @@ DEIT_INTERNAL base_status train_folder_rewind(const train_folder *folder, int64_
 static base_status folder_append(const char *path, const char *text) {
     int file = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
     if (file < 0) return base_fail("%s: cannot write: %s", path, strerror(errno));
-    size_t size = strlen(text);
     off_t before = lseek(file, 0, SEEK_END);
-    bool good = write(file, text, size) == (ssize_t)size && !fsync(file);
-    base_status status = good ? BASE_OK : base_fail("%s: cannot write: %s", path, strerror(errno));
-    if (!good && ftruncate(file, before)) status = BASE_ERROR; // half a line is no line
+    base_status status = base_write_all(file, path, text, strlen(text));
+    if (!status && fsync(file)) status = base_fail("%s: cannot write: %s", path, strerror(errno));
+    if (status && ftruncate(file, before)) status = BASE_ERROR; // half a line is no line
     close(file);
     return status;
 }

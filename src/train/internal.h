@@ -20,9 +20,10 @@ DEIT_INTERNAL base_status train_folder_rewind(const train_folder *folder, int64_
 /* Adds a line to the log, on the disk when it returns, and draws the curves anew; lets the JSON go. */
 DEIT_INTERNAL base_status train_folder_log(const train_folder *folder, json_t *line);
 
-/* journal.c: a number of a log's line (0 where it has none); the line of the best top-1; the options in which run i
- * differs from the others. */
+/* journal.c: a number of a log's line (NAN where it has none); whether any run keeps an average of the weights; the
+ * line of the best top-1; the options in which run i differs from the others. */
 DEIT_INTERNAL double train_log_number(const json_t *line, const char *key);
+DEIT_INTERNAL bool train_log_averaged(const train_log *logs, int n);
 DEIT_INTERNAL const json_t *train_log_best(const train_log *log);
 DEIT_INTERNAL void train_log_differences(const train_log *logs, int n, int i, base_text *text);
 

@@ -1,6 +1,7 @@
 /* Logs of runs: read, and compared as text. */
 #include "train/internal.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -37,7 +38,8 @@ static base_status journal_lines(train_log *log, const char *path) {
     return BASE_OK;
 }
 
-DEIT_INTERNAL bool train_log_begun(const char *folder) {
+/* Whether it is the folder of a run that has not finished an epoch. */
+static bool journal_begun(const char *folder) {
     char *log = base_path_join(folder, "log.jsonl"), *args = base_path_join(folder, "args.json");
     struct stat info;
     bool lines = log && !stat(log, &info) && info.st_size > 0;
@@ -52,9 +54,8 @@ DEIT_INTERNAL base_status train_log_open(train_log *log, const char *folder) {
     char *path = inside ? base_path_join(folder, "log.jsonl") : base_strdup(folder);
     if (!path) return BASE_ERROR;
     base_status status = base_path_exists(path) || !inside ? journal_lines(log, path)
-                         : train_log_begun(folder)
-                             ? base_fail("%s: no epoch of this run is finished yet", folder)
-                             : base_fail("%s: no log.jsonl: expected the folder of a run", folder);
+                         : journal_begun(folder) ? base_fail("%s: no epoch of this run is finished yet", folder)
+                                                 : base_fail("%s: no log.jsonl: expected the folder of a run", folder);
     if (!status && inside) log->args = journal_json(folder, "args.json");
     if (status) train_log_close(log);
     base_free(path);
@@ -68,14 +69,31 @@ DEIT_INTERNAL void train_log_close(train_log *log) {
 }
 
 DEIT_INTERNAL double train_log_number(const json_t *line, const char *key) {
-    return json_number_value(json_object_get(line, key));
+    const json_t *value = json_object_get(line, key);
+    return json_is_number(value) ? json_number_value(value) : NAN;
+}
+
+/* A number of a line in so many columns, "-" where the line has none. */
+static void journal_number(base_text *text, const json_t *line, const char *key, int width, int digits) {
+    double value = train_log_number(line, key);
+    if (isnan(value))
+        base_text_printf(text, "  %*s", width, "-");
+    else
+        base_text_printf(text, "  %*.*f", width, digits, value);
+}
+
+DEIT_INTERNAL bool train_log_averaged(const train_log *logs, int n) {
+    for (int i = 0; i < n; i++)
+        if (json_object_get(json_array_get(logs[i].epochs, 0), "test_ema_acc1")) return true;
+    return false;
 }
 
 DEIT_INTERNAL const json_t *train_log_best(const train_log *log) {
     const json_t *best = json_array_get(log->epochs, 0), *line;
     size_t i;
     json_array_foreach(log->epochs, i, line) {
-        if (train_log_number(line, "test_acc1") > train_log_number(best, "test_acc1")) best = line;
+        double here = train_log_number(line, "test_acc1"), most = train_log_number(best, "test_acc1");
+        if (here > most || (isnan(most) && !isnan(here))) best = line;
     }
     return best;
 }
@@ -112,12 +130,16 @@ DEIT_INTERNAL void train_log_differences(const train_log *logs, int n, int i, ba
 static void journal_epochs(const train_log *log, base_text *text) {
     const json_t *line;
     size_t i;
-    base_text_printf(text, "\n epoch        lr  train loss  test loss  top-1  top-5\n");
+    bool average = train_log_averaged(log, 1);
+    base_text_printf(text, "\n epoch        lr  train loss  test loss  top-1  top-5%s\n", average ? "  average" : "");
     json_array_foreach(log->epochs, i, line) {
-        base_text_printf(text, "%6.0f  %8.3g  %10.4f  %9.4f  %5.2f  %5.2f\n", train_log_number(line, "epoch") + 1,
-                         train_log_number(line, "train_lr"), train_log_number(line, "train_loss"),
-                         train_log_number(line, "test_loss"), train_log_number(line, "test_acc1"),
-                         train_log_number(line, "test_acc5"));
+        base_text_printf(text, "%6.0f  %8.3g", train_log_number(line, "epoch") + 1, train_log_number(line, "train_lr"));
+        journal_number(text, line, "train_loss", 10, 4);
+        journal_number(text, line, "test_loss", 9, 4);
+        journal_number(text, line, "test_acc1", 5, 2);
+        journal_number(text, line, "test_acc5", 5, 2);
+        if (average) journal_number(text, line, "test_ema_acc1", 7, 2);
+        base_text_printf(text, "\n");
     }
 }
 
@@ -125,18 +147,24 @@ DEIT_INTERNAL void train_log_text(const train_log *logs, int n, base_text *text)
     char time[32];
     int width = 3;
     for (int i = 0; i < n; i++) width = (int)strlen(logs[i].name) > width ? (int)strlen(logs[i].name) : width;
+    bool average = train_log_averaged(logs, n);
     base_text_printf(text,
-                     "%-*s  epochs  best top-1 (epoch)  top-1  top-5  test loss  train loss  images/s      time\n",
-                     width, "run");
+                     "%-*s  epochs  best top-1 (epoch)  top-1  top-5%s  test loss  train loss  images/s      time\n",
+                     width, "run", average ? "  average" : "");
     for (int i = 0; i < n; i++) {
         const json_t *best = train_log_best(&logs[i]),
                      *last = json_array_get(logs[i].epochs, json_array_size(logs[i].epochs) - 1);
-        base_text_printf(text, "%-*s  %6.0f  %10.2f %7.0f  %5.2f  %5.2f  %9.4f  %10.4f  %8.0f  %8s\n", width,
-                         logs[i].name, train_log_number(last, "epoch") + 1, train_log_number(best, "test_acc1"),
-                         train_log_number(best, "epoch") + 1, train_log_number(last, "test_acc1"),
-                         train_log_number(last, "test_acc5"), train_log_number(last, "test_loss"),
-                         train_log_number(last, "train_loss"), train_log_number(last, "images_per_s"),
-                         train_time_text(train_log_number(last, "seconds"), time));
+        base_text_printf(text, "%-*s  %6.0f", width, logs[i].name, train_log_number(last, "epoch") + 1);
+        journal_number(text, best, "test_acc1", 10, 2);
+        base_text_printf(text, " %7.0f", train_log_number(best, "epoch") + 1);
+        journal_number(text, last, "test_acc1", 5, 2);
+        journal_number(text, last, "test_acc5", 5, 2);
+        if (average) journal_number(text, last, "test_ema_acc1", 7, 2);
+        journal_number(text, last, "test_loss", 9, 4);
+        journal_number(text, last, "train_loss", 10, 4);
+        journal_number(text, last, "images_per_s", 8, 0);
+        double seconds = train_log_number(last, "seconds");
+        base_text_printf(text, "  %8s\n", isnan(seconds) ? "-" : train_time_text(seconds, time));
         base_text differences = {0};
         if (n > 1) train_log_differences(logs, n, i, &differences);
         if (differences.size) base_text_printf(text, "%-*s  %s\n", width, "", differences.data);

@@ -181,9 +181,12 @@ static void loop_show(loop_run *r) {
 static base_status loop_stopped(loop_run *r) {
     const train_session *s = r->s;
     BASE_TRY(loop_save(r));
-    if (s->folder.path)
+    base_text folder = {0};
+    if (s->folder.path) base_text_shell(&folder, s->folder.path);
+    if (folder.data)
         base_log(s->context, BASE_LOG_INFO, "stopped after step %lld; go on with: deit train --resume %s",
-                 (long long)s->state.step, s->folder.path);
+                 (long long)s->state.step, folder.data);
+    base_text_free(&folder);
     return base_fail_as(BASE_CANCELLED, "stopped");
 }
 
@@ -291,7 +294,8 @@ static base_status loop_epoch(loop_run *r) {
 /* ---- The run ----------------------------------------------------------------------------------------------------- */
 
 static base_status loop_only_evaluate(train_session *s, train_result *result) {
-    eval_result test;
+    eval_result test, ema = {.top1 = -1};
+    if (s->ema) BASE_TRY(loop_evaluate(s, true, &ema));
     BASE_TRY(loop_evaluate(s, false, &test));
     *result = (train_result){.epochs = s->state.epoch,
                              .steps = s->state.step,
@@ -300,14 +304,16 @@ static base_status loop_only_evaluate(train_session *s, train_result *result) {
                              .test_loss = test.loss,
                              .best_acc1 = s->state.best_acc1,
                              .best_epoch = s->state.best_epoch,
-                             .ema_acc1 = -1};
+                             .ema_acc1 = ema.top1};
     return BASE_OK;
 }
 
 static base_status loop_all(train_session *s, bool resume, train_result *result) {
     const train_options *o = s->options;
     BASE_TRY(train_session_open(s, resume));
-    if (resume && s->state.step) BASE_TRY(loop_name_again(s));
+    if (resume && !s->state.step && o->eval > 0)
+        return base_fail("%s: no checkpoint yet: there is nothing to evaluate", s->folder.path);
+    if (resume && s->state.step && o->eval <= 0) BASE_TRY(loop_name_again(s));
     bool finished = resume && s->state.epoch >= o->epochs + o->cooldown_epochs;
     if (finished)
         base_log(s->context, BASE_LOG_INFO, "%s: the run is finished, after %lld epochs; --epochs %lld would go on",

@@ -74,7 +74,8 @@ static const train_option options_table[] = {
     OPTION("dr", TRAIN_REAL, decay_rate, "0.1", .alias = true, .most = 1, .help = "the same as --decay-rate"),
     OPTION("warmup-epochs", TRAIN_REAL, warmup_epochs, "5", .most = 1e6, .help = "epochs of rising rate"),
     OPTION("cooldown-epochs", TRAIN_INT, cooldown_epochs, "0", .most = 1e6, .may_change = true,
-           .help = "epochs at --min-lr after --epochs (the official script asks for 10 and never runs them)"),
+           .help = "epochs after --epochs, from the second on at --min-lr: the rate lags by one, as the official "
+                   "script's (which asks for 10 and never runs them)"),
     OPTION("model-ema", TRAIN_SWITCH, model_ema, "yes", .help = "keep a moving average of the weights"),
     OPTION("model-ema-decay", TRAIN_REAL, model_ema_decay, "0.99996", .most = 1, .help = "of that average, a step"),
     OPTION("seed", TRAIN_INT, seed, "0", .most = 9e15, .help = "of everything random"),
@@ -271,11 +272,11 @@ DEIT_INTERNAL const char *train_option_text(const train_options *options, const 
 static void options_flag(base_text *out, const train_options *options, const train_option *option) {
     char room[80];
     const char *text = train_option_text(options, option, room);
-    if (option->kind == TRAIN_SWITCH)
-        base_text_printf(out, "--%s%s", *text == 'n' ? "no-" : "", option->name);
-    else
-        base_text_printf(out, strpbrk(text, " *?[$\"\\;&|<>()") || !*text ? "--%s '%s'" : "--%s %s", option->name,
-                         text);
+    bool is_switch = option->kind == TRAIN_SWITCH;
+    base_text_printf(out, "--%s%s", is_switch && *text == 'n' ? "no-" : "", option->name);
+    if (is_switch) return;
+    base_text_printf(out, " ");
+    base_text_shell(out, text);
 }
 
 DEIT_INTERNAL void train_options_print(const train_options *options, base_text *out) {

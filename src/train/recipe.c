@@ -33,21 +33,25 @@ DEIT_INTERNAL const char *train_recipe_at(int index, const char **what) {
     return recipe_table[index].name;
 }
 
-/* The next word of *at: up to white space, or what stands in quotes. Cuts the text. '#' begins a comment. */
-static char *recipe_word(char **at) {
+/* The next word of *at, NULL at its end: up to white space, or what stands in quotes on a line. Cuts the text. '#'
+ * begins a comment. */
+static base_status recipe_word(char **at, char **word) {
     char *c = *at;
     for (;;) {
         c += strspn(c, " \t\r\n\\");
         if (*c != '#') break;
         c += strcspn(c, "\n");
     }
-    if (!*c) return NULL;
+    *at = c, *word = NULL;
+    if (!*c) return BASE_OK;
     bool quoted = *c == '\'' || *c == '"';
-    char *word = quoted ? c + 1 : c, *end = quoted ? strchr(word, *c) : word + strcspn(word, " \t\r\n");
-    if (!end) end = word + strlen(word);
+    const char until[] = {quoted ? *c : ' ', quoted ? '\n' : '\t', '\r', '\n', 0};
+    char *begin = c + quoted, *end = begin + strcspn(begin, until);
+    if (quoted && *end != *c)
+        return base_fail_as(BASE_USAGE, "expected a closing quote on the line of %.*s", (int)(end - c), c);
     *at = *end ? end + 1 : end;
-    *end = 0;
-    return word;
+    *end = 0, *word = begin;
+    return BASE_OK;
 }
 
 static base_status recipe_unknown(const char *name) {
@@ -62,26 +66,31 @@ static base_status recipe_unknown(const char *name) {
 
 /* Sets what flags in a text say: "--lr 0.1 --no-model-ema"; the text is cut up. */
 static base_status recipe_apply(train_options *options, char *text) {
-    for (char *word; (word = recipe_word(&text));) {
+    for (char *word;;) {
+        BASE_TRY(recipe_word(&text, &word));
+        if (!word) return BASE_OK;
         if (strncmp(word, "--", 2)) return base_fail_as(BASE_USAGE, "expected a flag, found '%s'", word);
         char *name = word + 2, *value = strchr(name, '=');
         if (value) *value++ = 0;
         bool no = !strncmp(name, "no-", 3);
         const train_option *option = train_option_find(no ? name + 3 : name);
         if (!option || (no && option->kind != TRAIN_SWITCH)) return recipe_unknown(name);
+        if (option->kind == TRAIN_SWITCH && value)
+            return base_fail_as(BASE_USAGE, "--%s: expected no value, found '%s'", name, value);
         if (option->kind == TRAIN_SWITCH)
             value = no ? "no" : "yes";
-        else if (!value && !(value = recipe_word(&text)))
-            return base_fail_as(BASE_USAGE, "--%s: expected a value after it", name);
-        char pair[80];
+        else if (!value)
+            BASE_TRY(recipe_word(&text, &value));
+        if (!value) return base_fail_as(BASE_USAGE, "--%s: expected a value after it", name);
+        char pair[80], *second;
         text += strspn(text, " \t\r\n\\");
         if (option->kind == TRAIN_PAIR && !strchr(value, ',') && *text && strchr("0123456789.", *text)) {
-            snprintf(pair, sizeof pair, "%s,%s", value, recipe_word(&text));
+            BASE_TRY(recipe_word(&text, &second));
+            snprintf(pair, sizeof pair, "%s,%s", value, second);
             value = pair;
         }
         BASE_TRY(train_options_set(options, option, value));
     }
-    return BASE_OK;
 }
 
 DEIT_INTERNAL base_status train_recipe(train_options *options, const char *recipe) {

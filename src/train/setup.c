@@ -177,6 +177,9 @@ static base_status setup_same_data(train_session *s) {
 DEIT_INTERNAL base_status train_session_open(train_session *s, bool resume) {
     const train_options *o = s->options;
     const double begun = base_cpu_now();
+    if (strstr(o->finetune, "://") || strstr(o->teacher_path, "://"))
+        return base_fail_as(BASE_USAGE, "%s: expected a file; 'deit weights fetch' gets public weights",
+                            strstr(o->finetune, "://") ? o->finetune : o->teacher_path);
     if (o->start_epoch >= o->epochs + o->cooldown_epochs && o->eval <= 0)
         return base_fail_as(BASE_USAGE, "--start-epoch %lld: the last epoch of --epochs %lld is %lld; nothing is left",
                             (long long)o->start_epoch, (long long)o->epochs,

@@ -274,8 +274,6 @@ typedef struct {
     json_t *args;     /* args.json, or NULL */
     json_t *epochs;   /* array: the lines of log.jsonl */
 } train_log;
-/* Whether it is the folder of a run that has not finished an epoch. */
-DEIT_INTERNAL bool train_log_begun(const char *folder);
 /* folder, or the log.jsonl itself. */
 DEIT_INTERNAL base_status train_log_open(train_log *log, const char *folder);
 DEIT_INTERNAL void train_log_close(train_log *log);

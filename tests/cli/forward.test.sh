@@ -131,6 +131,13 @@ check_exit 1 "OMP_THREAD_LIMIT=1 \$DEIT forward $vit --weights w.safetensors --t
 check_err '2 threads, but OMP_THREAD_LIMIT allows 1: take fewer, or unset it'
 check '! test -e no.npy'
 
+name 'features in place of logits, and an output that is the input'
+check_exit 0 "\$DEIT forward $vit --features --weights w.safetensors --input x.npy --output f.npy"
+check_exit 0 '$DEIT weights inspect f.npy'
+check_out 'F32 +\[3, 32\]'
+check_exit 2 "\$DEIT forward $vit --weights w.safetensors --input x.npy --output ./x.npy"
+check_err 'x.npy: it is the input; choose another file'
+
 name 'unknown words: models, flags, values'
 check_exit 2 '$DEIT forward --model deit_bse_patch16_224 --input x.npy --output no.npy'
 check_err "did you mean 'deit_base_patch16_224'"

@@ -69,16 +69,55 @@ check 'mkdir begun && cp run/args.json begun'
 check_exit 1 '$DEIT log begun'
 check_err 'begun: no epoch of this run is finished yet'
 check_exit 0 '$DEIT log run begun'
-check_err 'begun: left out: no epoch of it is finished yet'
+check_err 'left out: begun: no epoch of this run is finished yet'
+check_out '^ +40 '
+check_exit 0 '$DEIT log set begun run'
+check_err 'left out: set: no log.jsonl'
 check_out '^ +40 '
 check_exit 1 '$DEIT log set'
 check_err 'set: no log.jsonl'
+
+name 'a run whose checkpoints are gone is not begun anew, nor evaluated'
+check 'cp -r run bare && rm bare/checkpoints/*'
+check_exit 1 '$DEIT train --resume bare --epochs 50'
+check_err 'bare: its checkpoints are gone, .* --finetune bare/last.safetensors'
+check_exit 1 '$DEIT train --resume bare --eval'
+check 'cmp bare/log.jsonl run/log.jsonl && cmp bare/last.safetensors run/last.safetensors'
+check 'mkdir fresh && cp run/args.json fresh'
+check_exit 1 '$DEIT train --resume fresh --eval'
+check_err 'fresh: no checkpoint yet: there is nothing to evaluate'
+
+name 'a run is evaluated where nothing can be written'
+if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null; then
+    check 'cp -r run locked && chmod -R a+rX,a-w locked && chmod a+rx . && cp $DEIT deit.copy && chmod a+rx deit.copy'
+    check_exit 0 'setpriv --reuid 65534 --clear-groups ./deit.copy train --resume locked --eval'
+    check_out '^top-1'
+else
+    skip 'it takes root and setpriv to be another user'
+fi
+
+name "flags of the authors' scripts that are none here, and their words for a run"
+check_exit 2 "$train --dist_url env://"
+check_err 'no flag --dist_url: it means nothing on CPUs in one process; leave it out'
+check_exit 2 "$train --bce-loss"
+check_err "authors' later papers"
+check_exit 2 '$DEIT train --eval --resume run/last.safetensors'
+check_err 'expected the folder of a run; weights alone are evaluated by .deit eval --weights FILE'
+check_exit 2 "$train --finetune https://example.org/w.pth"
+check_err 'https://example.org/w.pth: expected a file; .deit weights fetch.'
+check_exit 2 '$DEIT train --model cait_S24_224 --print-options'
+check_err "no model named 'cait_S24_224'"
 
 # Everything random on; a checkpoint every 7 steps.
 full="$train --epochs 60 --accumulate 2 --drop 0.1 --clip-grad 1 --save-steps 7"
 name 'the same bits whatever the threads of the loader'
 check_exit 0 "$full --output-dir whole --num-workers 1"
 check_exit 0 "$full --output-dir other --num-workers 3"
+check_exit 0 '$DEIT log whole'
+check_out 'top-5  average  test loss'
+check '$DEIT train --resume whole --json >again.json'
+average='sed -n "s/.*test_ema_acc1\": \([0-9.]*\).*/\1/p"'
+check '[ "$(eval "$average" <again.json | cut -c1-6)" = "$(tail -1 whole/log.jsonl | eval "$average" | cut -c1-6)" ]'
 check 'cmp whole/last.safetensors other/last.safetensors && cmp whole/last_ema.safetensors other/last_ema.safetensors'
 check_exit 0 "$full --output-dir seed --num-workers 3 --seed 1"
 check '! cmp -s whole/last.safetensors seed/last.safetensors'

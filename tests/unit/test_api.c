@@ -61,6 +61,51 @@ TEST(api_pixels_one_by_one_and_together) {
     deit_close(model);
 }
 
+TEST(api_gives_features) {
+    deit_options options = api_small;
+    deit_info info;
+    options.features = 1;
+    deit_model *model = deit_open("vit", NULL, &options);
+    CHECK(model != NULL);
+    if (!model) return;
+    deit_describe(model, &info);
+    CHECK_EQ_INT(info.width, api_small.vit.dim);
+    CHECK_EQ_INT(info.classes, 10);
+    float *input = base_calloc(3 * (size_t)info.image * (size_t)info.image, sizeof *input);
+    float *features = base_calloc((size_t)info.width + 1, sizeof *features);
+    features[info.width] = 7;
+    CHECK_EQ_INT(deit_forward(model, 1, input, features), DEIT_OK);
+    double sum = 0;
+    for (int i = 0; i < info.width; i++) sum += (double)features[i];
+    CHECK(fabs(sum) < 1e-3 && features[0] != 0 && features[info.width] == 7); /* a layer norm's output */
+    deit_class best;
+    CHECK_EQ_INT(deit_classify(model, 1, &(deit_image){input, 3, 1, 1}, 1, &best), DEIT_USAGE);
+    CHECK_STR_HAS(deit_error(), "opened for features");
+    base_free(input), base_free(features);
+    deit_close(model);
+}
+
+static void api_count_line(void *user, int level, const char *line) {
+    *(int *)user += level == 1 && strstr(line, "head") != NULL;
+}
+TEST(api_trainer_says_what_it_left_out) {
+    const char *path = "/tmp/deit_test_api_loose.safetensors";
+    int lines = 0;
+    deit_train_options options = {.batch = 1, .threads = 1, .image = 32, .classes = 10, .vit = api_small.vit};
+    deit_trainer *trainer = deit_trainer_open("vit", NULL, &options);
+    CHECK(trainer != NULL);
+    CHECK_EQ_INT(deit_trainer_save(trainer, path), DEIT_OK);
+    deit_trainer_close(trainer);
+    options.classes = 7;
+    CHECK(!deit_trainer_open("vit", path, &options));
+    CHECK_STR_HAS(deit_error(), "loose = 1 in the options");
+    options.loose = 1, options.log = api_count_line, options.user = &lines;
+    trainer = deit_trainer_open("vit", path, &options);
+    CHECK(trainer != NULL && lines > 0);
+    deit_trainer_close(trainer);
+    remove(path);
+}
+
 TEST(api_says_what_is_wrong) {
     CHECK(!deit_open("deit_tny_patch16_224", NULL, NULL));
     CHECK_STR_HAS(deit_error(), "did you mean 'deit_tiny_patch16_224'");

@@ -309,6 +309,81 @@ TEST(networks_refuse) {
     CHECK_FAIL_HAS(model_graph(&graph, &config, 1, MODEL_HEAD_DIST), "no distillation head");
 }
 
+/* out: [n, width], of a network with initial values. */
+static void networks_forward(const model_config *config, bool features, model_head head, int n, const float *x,
+                             float *out, int *width) {
+    model_weights *weights;
+    model_net *net;
+    model_options options = {.threads = 1, .batch = n, .head = head, .features = features};
+    CHECK_OK(model_weights_open(&weights, config, NULL, &(model_weights_options){.seed = 5}, NULL));
+    CHECK_OK(model_net_new(&net, config, weights, &options));
+    CHECK_OK(model_net_run(net, n, x, out));
+    *width = net->width;
+    model_net_free(net);
+    model_weights_close(weights);
+}
+
+/* A parameter with its initial values. */
+static void networks_initial(const model_config *config, const char *name, float *out) {
+    model_weights *weights;
+    nn_graph *graph;
+    CHECK_OK(model_weights_open(&weights, config, NULL, &(model_weights_options){.seed = 5}, NULL));
+    CHECK_OK(model_graph(&graph, config, 1, MODEL_HEAD_EACH));
+    nn_source source = model_weights_source(weights);
+    for (int i = 0; i < nn_param_count(graph); i++)
+        if (!strcmp(nn_param_at(graph, i)->name, name))
+            CHECK_OK(source.read(source.user, i, nn_param_at(graph, i), out));
+    nn_graph_free(graph);
+    model_weights_close(weights);
+}
+
+TEST(networks_features_are_what_the_heads_are_layers_of) {
+    enum { N = 2, SIDE = 64, CLASSES = 3, MOST = 2048 };
+    static const struct {
+        const char *name, *layer;
+        model_head head;
+        int width;
+    } cases[] = {{"resnet18", "fc", MODEL_HEAD_MEAN, 512},
+                 {"tf_efficientnet_b0", "classifier", MODEL_HEAD_MEAN, 1280},
+                 {"deit_tiny_patch16_224", "head", MODEL_HEAD_MEAN, 192},
+                 {"deit_tiny_distilled_patch16_224", "head", MODEL_HEAD_CLASS, 192},
+                 {"deit_tiny_distilled_patch16_224", "head_dist", MODEL_HEAD_DIST, 192}};
+    static float x[N * 3 * SIDE * SIDE], features[N * MOST], logits[N * CLASSES], weight[CLASSES * MOST], bias[CLASSES];
+    probe_fill("x", x, N * 3 * SIDE * SIDE, 1, 0);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        model_config config;
+        char name[64];
+        int width;
+        CHECK_OK(model_find(cases[i].name, &config));
+        config.image = SIDE, config.classes = CLASSES;
+        networks_forward(&config, false, cases[i].head, N, x, logits, &width);
+        CHECK_EQ_INT(width, CLASSES);
+        networks_forward(&config, true, cases[i].head, N, x, features, &width);
+        CHECK_EQ_INT(width, cases[i].width);
+        snprintf(name, sizeof name, "%s.weight", cases[i].layer);
+        networks_initial(&config, name, weight);
+        snprintf(name, sizeof name, "%s.bias", cases[i].layer);
+        networks_initial(&config, name, bias);
+        for (int k = 0; k < N * CLASSES; k++) {
+            double sum = (double)bias[k % CLASSES];
+            for (int j = 0; j < width; j++)
+                sum += (double)features[k / CLASSES * width + j] * (double)weight[k % CLASSES * width + j];
+            if (!(fabs(sum - (double)logits[k]) < 1e-5 * (1 + fabs(sum))))
+                TEST_FAIL("%s: features give logit %d as %.9g, the network as %.9g", cases[i].name, k, sum,
+                          (double)logits[k]);
+        }
+    }
+    static float mean[N * 192], dist[N * 192];
+    model_config config;
+    int width;
+    CHECK_OK(model_find("deit_tiny_distilled_patch16_224", &config));
+    config.image = SIDE;
+    networks_forward(&config, true, MODEL_HEAD_CLASS, N, x, features, &width);
+    networks_forward(&config, true, MODEL_HEAD_DIST, N, x, dist, &width);
+    networks_forward(&config, true, MODEL_HEAD_MEAN, N, x, mean, &width);
+    for (int k = 0; k < N * 192; k++) CHECK(fabsf(mean[k] - (features[k] + dist[k]) / 2) < 1e-6f);
+}
+
 static base_status networks_bad_variance(void *user, int index, const nn_param *param, float *out) {
     BASE_TRY(networks_read(user, index, param, out));
     if (!strcmp(param->name, "bn.running_var")) out[3] = -1;

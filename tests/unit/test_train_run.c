@@ -78,6 +78,17 @@ TEST(train_recipes_expand) {
     CHECK_FAIL_HAS(train_recipe(&o, "/tmp/deit_test_recipe"), "no option --batchsize; did you mean --batch-size?");
     train_recipe_file("--lr");
     CHECK_FAIL_HAS(train_recipe(&o, "/tmp/deit_test_recipe"), "--lr: expected a value after it");
+    train_recipe_file("--model-ema=no");
+    CHECK_FAIL_HAS(train_recipe(&o, "/tmp/deit_test_recipe"), "--model-ema: expected no value, found 'no'");
+    train_recipe_file("--output-dir 'runs/x\n--lr 7\n");
+    CHECK_FAIL_HAS(train_recipe(&o, "/tmp/deit_test_recipe"), "expected a closing quote on the line of 'runs/x");
+    train_recipe_file("--output-dir \"a 'b' c\" --opt-betas 0.8 0.95");
+    CHECK_OK(train_recipe(&o, "/tmp/deit_test_recipe"));
+    CHECK(!strcmp(o.output_dir, "a 'b' c") && o.opt_betas[0] == 0.8 && o.opt_betas[1] == 0.95);
+    base_text flags = {0};
+    train_options_print(&o, &flags);
+    CHECK_STR_HAS(flags.data, "--output-dir 'a '\\''b'\\'' c'");
+    base_text_free(&flags);
     CHECK_FAIL_HAS(train_recipe(&o, "diet"), "expected deit, deit-finetune");
     remove("/tmp/deit_test_recipe");
     train_options_free(&o);
