@@ -83,8 +83,23 @@ static base_status catalogue_take(const char *archive, const char *folder, const
     return status;
 }
 
+/* A compressed tar without a known checksum is read to its end. */
+static base_status catalogue_plausible(const char *path) {
+    store_archive_kind kind;
+    store_stream *stream;
+    const char *name;
+    BASE_TRY(store_archive_sniff(path, &kind));
+    if (kind != STORE_ARCHIVE_STREAM) return base_fail("%s: expected a compressed tar, found something else", path);
+    BASE_TRY(store_stream_open(&stream, path));
+    base_status status;
+    while (!(status = store_stream_next(stream, &name)) && name && !base_cancelled(cli_context())) continue;
+    store_stream_close(stream);
+    return !status && base_cancelled(cli_context()) ? BASE_CANCELLED : status;
+}
+
 static base_status catalogue_fetch(const repro_data_file *row, const char *data, const char *mirror) {
-    const cli_download what = {.file = row->file, .url = row->url, .sha256 = row->sha256, .md5 = row->md5};
+    const cli_download what = {
+        .file = row->file, .url = row->url, .sha256 = row->sha256, .md5 = row->md5, .plausible = catalogue_plausible};
     char *folder = *row->folder ? base_path_join(data, row->folder) : base_strdup(data), *archive = NULL;
     base_status status = folder ? cli_fetch(&what, folder, mirror) : BASE_ERROR;
     if (!status && *row->take)

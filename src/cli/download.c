@@ -2,44 +2,84 @@
 #include "cli/internal.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { DOWNLOAD_CURL_RANGE = 33, DOWNLOAD_CURL_RESUME = 36 }; // curl's exit codes where it cannot go on with a part
+/* What came of a run of curl. */
+typedef struct {
+    int code, http; // its exit code; the server's answer, 0 where there was none
+} download_end;
 
-/* Runs curl; *code: its exit code. */
-static base_status download_curl(const char *url, const char *part, int *code) {
-    const char *show = isatty(STDERR_FILENO) ? "--progress-bar" : "--no-progress-meter";
-    const char *const words[] = {"curl", "--fail",   "--location", "--show-error", show, "--continue-at",
-                                 "-",    "--output", part,         "--",           url,  NULL};
-    pid_t child;
-    int wait = 0, error = base_spawn(&child, "curl", NULL, words);
-    if (error == ENOENT)
-        return base_fail("the program curl is not installed: install it, or download %s yourself", url);
-    if (error) return base_fail("curl: %s", strerror(error));
-    const struct timespec moment = {.tv_nsec = 50000000};
-    for (pid_t ended; (ended = waitpid(child, &wait, WNOHANG)) != child; nanosleep(&moment, NULL)) {
-        if (ended < 0 && errno != EINTR) return base_fail("curl: %s", strerror(errno));
-        if (base_cancelled(cli_context())) kill(child, SIGTERM); // its part stays, to go on from
-    }
-    if (base_cancelled(cli_context())) return BASE_CANCELLED;
-    *code = WIFEXITED(wait) ? WEXITSTATUS(wait) : 128 + WTERMSIG(wait);
-    return BASE_OK;
+/* curl's three digits. */
+static int download_answer(int pipe) {
+    char text[16] = "";
+    ssize_t n = read(pipe, text, sizeof text - 1);
+    return n > 0 ? atoi(text) : 0;
 }
 
-static base_status download_part(const char *url, const char *part) {
-    int code;
-    BASE_TRY(download_curl(url, part, &code));
-    if (code == DOWNLOAD_CURL_RANGE || code == DOWNLOAD_CURL_RESUME) {
-        unlink(part);
-        BASE_TRY(download_curl(url, part, &code));
+static base_status download_wait(pid_t child, int *wait) {
+    const struct timespec moment = {.tv_nsec = 20000000};
+    bool told = false;
+    for (pid_t ended; (ended = waitpid(child, wait, WNOHANG)) != child; nanosleep(&moment, NULL)) {
+        if (ended < 0 && errno != EINTR) return base_fail("curl: %s", strerror(errno));
+        if (!told && base_cancelled(cli_context())) told = !kill(child, SIGTERM); // its part stays, to go on from
     }
-    return code ? base_fail("%s: curl failed with exit code %d; run again to go on where it stopped", url, code)
-                : BASE_OK;
+    // From a terminal Ctrl-C reaches curl too, which may have ended before this process heard of it.
+    for (int i = 0; WIFSIGNALED(*wait) && i < 50 && !base_cancelled(cli_context()); i++) nanosleep(&moment, NULL);
+    return base_cancelled(cli_context()) ? BASE_CANCELLED : BASE_OK;
+}
+
+/* Runs curl with its standard output into a pipe. */
+static int download_spawn(const char *url, const char *part, const int out[2], pid_t *child) {
+    const char *show = isatty(STDERR_FILENO) ? "--progress-bar" : "--no-progress-meter";
+    const char *const words[] = {"curl", "--fail",   "--location", "--show-error", show,           "--continue-at",
+                                 "-",    "--output", part,         "--write-out",  "%{http_code}", "--",
+                                 url,    NULL};
+    posix_spawn_file_actions_t actions;
+    int error = posix_spawn_file_actions_init(&actions);
+    if (error) return error;
+    error = posix_spawn_file_actions_adddup2(&actions, out[1], STDOUT_FILENO);
+    if (!error) error = base_spawn(child, "curl", &actions, words);
+    posix_spawn_file_actions_destroy(&actions);
+    return error;
+}
+
+static base_status download_curl(const char *url, const char *part, download_end *end) {
+    pid_t child;
+    int wait = 0, out[2];
+    if (pipe2(out, O_CLOEXEC)) return base_fail("curl: %s", strerror(errno));
+    int error = download_spawn(url, part, out, &child);
+    close(out[1]);
+    base_status status = error == ENOENT
+                             ? base_fail("the program curl is not installed: install it, or download %s yourself", url)
+                         : error ? base_fail("curl: %s", strerror(error))
+                                 : download_wait(child, &wait);
+    if (!status) end->http = download_answer(out[0]);
+    close(out[0]);
+    end->code = WIFEXITED(wait) ? WEXITSTATUS(wait) : 128 + WTERMSIG(wait);
+    return status;
+}
+
+/* A part that cannot be gone on with is begun anew: the server takes no ranges, or the part is as long as the file, or
+ * longer. */
+static base_status download_part(const char *url, const char *part) {
+    enum { RANGE = 33, RESUME = 36, MALFORMED = 3, NOT_SATISFIABLE = 416 }; // of curl, of HTTP
+    download_end end;
+    BASE_TRY(download_curl(url, part, &end));
+    if (end.code == RANGE || end.code == RESUME || (end.code && end.http == NOT_SATISFIABLE)) {
+        if (truncate(part, 0)) return base_fail("%s: %s", part, strerror(errno));
+        BASE_TRY(download_curl(url, part, &end));
+    }
+    if (!end.code) return BASE_OK;
+    return base_fail("%s: curl failed with exit code %d%s", url, end.code,
+                     end.code == MALFORMED ? ": it is no URL" : "; run again to go on where it stopped");
 }
 
 static bool download_has_sum(const cli_download *what) {
@@ -61,16 +101,26 @@ static base_status download_check(const cli_download *what, const char *path) {
     return BASE_OK;
 }
 
+/* A URL under a mirror; its spaces as a URL has them. */
+static char *download_url(const char *mirror, const char *file) {
+    base_text text = {0};
+    for (const char *c = mirror; *c; c++) base_text_printf(&text, *c == ' ' ? "%%20" : "%c", *c);
+    char *url = text.failed ? NULL : base_path_join(text.data ? text.data : "", file);
+    base_text_free(&text);
+    return url;
+}
+
+static base_status download_there(const cli_download *what, const char *path) {
+    BASE_TRY(download_check(what, path));
+    printf("%s is there already\n", path);
+    return BASE_OK;
+}
+
 static base_status download_to(const cli_download *what, const char *path, const char *part, const char *mirror) {
-    if (base_path_exists(path)) {
-        BASE_TRY(download_check(what, path));
-        printf("%s is there already\n", path);
-        return BASE_OK;
-    }
-    char *url = mirror ? base_path_join(mirror, what->file) : base_strdup(what->url);
+    char *url = mirror ? download_url(mirror, what->file) : base_strdup(what->url);
     if (!url) return BASE_ERROR;
-    // A part that was complete when the last run stopped would make the server refuse to go on after its end.
-    bool whole = base_path_exists(part) && download_has_sum(what) && !download_check(what, part);
+    // A part that was complete when the last run stopped need not be asked for.
+    bool whole = download_has_sum(what) && !download_check(what, part);
     base_status status = whole ? BASE_OK : download_part(url, part);
     base_free(url);
     if (status) return status;
@@ -84,6 +134,24 @@ static base_status download_to(const cli_download *what, const char *path, const
     return BASE_OK;
 }
 
+/* One process at a time writes a part: it holds its lock. */
+static base_status download_alone(const cli_download *what, const char *path, const char *part, const char *mirror) {
+    struct stat info;
+    if (base_path_exists(path)) return download_there(what, path);
+    int file = open(part, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (file < 0) return base_fail("%s: cannot write: %s", part, strerror(errno));
+    base_status status;
+    if (flock(file, LOCK_EX | LOCK_NB))
+        status = base_fail("%s: another process is fetching it: wait for that", part);
+    else if (base_path_exists(path)) // the other has finished since
+        status = download_there(what, path);
+    else
+        status = download_to(what, path, part, mirror);
+    if (!fstat(file, &info) && info.st_size == 0 && info.st_nlink) unlink(part); // nothing came
+    close(file);
+    return status;
+}
+
 DEIT_INTERNAL base_status cli_fetch(const cli_download *what, const char *folder, const char *mirror) {
     bool there = base_path_exists(folder);
     BASE_TRY(base_make_folders(folder));
@@ -91,7 +159,7 @@ DEIT_INTERNAL base_status cli_fetch(const cli_download *what, const char *folder
     base_text part = {0};
     if (!path) return BASE_ERROR;
     base_text_printf(&part, "%s.part", path);
-    base_status status = part.failed ? base_fail("out of memory") : download_to(what, path, part.data, mirror);
+    base_status status = part.failed ? base_fail("out of memory") : download_alone(what, path, part.data, mirror);
     base_text_free(&part);
     base_free(path);
     if (status && !there) rmdir(folder); /* if nothing came into it */

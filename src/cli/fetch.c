@@ -95,11 +95,14 @@ static base_status fetch_inspect(const char *path) {
     base_status status = base_sha256_file(path, digest);
     const char *part = store_part(s), *key, *value;
     double elements = 0;
+    size_t unreadable = 0;
     for (size_t i = 0; i < store_count(s); i++) elements += (double)store_at(s, i)->count;
     if (!status) {
-        printf("%s: %s%s%s%s, %zu tensors, %.0f elements\nsha256 %s\n", path, store_format(s),
-               part && *part ? ", under '" : "", part ? part : "", part && *part ? "'" : "", store_count(s), elements,
-               digest);
+        for (unreadable = 0; store_blocked_at(s, unreadable, &key, &value); unreadable++) continue;
+        printf("%s: %s%s%s%s, %zu tensors, %.0f elements", path, store_format(s), part && *part ? ", under '" : "",
+               part ? part : "", part && *part ? "'" : "", store_count(s), elements);
+        if (unreadable) printf("; %zu more cannot be read", unreadable);
+        printf("\nsha256 %s\n", digest);
         const char *name = strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
         const repro_weights *row = fetch_for_file(name);
         if (row)
@@ -110,8 +113,14 @@ static base_status fetch_inspect(const char *path) {
         for (size_t i = 0; store_metadata_at(s, i, &key, &value); i++) printf("%s: %s\n", key, value);
         printf("\n");
     }
-    for (size_t i = 0; i < store_count(s) && !status; i++) status = fetch_inspect_tensor(s, store_at(s, i));
+    for (size_t i = 0; i < store_count(s) && !status; i++) {
+        status = fetch_inspect_tensor(s, store_at(s, i));
+        if (!status && base_cancelled(cli_context())) status = BASE_CANCELLED;
+    }
+    for (size_t i = 0; i < unreadable && !status; i++)
+        if (store_blocked_at(s, i, &key, &value)) printf("%-52s not read: %s\n", key, value);
     store_close(s);
+    if (!status && store_check_sums(path)) base_log(cli_context(), BASE_LOG_WARNING, "%s", base_message());
     return status;
 }
 
@@ -135,7 +144,7 @@ static base_status fetch_convert(const char *in, const char *out) {
     BASE_TRY(fetch_check_name(out));
     BASE_TRY(cli_network(NULL, &config));
     BASE_TRY(cli_weights_open(&weights, &config, in));
-    base_status status = model_weights_write(weights, out, fetch_types[fetch_given.as]);
+    base_status status = model_weights_write(weights, out, fetch_types[fetch_given.as], cli_context());
     model_weights_close(weights);
     return status;
 }
@@ -147,7 +156,7 @@ static base_status fetch_init(const char *out) {
     model_weights *weights;
     BASE_TRY(cli_network(NULL, &config));
     BASE_TRY(cli_weights_open(&weights, &config, NULL));
-    base_status status = model_weights_write(weights, out, fetch_types[fetch_given.as]);
+    base_status status = model_weights_write(weights, out, fetch_types[fetch_given.as], cli_context());
     model_weights_close(weights);
     return status;
 }
@@ -160,7 +169,10 @@ static base_status fetch_verify_file(const repro_weights *row, const char *path,
     ++*found;
     BASE_TRY(base_sha256_file(path, digest));
     bool right = repro_weights_match(row, digest);
-    if (!*row->sha256)
+    if (!*row->sha256 && store_check_sums(path)) {
+        printf("BAD  %s\n", base_message());
+        right = false;
+    } else if (!*row->sha256)
         printf("?    %s: no checksum known; sha256 %s\n", row->file, digest);
     else if (right)
         printf("ok   %s\n", row->file);
@@ -194,7 +206,7 @@ static base_status fetch_plausible(const char *path) {
     store *s;
     BASE_TRY(store_open(&s, path));
     store_close(s);
-    return BASE_OK;
+    return store_check_sums(path);
 }
 
 static base_status fetch_known(const char *name) {

@@ -35,7 +35,22 @@ static base_status label_file_word(label_file *f, const char *word, int *label) 
     return BASE_OK;
 }
 
-/* "label", or "file label". The set's items are in the order of their names. */
+/* The item that a line names: by its whole path, or, where no other file is called so, by its last part. The items are
+ * in the order of their last parts. */
+static data_item *label_file_find(const data_set *set, const char *name) {
+    const data_item key = {.key = label_file_base(name)};
+    data_item *found = bsearch(&key, set->items, (size_t)set->count, sizeof key, label_file_by_name), *end;
+    if (!found) return NULL;
+    while (found > set->items && !label_file_by_name(found - 1, &key)) found--;
+    for (end = found; end < set->items + set->count && !label_file_by_name(end, &key); end++) {
+        size_t whole = strlen(end->key), size = strlen(name);
+        bool ends = size <= whole && !strcmp(end->key + whole - size, name);
+        if (ends && (size == whole || end->key[whole - size - 1] == '/') && strchr(name, '/')) return end;
+    }
+    return end - found == 1 ? found : NULL;
+}
+
+/* "label", or "file label". */
 static base_status label_file_line(data_set *set, label_file *f, char *line) {
     char *rest, *first = strtok_r(line, " \t,\r", &rest), *second = first ? strtok_r(NULL, " \t,\r", &rest) : NULL;
     int label;
@@ -45,9 +60,13 @@ static base_status label_file_line(data_set *set, label_file *f, char *line) {
         f->list[f->listed++] = label;
         return BASE_OK;
     }
-    data_item key = {.key = label_file_base(first)};
-    data_item *item = bsearch(&key, set->items, (size_t)set->count, sizeof key, label_file_by_name);
-    if (!item) return base_fail("%s: line %lld: no file '%s' in %s", f->path, (long long)f->line, first, set->path);
+    data_item *item = label_file_find(set, first);
+    if (!item)
+        return base_fail("%s: line %lld: no file '%s' in %s, or several of that name", f->path, (long long)f->line,
+                         first, set->path);
+    if (item->label >= 0 && item->label != label)
+        return base_fail("%s: line %lld: '%s' has the label %d already, and now %d", f->path, (long long)f->line, first,
+                         item->label, label);
     item->label = label;
     f->paired++;
     return BASE_OK;

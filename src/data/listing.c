@@ -33,7 +33,7 @@ static int listing_by_name(const struct dirent **a, const struct dirent **b) {
     return strcmp((*a)->d_name, (*b)->d_name);
 }
 static int listing_not_hidden(const struct dirent *entry) {
-    return entry->d_name[0] != '.';
+    return entry->d_name[0] != '.' && strcmp(entry->d_name, "__MACOSX") != 0; /* what Macs put beside everything */
 }
 
 static base_status listing_note_empty(data_set *set, const char *name) {
@@ -95,7 +95,7 @@ static base_status listing_archive_folders(data_set *set, const char *const *fol
     base_status status = BASE_OK;
     for (size_t i = 0; i < n && !status; i++) {
         size_t size = strlen(names[i]);
-        if (names[i][size - 1] == '/' && strncmp(names[i], names[i + 1], size))
+        if (names[i][size - 1] == '/' && !strstr(names[i], "__MACOSX/") && strncmp(names[i], names[i + 1], size))
             status = listing_note_empty(set, names[i]);
     }
     base_free(names);

@@ -100,7 +100,8 @@ DEIT_INTERNAL const char *const *model_describe(const model_config *config, mode
 /* The vit that such a file is of, by its metadata. */
 DEIT_INTERNAL base_status model_weights_config(const char *path, model_config *config);
 /* Writes them all as safetensors with timm's names; as: STORE_F32, STORE_F16 or STORE_BF16. */
-DEIT_INTERNAL base_status model_weights_write(model_weights *weights, const char *path, store_dtype as);
+DEIT_INTERNAL base_status model_weights_write(model_weights *weights, const char *path, store_dtype as,
+                                              const base_context *context);
 
 /* The position grid of side `from` to side `to`: bicubic with a = -0.75, or bilinear; edges clamped, not antialiased
  * (torch's interpolate). in: [from, from, dim] -> out: [to, to, dim]. */

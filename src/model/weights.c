@@ -396,7 +396,8 @@ DEIT_INTERNAL base_status model_weights_config(const char *path, model_config *c
     return status ? status : config->family->check(config);
 }
 
-DEIT_INTERNAL base_status model_weights_write(model_weights *w, const char *path, store_dtype as) {
+DEIT_INTERNAL base_status model_weights_write(model_weights *w, const char *path, store_dtype as,
+                                              const base_context *context) {
     nn_params *params = NULL;
     model_metadata metadata;
     int count = nn_param_count(w->graph);
@@ -409,6 +410,7 @@ DEIT_INTERNAL base_status model_weights_write(model_weights *w, const char *path
         status = weights_read(w, i, param, values);
         tensors[i] = store_tensor_of(param->name, STORE_F32, param->ndim, param->dim, values);
         types[i] = as;
+        if (!status && base_cancelled(context)) status = base_fail_as(BASE_CANCELLED, "stopped");
     }
     if (!status)
         status = store_write_safetensors(path, tensors, types, (size_t)count, model_describe(&w->config, &metadata));

@@ -109,7 +109,8 @@ typedef struct store_cell {
 /* A run of elements somewhere in a torch file. */
 typedef struct store_storage {
     store_text key;
-    int dtype;              // store_dtype; -1: bytes without a type
+    int dtype;              // store_dtype; negative: bytes without a type
+    size_t width;           // bytes an element
     uint64_t bytes, offset; // offset: where a view begins in the storage of that key (the older stream only), bytes
     const uint8_t *data;    // once found
     struct store_storage *next;

@@ -26,12 +26,13 @@ static base_status repack_fail(const repack *r, const char *name) {
     return base_fail("%s: cannot be packed: %s", name, why ? why : "unknown error");
 }
 
-static base_status repack_file(repack *r, const char *name, const uint8_t *data, size_t size) {
+/* data NULL: a folder. */
+static base_status repack_entry(repack *r, const char *name, const uint8_t *data, size_t size) {
     struct archive_entry *entry = archive_entry_new();
     if (!entry) return base_fail("%s: cannot be packed: out of memory", name);
     archive_entry_set_pathname(entry, name);
-    archive_entry_set_filetype(entry, AE_IFREG);
-    archive_entry_set_perm(entry, 0644);
+    archive_entry_set_filetype(entry, data ? AE_IFREG : AE_IFDIR);
+    archive_entry_set_perm(entry, data ? 0644 : 0755);
     archive_entry_set_size(entry, (la_int64_t)size);
     base_status status = BASE_OK;
     if (archive_write_header(r->writer, entry) != ARCHIVE_OK ||
@@ -50,11 +51,15 @@ static base_status repack_all(repack *r, store_stream *stream, const char *from,
         BASE_TRY(store_stream_next(stream, &name));
         if (!name) break;
         BASE_TRY(store_stream_data(stream, &data, &size));
-        BASE_TRY(repack_file(r, name, data, size));
+        BASE_TRY(repack_entry(r, name, data ? data : (const uint8_t *)"", size));
         store_stream_position(stream, &done, &total);
         base_progress(context, "pack", (double)done, (double)total, "bytes", NULL);
         if (base_cancelled(context)) return base_fail_as(BASE_CANCELLED, "stopped while packing %s", from);
     }
+    // folders too: one of a class without pictures would be missed
+    size_t n;
+    const char *const *folders = store_stream_folders(stream, &n);
+    for (size_t i = 0; i < n; i++) BASE_TRY(repack_entry(r, folders[i], NULL, 0));
     return archive_write_close(r->writer) == ARCHIVE_OK ? BASE_OK : repack_fail(r, from);
 }
 

@@ -33,10 +33,10 @@ static int store_compare(const void *a, const void *b) {
     return strcmp((*(store_tensor *const *)a)->name, (*(store_tensor *const *)b)->name);
 }
 
-/* Names of a model trained under DistributedDataParallel all begin with "module."; the network's own do not. */
-static void store_strip_module(store *s) {
-    static const char prefix[] = "module.";
-    size_t n = sizeof prefix - 1;
+/* Names of a model trained under DistributedDataParallel all begin with "module.", of one that torch.compile made with
+ * "_orig_mod."; the network's own do not. */
+static void store_strip(store *s, const char *prefix) {
+    size_t n = strlen(prefix);
     for (size_t i = 0; i < s->count; i++)
         if (strncmp(s->tensors[i].name, prefix, n)) return;
     for (size_t i = 0; i < s->count; i++) s->tensors[i].name += n;
@@ -45,7 +45,8 @@ static void store_strip_module(store *s) {
 }
 
 static base_status store_finish(store *s) {
-    store_strip_module(s);
+    store_strip(s, "module.");
+    store_strip(s, "_orig_mod.");
     if (!(s->sorted = base_malloc((s->count + 1) * sizeof *s->sorted))) return BASE_ERROR;
     for (size_t i = 0; i < s->count; i++) s->sorted[i] = &s->tensors[i];
     qsort(s->sorted, s->count, sizeof *s->sorted, store_compare);
@@ -186,6 +187,14 @@ DEIT_INTERNAL const char *store_metadata(const store *s, const char *key) {
     for (const store_pair *p = s->metadata; p; p = p->next)
         if (!strcmp(p->key, key)) return p->value;
     return NULL;
+}
+
+DEIT_INTERNAL bool store_blocked_at(const store *s, size_t i, const char **name, const char **reason) {
+    const store_blocked *blocked = s->blocked;
+    for (; blocked && i; i--) blocked = blocked->next;
+    if (!blocked) return false;
+    *name = blocked->name, *reason = blocked->reason;
+    return true;
 }
 
 DEIT_INTERNAL bool store_metadata_at(const store *s, size_t i, const char **key, const char **value) {

@@ -57,6 +57,9 @@ DEIT_INTERNAL base_status store_open_part(store **out, const char *path, const c
 /* The same from memory, which must stay until store_close; `name` stands for the file in messages. */
 DEIT_INTERNAL base_status store_open_memory(store **out, const void *data, size_t size, const char *name);
 DEIT_INTERNAL void store_close(store *s); /* NULL allowed */
+/* Holds the members of a zip (npz, torch zip) against their checksums, which opening does not: it takes reading all.
+ * Other formats have none. */
+DEIT_INTERNAL base_status store_check_sums(const char *path);
 
 DEIT_INTERNAL const char *store_format(const store *s); /* "safetensors", "torch zip", "torch stream", "npz", "npy" */
 DEIT_INTERNAL const char *store_file(const store *s);   /* the path or name it was opened by */
@@ -73,6 +76,8 @@ DEIT_INTERNAL base_status store_want(const store *s, const char *name, const sto
 /* A string of safetensors' __metadata__; NULL if absent. store_metadata_at: the i-th pair, false past the end. */
 DEIT_INTERNAL const char *store_metadata(const store *s, const char *key);
 DEIT_INTERNAL bool store_metadata_at(const store *s, size_t i, const char **key, const char **value);
+/* The i-th name whose tensor cannot be read, and why; false past the end. */
+DEIT_INTERNAL bool store_blocked_at(const store *s, size_t i, const char **name, const char **reason);
 
 /* Copies the elements in C order, as they are (tensor->bytes) or as f32 (4 * tensor->count; integers too, bool as 0 and
  * 1). Allocates only for deflated tensors. Threads may read at once. */

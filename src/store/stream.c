@@ -1,15 +1,20 @@
-/* stream: a tar read from front to back, decompressed on the way by libarchive. */
+/* stream: a tar read from front to back, decompressed on the way by libarchive; by zlib from gzip, whose checksum
+ * libarchive does not look at. */
 #include "store/internal.h"
 
 #include <archive.h>
 #include <archive_entry.h>
+#include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <zlib.h>
 
 enum { STREAM_PIECE = 1 << 20, STREAM_LARGEST = 1 << 30, STREAM_BLOCK = 512 };
 
 struct store_stream {
     struct archive *reader;
+    gzFile gzip;    // NULL: libarchive reads the file itself
+    uint8_t *piece; // [STREAM_PIECE] of what gzip unfolds
     char *path, *name;
     uint64_t total, end; // bytes of the file; where the present entry ends, decompressed
     base_text data;
@@ -24,19 +29,47 @@ static base_status stream_fail(const store_stream *s, const char *what) {
     return base_fail("%s: %s: %s; if it is cut short, download it again", s->path, what, why ? why : "unknown error");
 }
 
+static la_ssize_t stream_read_gzip(struct archive *reader, void *user, const void **data) {
+    store_stream *s = user;
+    int n = gzread(s->gzip, s->piece, STREAM_PIECE), error;
+    *data = s->piece;
+    if (n < 0) archive_set_error(reader, EIO, "%s", gzerror(s->gzip, &error));
+    return n < 0 ? ARCHIVE_FATAL : n;
+}
+
+static base_status stream_open_gzip(store_stream *s, bool *gzip) {
+    if (!(s->gzip = gzopen(s->path, "rb"))) return base_fail("%s: cannot open: %s", s->path, strerror(errno));
+    *gzip = !gzdirect(s->gzip);
+    if (*gzip) return (s->piece = base_malloc(STREAM_PIECE)) ? BASE_OK : BASE_ERROR;
+    gzclose_r(s->gzip);
+    s->gzip = NULL;
+    return BASE_OK;
+}
+
+/* What gzip holds behind the tar's end mark, and the checksum of all. */
+static base_status stream_end_gzip(store_stream *s) {
+    int n, error;
+    while ((n = gzread(s->gzip, s->piece, STREAM_PIECE)) > 0) {
+    }
+    bool bad = n < 0 || gzerror(s->gzip, &error) == NULL || error < 0;
+    return bad ? base_fail("%s: damaged: %s; download it again", s->path, gzerror(s->gzip, &error)) : BASE_OK;
+}
+
 static base_status stream_start(store_stream *s, const char *path) {
     struct stat about;
     if (!(s->path = base_strdup(path))) return BASE_ERROR;
     if (!(s->reader = archive_read_new())) return base_fail("%s: cannot set libarchive up: out of memory", path);
     // The formats one by one: those of "all" bring libraries this program does not carry.
     if (archive_read_support_format_tar(s->reader) != ARCHIVE_OK ||
-        archive_read_support_filter_gzip(s->reader) != ARCHIVE_OK ||
         archive_read_support_filter_bzip2(s->reader) != ARCHIVE_OK ||
         archive_read_support_filter_xz(s->reader) != ARCHIVE_OK ||
         archive_read_support_filter_zstd(s->reader) != ARCHIVE_OK)
         return stream_fail(s, "cannot set libarchive up");
     if (base_path_is_folder(path)) return base_fail("%s: is a folder, a tar was expected", path);
-    if (archive_read_open_filename(s->reader, path, STREAM_PIECE) != ARCHIVE_OK)
+    bool gzip;
+    BASE_TRY(stream_open_gzip(s, &gzip));
+    if ((gzip ? archive_read_open(s->reader, s, NULL, stream_read_gzip, NULL)
+              : archive_read_open_filename(s->reader, path, STREAM_PIECE)) != ARCHIVE_OK)
         return stream_fail(s, "cannot read it as a tar");
     s->total = stat(path, &about) ? 0 : (uint64_t)about.st_size;
     return BASE_OK;
@@ -55,10 +88,11 @@ DEIT_INTERNAL base_status store_stream_open(store_stream **out, const char *path
 }
 
 /* A tar ends in a block of zeros, which libarchive has read past if it is there. */
-static base_status stream_check_end(const store_stream *s) {
+static base_status stream_check_end(store_stream *s) {
     uint64_t end = (s->end + STREAM_BLOCK - 1) / STREAM_BLOCK * STREAM_BLOCK;
-    if ((uint64_t)archive_filter_bytes(s->reader, 0) >= end + STREAM_BLOCK) return BASE_OK;
-    return base_fail("%s: no end mark: the tar is cut short; download it again", s->path);
+    if ((uint64_t)archive_filter_bytes(s->reader, 0) < end + STREAM_BLOCK)
+        return base_fail("%s: no end mark: the tar is cut short; download it again", s->path);
+    return s->gzip ? stream_end_gzip(s) : BASE_OK;
 }
 
 static const char *stream_inside(const char *path) {
@@ -107,6 +141,9 @@ DEIT_INTERNAL base_status store_stream_next(store_stream *s, const char **name) 
             return base_fail("%s: an entry is a symbolic link to %s; pack the tar again with --dereference, or without "
                              "the link",
                              s->path, archive_entry_symlink(entry));
+        if (archive_entry_sparse_count(entry) > 0)
+            return base_fail("%s: an entry is stored as a sparse file: %s; pack the tar again without --sparse",
+                             s->path, archive_entry_pathname(entry) ? archive_entry_pathname(entry) : "");
         if (archive_entry_filetype(entry) == AE_IFREG) break;
         if (archive_entry_filetype(entry) == AE_IFDIR) BASE_TRY(stream_note_folder(s, archive_entry_pathname(entry)));
     }
@@ -143,13 +180,15 @@ DEIT_INTERNAL base_status store_stream_data(store_stream *s, const uint8_t **dat
 }
 
 DEIT_INTERNAL void store_stream_position(const store_stream *s, uint64_t *done, uint64_t *total) {
-    *done = (uint64_t)archive_filter_bytes(s->reader, -1);
+    *done = s->gzip ? (uint64_t)gzoffset(s->gzip) : (uint64_t)archive_filter_bytes(s->reader, -1);
     *total = s->total;
 }
 
 DEIT_INTERNAL void store_stream_close(store_stream *s) {
     if (!s) return;
     if (s->reader) archive_read_free(s->reader);
+    if (s->gzip) gzclose_r(s->gzip);
+    base_free(s->piece);
     base_free(s->path);
     base_free(s->name);
     base_text_free(&s->data);

@@ -43,6 +43,23 @@ static const struct {
     [STORE_U8] = {"ByteStorage", "uint8"},          [STORE_BOOL] = {"BoolStorage", "bool"},
 };
 
+enum { TORCH_UNTYPED = -1, TORCH_FOREIGN = -2 };
+/* A storage's element type and size. Foreign: no tensor of it is read, but in the older stream it takes its place. */
+static int torch_storage_type(store_text name, size_t *size) {
+    static const struct {
+        const char *storage;
+        int type;
+        size_t size;
+    } others[] = {{"UntypedStorage", TORCH_UNTYPED, 1},        {"ComplexFloatStorage", TORCH_FOREIGN, 8},
+                  {"ComplexDoubleStorage", TORCH_FOREIGN, 16}, {"QInt8Storage", TORCH_FOREIGN, 1},
+                  {"QUInt8Storage", TORCH_FOREIGN, 1},         {"QInt32Storage", TORCH_FOREIGN, 4}};
+    for (int i = 0; i < STORE_DTYPES; i++)
+        if (store_text_is(name, torch_types[i].storage)) return *size = store_dtype_size((store_dtype)i), i;
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        if (store_text_is(name, others[i].storage)) return *size = others[i].size, others[i].type;
+    return TORCH_FOREIGN;
+}
+
 /* Where the last element ends, in bytes from the first; false where that cannot be. */
 static bool torch_extent(const store_tensor *t, uint64_t *bytes) {
     uint64_t last = 0, step;
@@ -131,23 +148,21 @@ DEIT_INTERNAL store_value *store_torch_persistent(base_arena *arena, const store
     if (!class) return torch_inert(arena, &nothing, true);
     if (what->kind != STORE_VALUE_TEXT || !store_text_is(what->u.text, "storage") || class->kind != STORE_VALUE_GLOBAL)
         return class->kind == STORE_VALUE_GLOBAL ? (store_value *)class : torch_inert(arena, class, true);
-    int dtype = -2;
-    for (int i = 0; i < STORE_DTYPES; i++)
-        if (store_text_is(class->u.global.name, torch_types[i].storage)) dtype = i;
-    if (store_text_is(class->u.global.name, "UntypedStorage")) dtype = -1;
-    if (dtype == -2) return torch_inert(arena, class, false);
+    size_t size = 0;
+    int dtype = torch_storage_type(class->u.global.name, &size);
+    if (!size) return torch_inert(arena, class, false);
     if (view && view->kind == STORE_VALUE_TUPLE) from = torch_item(view, 1);
     if (!key || key->kind != STORE_VALUE_TEXT || !count || count->kind != STORE_VALUE_INT ||
         (from && from->kind != STORE_VALUE_INT))
         return torch_inert(arena, class, true);
-    uint64_t size = dtype < 0 ? 1 : store_dtype_size((store_dtype)dtype);
     int64_t n = count->u.integer, skip = from ? from->u.integer : 0;
     store_value *value = store_value_new(arena, STORE_VALUE_STORAGE);
     store_storage *storage = base_arena_alloc(arena, sizeof *storage);
     if (!value || !storage) return NULL;
     if (n < 0 || skip < 0 || n > INT64_MAX / 16 || skip > n) return torch_inert(arena, class, true);
-    *storage = (store_storage){key->u.text, dtype, (uint64_t)n * size, (uint64_t)skip * size, NULL, *storages};
+    *storage = (store_storage){key->u.text, dtype, size, (uint64_t)n * size, (uint64_t)skip * size, NULL, *storages};
     *storages = storage;
+    if (dtype == TORCH_FOREIGN) return torch_inert(arena, class, false);
     value->u.storage = storage;
     return value;
 }
@@ -298,6 +313,10 @@ static base_status torch_zip_bytes(store *s, const store_zip_entry *entry, const
     BASE_TRY(store_zip_data(s->data, s->size, s->file, entry, bytes));
     if (entry->method == 0) return BASE_OK;
     if (entry->method != 8) return base_fail("%s: %s is neither stored nor deflated", s->file, entry->name);
+    enum { TIMES = 16, MORE = 1 << 20 }; // torch stores pickles as they are; what some repacker deflated is no bomb
+    if (entry->size > TIMES * s->size + MORE)
+        return base_fail("%s: %s: %llu bytes unfolded from a file of %zu: more than any checkpoint's", s->file,
+                         entry->name, (unsigned long long)entry->size, s->size);
     uint8_t *unpacked = base_arena_alloc(&s->arena, entry->size + 1);
     if (!unpacked) return BASE_ERROR;
     BASE_TRY(store_inflate(*bytes, entry->packed, 0, unpacked, entry->size, s->file, entry->name));
@@ -397,7 +416,7 @@ static base_status torch_place(const store *s, store_storage **sorted, size_t n,
     if (s->size - at < 8)
         return base_fail("%s: ends before storage %.*s: it is cut short; download it again", s->file, shown, key.data);
     uint64_t count = store_little(s->data + at, 8), left = s->size - at - 8;
-    uint64_t width = sorted[low]->dtype < 0 ? 1 : store_dtype_size((store_dtype)sorted[low]->dtype);
+    uint64_t width = sorted[low]->width;
     if (count > left / width)
         return base_fail("%s: storage %.*s of %llu elements does not fit the file: it is cut short; download it again",
                          s->file, shown, key.data, (unsigned long long)count);

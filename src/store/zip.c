@@ -178,3 +178,51 @@ DEIT_INTERNAL base_status store_inflate(const uint8_t *packed, size_t packed_siz
     inflateEnd(&z);
     return good ? BASE_OK : base_fail("%s: %s: its compressed data is damaged; download it again", file, entry);
 }
+
+/* ---- Checksums --------------------------------------------------------------------------------------------------- */
+
+static base_status zip_sum(const uint8_t *packed, const store_zip_entry *entry, const char *file) {
+    uint8_t piece[1 << 15];
+    uint64_t done = 0;
+    size_t left = entry->packed, got;
+    uLong crc = crc32(0, NULL, 0);
+    z_stream z = {0};
+    if (entry->method == 8 && inflateInit2(&z, -15) != Z_OK)
+        return base_fail("%s: cannot inflate: out of memory", file);
+    for (int word = Z_OK; word == Z_OK && done < entry->size; done += got) {
+        size_t wanted = entry->size - done < sizeof piece ? (size_t)(entry->size - done) : sizeof piece;
+        if (entry->method == 8)
+            word = zip_inflate_some(&z, &packed, &left, piece, wanted, &got);
+        else
+            got = wanted;
+        crc = crc32(crc, entry->method == 8 ? piece : packed + done, (uInt)got);
+    }
+    if (entry->method == 8) inflateEnd(&z);
+    if (done == entry->size && crc == entry->crc) return BASE_OK;
+    return base_fail("%s: %s: its checksum is wrong: the file is damaged; download it again", file, entry->name);
+}
+
+static base_status zip_sums(const base_mapping *map, const char *file, base_arena *arena) {
+    store_zip_entry *entries;
+    size_t n;
+    const uint8_t *packed;
+    BASE_TRY(store_zip_directory(map->data, map->size, file, arena, &entries, &n));
+    base_status status = BASE_OK;
+    for (size_t i = 0; i < n && !status; i++) {
+        status = store_zip_data(map->data, map->size, file, &entries[i], &packed);
+        if (!status && (entries[i].method == 0 || entries[i].method == 8)) status = zip_sum(packed, &entries[i], file);
+    }
+    base_free(entries);
+    return status;
+}
+
+DEIT_INTERNAL base_status store_check_sums(const char *path) {
+    base_mapping map;
+    base_arena arena = {0};
+    BASE_TRY(base_map_file(&map, path));
+    bool zip = map.size >= 4 && !memcmp(map.data, "PK\3\4", 4);
+    base_status status = zip ? zip_sums(&map, path, &arena) : BASE_OK;
+    base_arena_free(&arena);
+    base_unmap_file(&map);
+    return status;
+}

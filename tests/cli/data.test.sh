@@ -40,6 +40,19 @@ check 'head -c 3000 set.tgz >cut.tgz'
 check_exit 1 '$DEIT data pack cut.tgz again.tar'
 check_err '^deit: cut\.tgz: .*cut short'
 check '[ ! -e again.tar ]'
+check '[ -z "$(tar tf set.tar 2>&1 >/dev/null)" ]'
+check 'cp set.tgz sum.tgz && printf XY | dd of=sum.tgz bs=1 seek=$(($(wc -c <set.tgz) - 8)) conv=notrunc 2>/dev/null'
+check_exit 1 '$DEIT data pack sum.tgz again.tar'
+check_err '^deit: sum\.tgz: .*incorrect data check'
+check_exit 1 '$DEIT data check sum.tgz --split train'
+check '[ ! -e again.tar ]'
+check 'mkdir -p holes/ant holes/bee && cp set/train/*/* holes/ant && tar czf holes.tgz holes'
+check_exit 0 '$DEIT data pack holes.tgz holes.tar'
+check_exit 1 '$DEIT data check holes.tar'
+check_err "class folder .*bee/. holds no images"
+check 'cp "$(ls set/train/*/* | head -n 1)" hole.jpg && truncate -s 1M hole.jpg && mkdir -p thin/ant && mv hole.jpg thin/ant && tar -S -czf thin.tgz thin'
+check_exit 1 '$DEIT data pack thin.tgz again.tar'
+check_err 'sparse file: thin/ant/hole\.jpg'
 check_exit 2 '$DEIT data pack set.tgz'
 check_exit 2 '$DEIT data chek set'
 check_err "did you mean 'check'"
@@ -125,6 +138,11 @@ check_out '^cifar10 .* pictures/cifar10$'
 check_out '^cifar100 .* pictures/cifar100\.tar$'
 
 # The originals are not at hand: of those with a checksum only the refusal can be tried.
+name 'what Macs put beside everything is no class'
+check 'mkdir -p mac/ant mac/bee mac/__MACOSX/ant && cp set/train/*/* mac/ant && cp set/train/*/* mac/bee && touch mac/__MACOSX/ant/._x.jpg'
+check_exit 0 '$DEIT data check mac'
+check_out '^classes +2'
+
 name 'fetch checks the checksum, goes on where it stopped, and leaves nothing wrong behind'
 if ! command -v curl >/dev/null; then skip 'no curl'; fi
 check 'mkdir mirror && cp cifar-10-binary.tar.gz mirror && tar czf mirror/imagenetv2-matched-frequency.tar.gz set'
@@ -137,6 +155,23 @@ check_out 'no checksum known; sha256 [0-9a-f]{64}'
 check 'cmp mirror/imagenetv2-matched-frequency.tar.gz new/imagenetv2-matched-frequency.tar.gz && [ "$(ls new | wc -l)" = 1 ]'
 check_exit 0 '$DEIT data fetch imagenetv2 --mirror file:///none --data-dir new'
 check_out 'is there already'
+check 'mkdir "a page" && echo "<html>" >"a page/imagenetv2-matched-frequency.tar.gz"'
+check_exit 1 '$DEIT data fetch imagenetv2 --mirror "file://$PWD/a page" --data-dir page'
+check_err 'expected a compressed tar'
+check '[ ! -e page ]'
+
+name 'one process at a time fetches a file, and a signal stops it with its curl'
+if ! command -v flock >/dev/null; then skip 'no flock'; fi
+check 'mkdir -p held slow && printf "#!/bin/sh\necho \$\$ >slow/pid\nexec sleep 60\n" >slow/curl && chmod +x slow/curl && echo begun >held/imagenetv2-matched-frequency.tar.gz.part'
+check_exit 1 'flock held/imagenetv2-matched-frequency.tar.gz.part $DEIT data fetch imagenetv2 --mirror file:///none --data-dir held'
+check_err 'tar\.gz\.part: another process is fetching it: wait for that'
+PATH=$PWD/slow:$PATH "$DEIT" data fetch imagenetv2 --data-dir held >/dev/null 2>stopped.txt &
+pid=$!
+for _ in 1 2 3 4 5 6 7 8 9 10; do [ -s slow/pid ] || sleep 0.2; done
+kill -TERM $pid
+wait $pid 2>/dev/null
+check "[ $? = 143 ] && grep -q stopped stopped.txt && ! kill -0 \$(cat slow/pid) 2>/dev/null"
+check '[ "$(cat held/imagenetv2-matched-frequency.tar.gz.part)" = begun ]'
 
 name "a package's files are not the authors', though their contents are"
 if ! command -v curl >/dev/null; then skip 'no curl'; fi

@@ -245,6 +245,13 @@ TEST(data_flat_tar_with_labels) {
                    "no label for ILSVRC2012_val_00000010.JPEG");
     CHECK_FAIL_HAS(data_test_try("flat.tar", NULL, data_test_labels("both", "ILSVRC2012_val_00000002.JPEG 1\n0\n1\n")),
                    "some lines name their file, others do not");
+    CHECK_FAIL_HAS(data_test_try("flat.tar", NULL,
+                                 data_test_labels("twice", "ILSVRC2012_val_00000002.JPEG 1\n"
+                                                           "ILSVRC2012_val_00000002.JPEG 2\n")),
+                   "line 2: 'ILSVRC2012_val_00000002.JPEG' has the label 1 already, and now 2");
+    data_test_put("same/x/1.jpg", "tiny.jpg"), data_test_put("same/y/1.jpg", "tiny.jpg");
+    data_test_holds("same", NULL, data_test_labels("paths", "y/1.jpg 1\nx/1.jpg 0\n"), 2, "0 x/1.jpg\n1 y/1.jpg\n");
+    CHECK_FAIL_HAS(data_test_try("same", NULL, data_test_labels("bare", "1.jpg 1\n")), "or several of that name");
     base_test_folder_end();
 }
 

@@ -110,6 +110,16 @@ TEST(store_pickle_calls_nothing) {
     CHECK_OK(store_open(&s, STORE_TEST_FOLDER "complex.pth"));
     CHECK_FAIL_HAS(store_want(s, "complex", &t), "depends on torch.ComplexFloatStorage");
     store_close(s);
+    CHECK_OK(store_open(&s, STORE_TEST_FOLDER "complex_stream.pth")); /* whose tensor stands before the other's data */
+    CHECK_FAIL_HAS(store_want(s, "complex", &t), "depends on torch.ComplexFloatStorage");
+    CHECK_OK(store_want(s, "plain", &t));
+    float plain[3];
+    CHECK_OK(store_read_f32(t, plain));
+    CHECK(plain[0] == 1 && plain[1] == 2 && plain[2] == 3);
+    const char *name, *reason;
+    CHECK(store_blocked_at(s, 0, &name, &reason) && !strcmp(name, "complex") &&
+          !store_blocked_at(s, 1, &name, &reason));
+    store_close(s);
     CHECK_OK(store_open(&s, STORE_TEST_FOLDER "held.pth"));
     CHECK_FAIL_HAS(store_want(s, "turned", &t), "tensor turned: ");
     store_close(s);
@@ -196,7 +206,7 @@ static const char *const store_test_files[] = {
     "plain.npz",    "deflated.npz",        "f32.npy",
     "module.pth",   "parallel.pth",        "protocol4.pth",
     "kinds.pth",    "fortran_f64.npy",     "kinds_stream.pth",
-    "held.pth",
+    "held.pth",     "complex_stream.pth",
 };
 enum { STORE_TEST_FILES = sizeof store_test_files / sizeof *store_test_files };
 
@@ -258,6 +268,41 @@ TEST(store_bits_flipped_everywhere) {
 }
 
 /* Every allocation fails in turn: an error with its reason, and nothing kept. */
+TEST(store_checksums) {
+    static const char *const files[] = {"plain.npz", "deflated.npz", "kinds_deflated.pth", "official.pth"};
+    base_test_folder_begin();
+    for (int f = 0; f < 4; f++) {
+        char path[256], *data;
+        size_t size, wrong = 0, flips = 0;
+        snprintf(path, sizeof path, STORE_TEST_FOLDER "%s", files[f]);
+        CHECK_OK(store_check_sums(path));
+        CHECK_OK(base_read_file(path, 0, &data, &size));
+        for (size_t at = 40; at < size / 2; at += size / 16, flips++) { /* among the members, before the directory */
+            data[at] ^= 4;
+            CHECK_OK(base_write_file(base_test_path("flipped"), data, size));
+            wrong += store_check_sums(base_test_path("flipped")) != BASE_OK;
+            data[at] ^= 4;
+        }
+        if (2 * wrong < flips)
+            TEST_FAIL("%s: of %zu turned bits %zu are noticed", path, flips, wrong); /* half may be padding */
+        base_free(data);
+    }
+    CHECK_OK(store_check_sums(STORE_TEST_FOLDER "kinds.safetensors"));
+    base_test_folder_end();
+}
+
+TEST(store_names_of_compiled_models) {
+    store *s;
+    const float one = 1;
+    base_test_folder_begin();
+    store_tensor tensor = store_tensor_of("_orig_mod.head.bias", STORE_F32, 1, (int64_t[]){1}, &one);
+    CHECK_OK(store_write_safetensors(base_test_path("compiled"), &tensor, NULL, 1, NULL));
+    CHECK_OK(store_open(&s, base_test_path("compiled")));
+    CHECK(store_find(s, "head.bias") != NULL);
+    store_close(s);
+    base_test_folder_end();
+}
+
 TEST(store_out_of_memory) {
     size_t held = base_memory_held(), n;
     for (int f = 0; f < STORE_TEST_FILES; f++) {

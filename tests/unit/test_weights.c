@@ -211,7 +211,7 @@ TEST(weights_of_other_heads) {
     base_test_folder_begin();
     config.image = 32, config.patch = 16, config.dim = 48, config.depth = 1, config.heads = 6, config.classes = 10;
     CHECK_OK(model_weights_open(&w, &config, NULL, NULL, NULL));
-    CHECK_OK(model_weights_write(w, base_test_path("six.safetensors"), STORE_F32));
+    CHECK_OK(model_weights_write(w, base_test_path("six.safetensors"), STORE_F32, NULL));
     model_weights_close(w);
     CHECK_OK(model_weights_open(&w, &config, base_test_path("six.safetensors"), NULL, NULL));
     model_weights_close(w);

@@ -64,7 +64,7 @@ TEST(golden_weights_of_2017) {
         double error = golden_error(y, golden, 2, 1000);
         if (!(error <= 4 * row.torch_error + 1e-6 * row.max_logit))
             TEST_FAIL("error %.3g, PyTorch's %.3g", error, row.torch_error);
-        if (!again) CHECK_OK(model_weights_write(weights, written, STORE_F32));
+        if (!again) CHECK_OK(model_weights_write(weights, written, STORE_F32, NULL));
         free(x);
         model_net_free(net);
         model_weights_close(weights);
@@ -79,7 +79,7 @@ static void weights_initial(const char *model, const char *path, model_config *c
     model_weights *weights;
     CHECK_OK(model_find(model, config));
     CHECK_OK(model_weights_open(&weights, config, NULL, NULL, NULL));
-    CHECK_OK(model_weights_write(weights, path, STORE_BF16));
+    CHECK_OK(model_weights_write(weights, path, STORE_BF16, NULL));
     model_weights_close(weights);
 }
 
@@ -151,7 +151,7 @@ TEST(weights_of_another_network_are_named) {
     model_weights *weights;
     config.depth = 2;
     CHECK_OK(model_weights_open(&weights, &config, NULL, NULL, NULL));
-    CHECK_OK(model_weights_write(weights, path, STORE_BF16));
+    CHECK_OK(model_weights_write(weights, path, STORE_BF16, NULL));
     model_weights_close(weights);
     CHECK_OK(model_find("deit_tiny_patch16_224", &config));
     CHECK_FAIL_HAS(model_weights_open(&weights, &config, path, NULL, NULL),

@@ -78,6 +78,9 @@ torch.save({"model": {k: torch.zeros(*shape) for k, shape in shapes.items()} | {
 torch.save(net, "module.pth")
 torch.save({"good": base, "complex": torch.zeros(2, dtype=torch.complex64)}, "complex.pth")
 expect("complex.pth", {"good": base})
+plain = torch.tensor([1.0, 2.0, 3.0])
+save("complex_stream.pth", {"complex": torch.ones(2, dtype=torch.complex64), "plain": plain}, {"plain": plain},
+     _use_new_zipfile_serialization=False)
 
 # Attributes beside a tensor's values, and a sign that is turned without touching them.
 held = torch.nn.Buffer(base.clone())
