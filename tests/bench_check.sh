@@ -33,7 +33,8 @@ skip() {
 value() { sed -n "s/^ *\"$1\": \([0-9.e+-]*\),*$/\1/p" | head -n 1; }
 divide() { awk -v a="$1" -v b="$2" 'BEGIN { if (b > 0) printf "%.3g", a / b }'; }
 
-cores=$(nproc)
+unset OMP_NUM_THREADS OMP_THREAD_LIMIT
+cores=$("$deit" doctor | sed -n 's/^cores *\([0-9]*\).*/\1/p') # those that a quota leaves
 bf16=$("$deit" doctor | grep 'bf16 in hardware')
 echo "$("$deit" --version | tr '\n' ' ')"
 "$deit" doctor | sed -n '/^CPU/p; /^cores/p'

@@ -6,6 +6,7 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/sysinfo.h>
 #include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
@@ -213,6 +214,11 @@ DEIT_INTERNAL void base_machine_read(base_machine *machine) {
     machine_processors(machine, &first);
     machine_name(machine);
     machine_caches(machine, first);
+    struct sysinfo system;
+    if (!sysinfo(&system)) { /* without /proc; what files hold in memory counts as taken then */
+        machine->memory_total = (uint64_t)system.totalram * system.mem_unit;
+        machine->memory_free = (uint64_t)(system.freeram + system.bufferram) * system.mem_unit;
+    }
     if (machine_line("/proc/meminfo", "MemTotal", &kib)) machine->memory_total = kib << 10;
     if (machine_line("/proc/meminfo", "MemAvailable", &kib)) machine->memory_free = kib << 10;
     machine_cgroup(machine);

@@ -116,7 +116,7 @@ static base_status speed_warm(const speed_bench *bench, speed_way *way) {
 
 static base_status speed_sample(speed_bench *bench, speed_job *job) {
     eval_speed *result = job->result;
-    base_progress(bench->context, job->wanted->config->name, bench->done, bench->total, "samples", NULL);
+    base_progress(bench->context, "bench", bench->done, bench->total, "samples", job->wanted->config->name);
     double before = bench->last_peak, seconds;
     BASE_TRY(speed_run(bench, &job->way, job->way.passes, &seconds));
     double peak = (before + speed_peak(bench)) / 2, rate = (double)(job->way.batch * job->way.passes) / seconds;
@@ -196,7 +196,9 @@ static base_status speed_build(const speed_bench *bench, speed_job *job) {
 }
 
 static base_status speed_prepare(speed_bench *bench, speed_job *job) {
-    base_progress(bench->context, job->wanted->config->name, bench->done, bench->total, "samples", "warm-up");
+    char note[96];
+    snprintf(note, sizeof note, "warm-up of %s", job->wanted->config->name);
+    base_progress(bench->context, "bench", bench->done, bench->total, "samples", note);
     if (base_cancelled(bench->context)) return BASE_CANCELLED;
     BASE_TRY(speed_build(bench, job));
     eval_noise_fill(&bench->noise, job->wanted);

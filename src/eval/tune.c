@@ -111,9 +111,10 @@ static void tune_key(const eval_speed_case *c, char key[512]) {
     const model_config *m = c->config;
     base_machine machine;
     base_machine_read(&machine);
-    snprintf(key, 512, "%s %s\t%s\t%s\t%d\t%s %d %d %d %d\t%d\t%s\t%lld\t", DEIT_COMMIT, nn_onednn_version(),
+    snprintf(key, 512, "%s %s\t%s\t%s\t%d\t%s %d %d %d %d %d %d\t%d\t%s\t%lld\t", DEIT_COMMIT, nn_onednn_version(),
              machine.cpu, nn_isa_name(), c->threads > 0 ? c->threads : machine.cores, m->name, m->patch, m->dim,
-             m->depth, m->heads, m->image, c->precision == NN_BF16 ? "bf16" : "f32", (long long)c->batch);
+             m->depth, m->heads, m->distilled, m->classes, m->image, c->precision == NN_BF16 ? "bf16" : "f32",
+             (long long)c->batch);
 }
 
 /* The micro-batch on the key's line; 0: there is none that makes sense. */
@@ -158,7 +159,9 @@ DEIT_INTERNAL base_status eval_tune(eval_speed_case *wanted, const base_context 
     base_status status = BASE_OK;
     if (!wanted->micro_batch) {
         status = tune_try(wanted, context);
-        if (!status && path && tune_keep(path, text, key, wanted->micro_batch))
+        if (!status && !path)
+            base_log(context, BASE_LOG_WARNING, "the micro-batch found is not remembered: there is no home folder");
+        else if (!status && tune_keep(path, text, key, wanted->micro_batch))
             base_log(context, BASE_LOG_WARNING, "the micro-batch found is not remembered: %s", base_message());
     }
     base_free(text);

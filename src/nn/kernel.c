@@ -367,6 +367,7 @@ DEIT_INTERNAL void nn_peak_free(nn_peak *peak) {
 
 DEIT_INTERNAL base_status nn_peak_new(nn_peak **out, int64_t size, nn_dtype precision, int threads) {
     *out = NULL;
+    BASE_TRY(nn_openmp_check(threads, "peak product"));
     nn_peak *peak = base_calloc(1, sizeof *peak);
     if (!peak) return BASE_ERROR;
     peak->size = size, peak->threads = threads;

@@ -145,10 +145,11 @@ DEIT_INTERNAL base_status repro_baseline_open(json_t **baseline, const repro_tab
         *baseline = o;
         return BASE_OK;
     }
-    base_status status = base_fail("%s: expected what 'deit repro %s --json' printed, found %s", path, table->name,
+    base_status status = base_fail("%s: expected what 'deit repro %s --json' printed, found %s%s", path, table->name,
                                    !o     ? error.text
                                    : name ? name
-                                          : "other JSON");
+                                          : "other JSON",
+                                   name && !strcmp(name, table->name) ? " without rows" : "");
     json_decref(o);
     return status;
 }
