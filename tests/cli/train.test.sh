@@ -256,10 +256,12 @@ for type in soft hard; do
     check_out '^top-1 +([6-9][0-9]|100)\.'
     check_err 'warning: .*nothing is kept'
 done
-for head in class dist; do
+for head in class dist mean; do
     check_exit 0 "\$DEIT train --eval --resume hard --head $head"
     check_out '^top-1 +[0-9]'
+    check "\$DEIT train --eval --resume hard --head $head | grep ^loss >>heads.txt"
 done
+check '[ "$(sort -u heads.txt | wc -l)" = 3 ]'
 check_exit 2 "$train --distillation-type hard"
 check_err 'expected --teacher-path FILE'
 

@@ -749,3 +749,211 @@ TEST(augment_loader_bad_input) {
     CHECK_FAIL_HAS(augment_test_load("set", 1, &t, 0, 1, digest), "--aa: no policy 'random'");
     base_test_folder_end();
 }
+
+/* ---- Each step does something -------------------------------------------------------------------------------------
+ */
+
+enum { AUGMENT_SIDE = 8 };
+static void augment_test_ramp(uint8_t *p, bool white) {
+    for (int i = 0; i < AUGMENT_SIDE * AUGMENT_SIDE * 3; i++) p[i] = white ? 255 : (uint8_t)i;
+}
+static data_augmenter augment_test_only(void (*set)(data_augment *), double crop) {
+    data_augment o = data_augment_official();
+    o.aa = NULL, o.color_jitter = 0, o.hflip = 0, o.reprob = 0, o.scale[0] = 1, o.ratio[0] = o.ratio[1] = 1;
+    if (set) set(&o);
+    data_augmenter g;
+    image_transform t = {AUGMENT_SIDE, crop, IMAGE_BICUBIC, {0}, {1, 1, 1}, IMAGE_FIT_NONE};
+    CHECK_OK(data_augmenter_make(&g, &o, &t));
+    return g;
+}
+static float augment_test_out[3 * AUGMENT_SIDE * AUGMENT_SIDE];
+static void augment_test_run(const data_augmenter *g, const uint8_t *p, int64_t epoch, int64_t sample) {
+    image_worker *w;
+    image_u8 spare = {0};
+    CHECK_OK(image_worker_new(&w));
+    image_source s = {.bytes = p, .width = AUGMENT_SIDE, .height = AUGMENT_SIDE, .name = "p"};
+    CHECK_OK(data_augmenter_run(g, w, &spare, &s, 1, epoch, sample, augment_test_out));
+    image_free(&spare), image_worker_free(w);
+}
+static void augment_test_flips(data_augment *o) {
+    o->hflip = 0.5;
+}
+static void augment_test_jitters(data_augment *o) {
+    o->color_jitter = 0.4;
+}
+static void augment_test_crops(data_augment *o) {
+    o->three_augment = o->src = true;
+}
+
+TEST(augment_flips_half_and_anew_each_epoch) {
+    uint8_t p[3 * AUGMENT_SIDE * AUGMENT_SIDE];
+    augment_test_ramp(p, false);
+    data_augmenter g = augment_test_only(augment_test_flips, 0.875);
+    int flipped = 0, same = 0;
+    for (int i = 0; i < 400; i++) {
+        augment_test_run(&g, p, 0, i);
+        bool f = augment_test_out[0] != p[0] / 255.0f;
+        flipped += f;
+        augment_test_run(&g, p, 1, i);
+        same += f == (augment_test_out[0] != p[0] / 255.0f);
+    }
+    augment_test_share("flipped", flipped, 400, 0.5);
+    augment_test_share("alike in the next epoch", same, 400, 0.5);
+}
+
+TEST(augment_jitter_reaches_its_range) {
+    uint8_t p[3 * AUGMENT_SIDE * AUGMENT_SIDE];
+    memset(p, 128, sizeof p);
+    data_augmenter g = augment_test_only(augment_test_jitters, 0.875);
+    double least = 1, most = 0;
+    for (int i = 0; i < 400; i++)
+        augment_test_run(&g, p, 0, i), least = fmin(least, augment_test_out[0]), most = fmax(most, augment_test_out[0]);
+    CHECK(least > 0.29 && least < 0.32 && most > 0.68 && most < 0.71);
+}
+
+TEST(augment_fill_colour_is_the_mean) {
+    data_augment o = data_augment_official();
+    data_augmenter g;
+    image_transform t = {AUGMENT_SIDE, 0.875, IMAGE_BICUBIC, {0.485f, 0.456f, 0.406f}, {1, 1, 1}, IMAGE_FIT_NONE};
+    CHECK_OK(data_augmenter_make(&g, &o, &t));
+    CHECK(g.look.fill[0] == 124 && g.look.fill[1] == 116 && g.look.fill[2] == 104);
+}
+
+TEST(augment_small_pictures_shift_by_every_offset) {
+    uint8_t p[3 * AUGMENT_SIDE * AUGMENT_SIDE];
+    augment_test_ramp(p, false);
+    data_augmenter g = augment_test_only(NULL, 0);
+    uint64_t seen[81];
+    int n = 0;
+    for (int i = 0; i < 1000; i++) {
+        augment_test_run(&g, p, 0, i);
+        uint64_t h = base_fnv1a64(augment_test_out, sizeof augment_test_out);
+        int k = 0;
+        while (k < n && seen[k] != h) k++;
+        if (k == n && n < 81) seen[n++] = h;
+    }
+    CHECK_EQ_INT(n, 81);
+}
+
+TEST(augment_simple_crop_mirrors_at_the_edge) {
+    uint8_t p[3 * AUGMENT_SIDE * AUGMENT_SIDE];
+    augment_test_ramp(p, true);
+    data_augmenter g = augment_test_only(augment_test_crops, 0.875);
+    g.policy.choices = 0;
+    for (int i = 0; i < 50; i++) {
+        augment_test_run(&g, p, 0, i);
+        for (int k = 0; k < 3 * AUGMENT_SIDE * AUGMENT_SIDE; k++) CHECK(augment_test_out[k] == 1);
+    }
+}
+
+TEST(augment_random_interpolation_is_both) {
+    data_augmenter g = augment_test_only(NULL, 0.875);
+    g.options.interpolation = DATA_RANDOM;
+    int bicubic = 0;
+    for (uint64_t i = 0; i < 100; i++) {
+        base_random r = base_random_stream(1, 0, i, 0);
+        augment_choice c = {&g, &r};
+        image_box b;
+        augment_choose(&c, 50, 50, &b);
+        bicubic += b.filter == IMAGE_BICUBIC;
+    }
+    CHECK(bicubic > 25 && bicubic < 75);
+}
+
+TEST(augment_erasing_aspects_and_places) {
+    enum { size = 64, draws = 4000 };
+    static float image[3 * size * size];
+    data_augment o = data_augment_official();
+    o.reprob = 1;
+    double square = 0, left = 0, top = 0;
+    for (uint64_t i = 0; i < draws; i++) {
+        base_random random = base_random_stream(9, 0, i, DATA_RANDOM_ERASE);
+        int box[4];
+        for (int k = 0; k < 3 * size * size; k++) image[k] = 9;
+        data_erase(&o, &random, size, image);
+        augment_test_erased(image, size, 0, box);
+        int width = box[2] - box[0] + 1, height = box[3] - box[1] + 1;
+        double a = log((double)height / width);
+        square += a * a, left += box[0] / (double)(size - width), top += box[1] / (double)(size - height);
+    }
+    CHECK(fabs(square / draws - 0.4832) < 0.05);
+    augment_test_mean("left", left, draws, 0.5, 0.3), augment_test_mean("top", top, draws, 0.5, 0.3);
+}
+
+TEST(augment_cutmix_minmax_boxes) {
+    data_augment o = data_augment_official();
+    o.mixup = 0, o.cutmix_minmax[0] = 0.2, o.cutmix_minmax[1] = 0.5;
+    int square = 0;
+    for (uint64_t i = 0; i < 1000; i++) {
+        base_random random = base_random_stream(8, 1, i, DATA_RANDOM_MIX);
+        data_mix m;
+        data_mix_draw(&o, &random, 1, 100, &m);
+        int w = m.right - m.left, h = m.bottom - m.top;
+        CHECK(fabs((double)m.keep - (1 - w * h / 1e4)) < 1e-6);
+        square += w == h;
+    }
+    augment_test_share("square", square, 1000, 1. / 30);
+}
+
+TEST(augment_increasing_operators_go_down_too) {
+    augment_test_counts c = augment_test_draw("rand-m9-mstd0.5-inc1", DATA_BICUBIC);
+    CHECK(c.least[IMAGE_COLOR] == 0.1 && c.least[IMAGE_BRIGHTNESS] == 0.1);
+}
+
+TEST(augment_mixes_anew_each_epoch) {
+    data_set *set;
+    data_loader *loader;
+    base_test_folder_begin();
+    augment_test_set();
+    data_training t = {.augment = data_augment_official(), .classes = 2};
+    t.augment.smoothing = 0, t.augment.no_aug = true;
+    data_loader_options options = augment_test_options(1, &t);
+    CHECK_OK(data_test_open(&set, "set", NULL, NULL));
+    CHECK_OK(data_loader_open(&loader, set, &options, NULL));
+    float seen[16];
+    int n = 0;
+    for (int e = 0; e < 8; e++) {
+        data_batch b;
+        CHECK_OK(data_loader_next(loader, &b));
+        for (int k = 0; k < 4; k++) {
+            float v = b.targets[2 * k + b.labels[k]];
+            if (v <= 0 || v >= 1) continue;
+            int j = 0;
+            while (j < n && seen[j] != v) j++;
+            if (j == n && n < 16) seen[n++] = v;
+        }
+    }
+    CHECK(n >= 3);
+    data_loader_close(loader);
+    data_close(set);
+    base_test_folder_end();
+}
+
+TEST(augment_labels_beside_bad_files) {
+    data_set *set;
+    data_loader *loader;
+    base_test_folder_begin();
+    augment_test_set();
+    data_test_make("set/ant/2.png", "not a picture", 13); /* a bee stands in */
+    data_training t = {.augment = data_augment_official(), .classes = 2};
+    data_loader_options options = augment_test_options(1, &t);
+    options.max_bad = 1;
+    CHECK_OK(data_test_open(&set, "set", NULL, NULL));
+    CHECK_OK(data_loader_open(&loader, set, &options, NULL));
+    for (int i = 0; i < 10; i++) {
+        data_batch b;
+        CHECK_OK(data_loader_next(loader, &b));
+        for (int k = 0; k < 4; k++) CHECK_EQ_INT(b.labels[k], data_label(set, b.items[k]));
+    }
+    data_loader_close(loader);
+    data_loader_options plain = augment_test_options(1, NULL);
+    plain.max_bad = 1, plain.batch = 6;
+    data_batch b;
+    CHECK_OK(data_loader_open(&loader, set, &plain, NULL));
+    CHECK_OK(data_loader_next(loader, &b));
+    CHECK_EQ_INT(b.n, 5);
+    for (int k = 0; k < 5; k++) CHECK_EQ_INT(b.labels[k], data_label(set, b.items[k]));
+    data_loader_close(loader);
+    data_close(set);
+    base_test_folder_end();
+}

@@ -61,3 +61,21 @@ TEST(eval_counts_what_is_right) {
     CHECK_EQ_INT(result.real_images, 2);
     CHECK(result.real == 50);
 }
+
+TEST(eval_loss_is_the_mean_of_batches) {
+    const float logits[8] = {1, 0, 2, 0, 3, 0, 0, 4};
+    const int labels[4] = {0, 0, 0, 0};
+    eval_result result = {0};
+    accuracy_sums sums = {.result = &result, .classes = 2};
+    accuracy_add(&sums, &(data_batch){.n = 3, .labels = labels}, logits);
+    accuracy_add(&sums, &(data_batch){.n = 1, .labels = labels + 3}, logits + 6);
+    accuracy_finish(&sums, 1);
+    double first = (log1p(exp(-1)) + log1p(exp(-2)) + log1p(exp(-3))) / 3, second = log1p(exp(4));
+    CHECK(fabs(result.loss - (first + second) / 2) < 1e-9);
+}
+
+TEST(eval_images_are_spread) {
+    int64_t order[3];
+    vectors_spread(order, 3, 9);
+    CHECK(order[0] == 0 && order[1] == 3 && order[2] == 6);
+}

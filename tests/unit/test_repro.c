@@ -454,3 +454,21 @@ TEST(repro_cells_are_kept_and_forgotten) {
     repro_cells_close(&cells);
     CHECK(!base_path_exists(folder));
 }
+
+TEST(repro_baseline_of_accuracies) {
+    repro_table *table;
+    base_text out = {0};
+    CHECK_OK(repro_table_parse(&table, "repro/t", TEST_REPRO_TABLE));
+    repro_book *report = test_repro_measured(table);
+    json_t *now = repro_report_json(report->report[0]), *before = json_deep_copy(now);
+    json_t *measured = json_object_get(json_array_get(json_object_get(before, "rows"), 2), "measured");
+    json_object_set_new(measured, "imagenet", json_real(83.37 + 0.05));
+    CHECK_OK(repro_compare(table, now, before, "b", &out));
+    json_object_set_new(measured, "imagenet", json_real(83.37 + 0.2));
+    CHECK_EQ_INT(repro_compare(table, now, before, "b", &out), BASE_TOLERANCE);
+    CHECK_STR_HAS(out.data, "-0.20 points (tolerance 0.1)");
+    json_decref(before), json_decref(now);
+    base_text_free(&out);
+    repro_book_free(report);
+    repro_table_free(table);
+}

@@ -308,3 +308,22 @@ TEST(repro_names_in_a_plot_do_not_meet) {
     }
     base_text_free(&out);
 }
+
+TEST(repro_interval_of_a_mean) {
+    repro_table *table;
+    repro_book *book = test_pages_book(&table, 1);
+    double half = repro_interval(book->report[0], REPRO_DESK, 4, &book->report[0]->rows[0].cell[REPRO_DESK][4]);
+    CHECK(fabs(half - 2.776 * 0.1 / sqrt(3)) < 1e-9);
+    repro_book_free(book), repro_table_free(table);
+}
+
+TEST(repro_relative_speed) {
+    repro_table *table;
+    repro_book *book = test_pages_book(&table, 1);
+    test_repro_speed(&book->nets[0], 105), test_repro_speed(&book->nets[1], 10.5);
+    measure_fill(book->report[0]);
+    table->relative = 1;
+    CHECK(fabs(repro_relative(book->report[0], &book->report[0]->rows[0], false) - 10) < 1e-6);
+    CHECK(repro_relative(book->report[0], &book->report[0]->rows[0], true) == 2);
+    repro_book_free(book), repro_table_free(table);
+}

@@ -248,3 +248,30 @@ TEST(speed_refuses_images_beside_the_network) {
     CHECK_FAIL_HAS(eval_tune(&one, NULL), "of memory, ");
     CHECK(test_speed_most_memory() - before < 0.1 * batch * image);
 }
+
+TEST(speed_percent_of_peak_is_of_its_sample) {
+    model_config a = test_speed_tiny();
+    const eval_speed_case one = test_speed_case(&a, 4, 1);
+    eval_speed *s = base_calloc(1, sizeof *s);
+    CHECK_OK(eval_speed_measure(&one, 1, 1, 0, s, NULL));
+    double want = 100 * s->sample[0] * s->gflop_per_image / s->sample_peak[0];
+    CHECK(fabs(s->sample_percent[0] - want) < 1e-9 * want);
+    base_free(s);
+}
+
+TEST(speed_key_of_a_micro_batch) {
+    model_config a = test_speed_tiny(), b = a;
+    b.depth = 2;
+    base_machine machine;
+    base_machine_read(&machine);
+    eval_speed_case c[5] = {test_speed_case(&a, 8, 2), test_speed_case(&b, 8, 2), test_speed_case(&a, 16, 2),
+                            test_speed_case(&a, 8, 1), test_speed_case(&a, 8, 2)};
+    c[4].precision = NN_BF16;
+    char first[512], other[512];
+    tune_key(&c[0], first);
+    CHECK_STR_HAS(first, machine.cpu);
+    for (int i = 1; i < 5; i++) {
+        tune_key(&c[i], other);
+        if (!strcmp(first, other)) TEST_FAIL("case %d", i);
+    }
+}

@@ -10,6 +10,41 @@ TEST(train_options_are_the_official_defaults) {
     CHECK(o.opt_betas[0] == 0.9 && o.opt_betas[1] == 0.999 && o.opt_eps == 1e-8 && o.cutmix_minmax[0] < 0);
     CHECK(o.mixup == 0.8 && o.cutmix == 1 && o.reprob == 0.25 && o.repeated_aug == 1 && o.model_ema == 1);
     CHECK(!strcmp(o.aa, "rand-m9-mstd0.5-inc1") && o.train_mode == -1 && o.distillation_tau == 1);
+    static const char *const official[][2] = {{"model-ema-decay", "0.99996"},
+                                              {"min-lr", "1e-5"},
+                                              {"warmup-lr", "1e-6"},
+                                              {"warmup-epochs", "5"},
+                                              {"decay-epochs", "30"},
+                                              {"decay-rate", "0.1"},
+                                              {"momentum", "0.9"},
+                                              {"color-jitter", "0.4"},
+                                              {"smoothing", "0.1"},
+                                              {"remode", "pixel"},
+                                              {"recount", "1"},
+                                              {"mixup-prob", "1.0"},
+                                              {"mixup-switch-prob", "0.5"},
+                                              {"mixup-mode", "batch"},
+                                              {"drop", "0"},
+                                              {"drop-path", "0.1"},
+                                              {"distillation-alpha", "0.5"},
+                                              {"distillation-tau", "1.0"},
+                                              {"distillation-type", "none"},
+                                              {"sched", "cosine"},
+                                              {"train-interpolation", "bicubic"},
+                                              {"eval-crop-ratio", "0.875"},
+                                              {"teacher-model", "regnety_160"},
+                                              {"clip-grad", "0"}};
+    for (size_t i = 0; i < sizeof official / sizeof *official; i++) {
+        const train_option *option = train_option_find(official[i][0]);
+        char is[80], room[80];
+        snprintf(is, sizeof is, "%s", train_option_text(&o, option, room));
+        train_options other;
+        CHECK_OK(train_options_init(&other));
+        CHECK_OK(train_options_set(&other, option, official[i][1]));
+        if (strcmp(is, train_option_text(&other, option, room)))
+            TEST_FAIL("--%s is %s, %s expected", official[i][0], is, official[i][1]);
+        train_options_free(&other);
+    }
     base_text text = {0};
     train_options_print(&o, &text);
     CHECK_EQ_INT(text.size, 0);
@@ -572,5 +607,136 @@ TEST(train_run_memory_runs_out) {
         CHECK_EQ_INT(base_memory_held(), held);
     }
     CHECK(!failed && failures > 30);
+    base_test_folder_end();
+}
+
+/* ---- Options reach what they are of --------------------------------------------------------------------------------
+ */
+
+TEST(train_schedule_of_options) {
+    train_options o;
+    CHECK_OK(train_options_init(&o));
+    o.accumulate = 16, o.min_lr = 2e-5, o.decay_rate = 0.3;
+    train_schedule s = train_schedule_of(&o);
+    CHECK(s.base == 1e-3 && s.min_lr == 2e-5 && s.decay_rate == 0.3 && s.warmup_lr == o.warmup_lr);
+    train_options_free(&o);
+}
+
+TEST(train_options_reach_the_augmentation) {
+    train_options o;
+    CHECK_OK(train_options_init(&o));
+    o.mixup = 0.3, o.cutmix = 0.4, o.reprob = 0.6, o.smoothing = 0.2, o.mixup_mode = 2, o.color_jitter = 0.1;
+    train_session s = {.options = &o};
+    data_augment a = setup_training(&s).augment;
+    CHECK(a.mixup == 0.3 && a.cutmix == 0.4 && a.reprob == 0.6 && a.smoothing == 0.2);
+    CHECK(a.mixup_mode == DATA_MIX_ELEM && a.repeated_aug && a.color_jitter == 0.1 && a.aa && !strcmp(a.aa, o.aa));
+    train_options_free(&o);
+}
+
+TEST(train_best_epoch_is_kept) {
+    train_options o;
+    train_result result;
+    CHECK_OK(train_options_init(&o));
+    train_net net = {0};
+    train_session s = {.options = &o, .net = &net};
+    s.state = (train_state){.epoch = 3, .pass = 1, .best_acc1 = 90, .best_epoch = 1, .seen = 1};
+    loop_run r = {.s = &s, .result = &result};
+    eval_result test = {.top1 = 80};
+    CHECK_OK(loop_finish_epoch(&r, &test, NULL));
+    CHECK(result.best_epoch == 1 && result.best_acc1 == 90);
+    train_options_free(&o);
+}
+
+TEST(train_drop_path_rises_by_block) {
+    model_config c = {.drop_path = 0.1};
+    CHECK(model_drop_path(&c, 0, 12) == 0 && model_drop_path(&c, 11, 12) == 0.1);
+    CHECK(fabs(model_drop_path(&c, 5, 12) - 0.1 * 5 / 11) < 1e-12);
+}
+
+TEST(train_dropout_differs_by_step_and_seed) {
+    model_config config = net_test_config(false);
+    config.drop = 0.5;
+    train_net_options o = {.batch = NET_BATCH, .threads = 1};
+    train_net *net = net_test_new(&config, &o);
+    float *images = probe_images(NET_BATCH, NET_SIDE), targets[NET_BATCH * NET_CLASSES], l[4];
+    net_test_targets(targets, NET_BATCH);
+    for (int k = 0; k < 4; k++)
+        CHECK_OK(train_net_gradients(net, images, targets, NULL, false, k == 2 ? 8 : 7, k == 1 ? 6 : 5, &l[k]));
+    CHECK(l[0] == l[3] && l[0] != l[1] && l[0] != l[2]);
+    train_net_free(net);
+    free(images);
+}
+
+TEST(train_teacher_resizes_bicubically) {
+    model_config student = net_test_config(false), own = student;
+    train_net_options o = {.batch = 1, .threads = 1};
+    train_net *net = net_test_new(&own, &o);
+    CHECK_OK(train_weights_write("/tmp/deit_test_bicubic_teacher.safetensors", &own, net->params, net->params->values));
+    enum { PIXELS = 3 * NET_SIDE * NET_SIDE };
+    float sees[PIXELS], logits[NET_CLASSES], want[4 * NET_SIDE * NET_SIDE];
+    for (int i = 0; i < PIXELS; i++) sees[i] = (float)((i * 37) % 256) / 255;
+    own.image = 2 * NET_SIDE;
+    model_options run = {.batch = 1, .threads = 1};
+    train_teacher_net *teacher;
+    CHECK_OK(train_teacher_new(&teacher, &own, "/tmp/deit_test_bicubic_teacher.safetensors", &student, &run, NULL));
+    CHECK_OK(train_teacher_run(teacher, 1, sees, logits));
+    model_resize_grid(sees, NET_SIDE, want, 2 * NET_SIDE, 1, MODEL_BICUBIC);
+    for (int i = 0; i < 4 * NET_SIDE * NET_SIDE; i++) CHECK(fabsf(teacher->images[i] - want[i]) < 1e-6f);
+    train_teacher_free(teacher), train_net_free(net);
+    remove("/tmp/deit_test_bicubic_teacher.safetensors");
+}
+
+TEST(train_stop_saves_the_step) {
+    base_test_folder_begin();
+    run_test_set(base_test_folder, "train", 200), run_test_set(base_test_folder, "t10k", 30);
+    char parts[192], file[256];
+    snprintf(parts, sizeof parts, "%s/parts", base_test_folder);
+    snprintf(file, sizeof file, "%s/checkpoints/00000015.json", parts);
+    train_options o;
+    train_result stopped;
+    run_test_stop stop = {0, 40};
+    const base_context context = {.progress = run_test_progress, .user = &stop, .cancel = &stop.cancel};
+    run_test_options(&o, parts);
+    CHECK_EQ_INT(train_run(&o, false, &stopped, &context), BASE_CANCELLED);
+    CHECK(base_path_exists(file));
+    train_options_free(&o);
+    base_test_folder_end();
+}
+
+/* Each flag changes the weights that a short run ends with. */
+static uint64_t run_test_weights(const char *flag, const char *value, const char *flag2, const char *value2,
+                                 const char *which) {
+    char output[192], file[256], *data, command[256];
+    size_t size;
+    train_options o;
+    train_result result;
+    snprintf(output, sizeof output, "%s/run", base_test_folder), snprintf(command, sizeof command, "rm -rf %s", output);
+    CHECK_EQ_INT(system(command), 0);
+    run_test_options(&o, output);
+    CHECK_OK(train_options_set(&o, train_option_find("epochs"), "1"));
+    if (flag2) CHECK_OK(train_options_set(&o, train_option_find(flag2), value2));
+    if (flag) CHECK_OK(train_options_set(&o, train_option_find(flag), value));
+    CHECK_OK(train_run(&o, false, &result, NULL));
+    snprintf(file, sizeof file, "%s/%s.safetensors", output, which);
+    CHECK_OK(base_read_file(file, 0, &data, &size));
+    uint64_t h = base_fnv1a64(data, size);
+    base_free(data);
+    train_options_free(&o);
+    return h;
+}
+
+TEST(train_each_flag_changes_the_weights) {
+    base_test_folder_begin();
+    run_test_set(base_test_folder, "train", 200), run_test_set(base_test_folder, "t10k", 30);
+    uint64_t plain = run_test_weights(NULL, NULL, NULL, NULL, "last"),
+             sgd = run_test_weights("opt", "sgd", NULL, NULL, "last");
+    static const char *const flags[][2] = {{"clip-grad", "0.01"},  {"weight-decay", "1"}, {"opt-betas", "0.8,0.999"},
+                                           {"reprob", "1"},        {"mixup", "0.2"},      {"smoothing", "0.3"},
+                                           {"repeated-aug", "no"}, {"aa", "none"},        {"seed", "1"}};
+    for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
+        if (run_test_weights(flags[i][0], flags[i][1], NULL, NULL, "last") == plain)
+            TEST_FAIL("--%s changes nothing", flags[i][0]);
+    CHECK(run_test_weights("momentum", "0.5", "opt", "sgd", "last") != sgd);
+    CHECK(run_test_weights("model-ema-decay", "0", NULL, NULL, "last_ema") == plain);
     base_test_folder_end();
 }
