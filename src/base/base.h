@@ -154,6 +154,8 @@ DEIT_INTERNAL base_status base_write_file(const char *path, const void *data, si
 
 /* Joins with one '/'; base_malloc'd. */
 DEIT_INTERNAL char *base_path_join(const char *folder, const char *name);
+/* What stands behind the last '/': "c" of "a/b/c". */
+DEIT_INTERNAL const char *base_path_name(const char *path);
 /* Whether two paths lead to one file (or folder) that exists. */
 DEIT_INTERNAL bool base_path_same(const char *a, const char *b);
 /* Whether a folder holds something of that name. */

@@ -264,6 +264,11 @@ DEIT_INTERNAL bool base_path_exists(const char *path) {
     return access(path, F_OK) == 0;
 }
 
+DEIT_INTERNAL const char *base_path_name(const char *path) {
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
 DEIT_INTERNAL bool base_path_same(const char *a, const char *b) {
     struct stat one, other;
     return !stat(a, &one) && !stat(b, &other) && one.st_dev == other.st_dev && one.st_ino == other.st_ino;

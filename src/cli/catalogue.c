@@ -63,8 +63,7 @@ static base_status catalogue_take_to(const char *archive, const char *file, cons
     base_status status;
     BASE_TRY(store_stream_open(&stream, archive));
     while (!(status = store_stream_next(stream, &name)) && name) {
-        const char *slash = strrchr(name, '/');
-        if (!strcmp(slash ? slash + 1 : name, file)) break;
+        if (!strcmp(base_path_name(name), file)) break;
     }
     if (!status && !name) status = base_fail("%s: no %s in it", archive, file);
     if (!status) status = store_stream_data(stream, &bytes, &size);

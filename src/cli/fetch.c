@@ -103,7 +103,7 @@ static base_status fetch_inspect(const char *path) {
                part ? part : "", part && *part ? "'" : "", store_count(s), elements);
         if (unreadable) printf("; %zu more cannot be read", unreadable);
         printf("\nsha256 %s\n", digest);
-        const char *name = strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
+        const char *name = base_path_name(path);
         const repro_weights *row = fetch_for_file(name);
         if (row)
             printf("by its name the manifest's %s; checksum %s\n", row->name,

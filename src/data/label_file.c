@@ -11,11 +11,8 @@ typedef struct {
     int least, most;              /* of the numbers */
 } label_file;
 
-static const char *label_file_base(const char *name) {
-    return strrchr(name, '/') ? strrchr(name, '/') + 1 : name;
-}
 static int label_file_by_name(const void *a, const void *b) {
-    return strcmp(label_file_base(((const data_item *)a)->key), label_file_base(((const data_item *)b)->key));
+    return strcmp(base_path_name(((const data_item *)a)->key), base_path_name(((const data_item *)b)->key));
 }
 
 /* ---- Lines ------------------------------------------------------------------------------------------------------- */
@@ -38,7 +35,7 @@ static base_status label_file_word(label_file *f, const char *word, int *label) 
 /* The item that a line names: by its whole path, or, where no other file is called so, by its last part. The items are
  * in the order of their last parts. */
 static data_item *label_file_find(const data_set *set, const char *name) {
-    const data_item key = {.key = label_file_base(name)};
+    const data_item key = {.key = base_path_name(name)};
     data_item *found = bsearch(&key, set->items, (size_t)set->count, sizeof key, label_file_by_name), *end;
     if (!found) return NULL;
     while (found > set->items && !label_file_by_name(found - 1, &key)) found--;
@@ -109,7 +106,7 @@ static base_status label_file_devkit(data_set *set, const label_file *f) {
     bool there;
     if (!f->numbers || f->synsets || f->least < 1) return BASE_OK;
     BASE_TRY(data_read_devkit(f->path, index, &there));
-    if (!there && (f->most == DATA_IMAGENET_CLASSES || strstr(label_file_base(f->path), "ground_truth")))
+    if (!there && (f->most == DATA_IMAGENET_CLASSES || strstr(base_path_name(f->path), "ground_truth")))
         return base_fail("%s: this is the devkit's own numbering, which is not the order of synsets; put its meta.mat "
                          "beside it, or give a list with a synset a line",
                          f->path);

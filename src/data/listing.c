@@ -9,7 +9,7 @@
 
 DEIT_INTERNAL bool data_is_image(const char *name) {
     static const char *const endings[] = {".jpg", ".jpeg", ".png"};
-    const char *base = strrchr(name, '/') ? strrchr(name, '/') + 1 : name, *dot = strrchr(base, '.');
+    const char *base = base_path_name(name), *dot = strrchr(base, '.');
     if (!dot || base[0] == '.') return false; /* "._x.jpg" is what some archivers leave beside x.jpg */
     for (size_t i = 0; i < sizeof endings / sizeof *endings; i++)
         if (!strcasecmp(dot, endings[i])) return true;
@@ -129,7 +129,7 @@ static base_status listing_stream(data_set *set, const base_context *context) {
  * read through the outer one: they lie in the same file. */
 static base_status listing_inner(data_set *set, const store_entry *tar, const base_context *context) {
     store_archive *inner;
-    const char *base = strrchr(tar->name, '/') ? strrchr(tar->name, '/') + 1 : tar->name;
+    const char *base = base_path_name(tar->name);
     BASE_TRY(store_archive_open_inside(&inner, set->archive, tar));
     base_status status = BASE_OK;
     for (size_t i = 0; i < store_archive_count(inner) && !status; i++) {

@@ -98,10 +98,6 @@ static raw_kind raw_kind_of(const char *name) {
     return RAW_NONE;
 }
 
-static const char *raw_base(const char *name) {
-    return strrchr(name, '/') ? strrchr(name, '/') + 1 : name;
-}
-
 /* In an archive, the first file tells. */
 static base_status raw_sniff_archive(const char *path, raw_kind *kind) {
     store_archive_kind archive;
@@ -110,7 +106,7 @@ static base_status raw_sniff_archive(const char *path, raw_kind *kind) {
     *kind = RAW_NONE;
     BASE_TRY(store_archive_sniff(path, &archive));
     if (archive == STORE_ARCHIVE_NONE || store_stream_open(&stream, path)) return BASE_OK; /* others will say why */
-    if (!store_stream_next(stream, &name) && name) *kind = raw_kind_of(raw_base(name));
+    if (!store_stream_next(stream, &name) && name) *kind = raw_kind_of(base_path_name(name));
     store_stream_close(stream);
     return BASE_OK;
 }
@@ -170,10 +166,10 @@ static base_status raw_cifar_archive(raw_cifar *c, const base_context *context) 
     BASE_TRY(store_stream_open(&stream, c->set->path));
     while (!(status = store_stream_next(stream, &name)) && name) {
         uint64_t done, total;
-        c->python |= !strcmp(raw_base(name), "data_batch_1");
-        if (!raw_cifar_wants(c, raw_base(name))) continue;
+        c->python |= !strcmp(base_path_name(name), "data_batch_1");
+        if (!raw_cifar_wants(c, base_path_name(name))) continue;
         status = store_stream_data(stream, &bytes, &size);
-        if (!status) status = raw_cifar_take(c, raw_base(name), bytes, size);
+        if (!status) status = raw_cifar_take(c, base_path_name(name), bytes, size);
         if (!status && base_cancelled(context))
             status = base_fail_as(BASE_CANCELLED, "stopped while reading %s", c->set->path);
         if (status) break;

@@ -171,9 +171,9 @@ DEIT_INTERNAL int data_label(const data_set *set, int64_t item) {
 }
 
 DEIT_INTERNAL int data_val_index(const data_set *set, int64_t item) {
-    const char *name = set->items[item].name, *slash = strrchr(name, '/');
     int number;
-    return sscanf(slash ? slash + 1 : name, "ILSVRC2012_val_%8d", &number) == 1 && number >= 1 ? number - 1 : -1;
+    return sscanf(base_path_name(set->items[item].name), "ILSVRC2012_val_%8d", &number) == 1 && number >= 1 ? number - 1
+                                                                                                            : -1;
 }
 
 DEIT_INTERNAL base_status data_check_classes(const data_set *set, int classes, const char *model) {

@@ -13,16 +13,6 @@ typedef struct {
     double *seconds, *peaks, *rates; /* [steps, passes]; [passes]; [passes] */
 } profile_run;
 
-static int profile_ascending(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double profile_median(double *values, int n) {
-    qsort(values, (size_t)n, sizeof *values, profile_ascending);
-    return n % 2 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
-}
-
 /* One pass: the seconds of each step for one graph batch. */
 static base_status profile_pass(profile_run *run, int pass, int passes) {
     nn_plan *plan = run->net->plan;
@@ -65,11 +55,11 @@ static base_status profile_passes(profile_run *run, eval_profile *profile, int p
     }
     for (int i = 0; i < profile->n; i++) {
         nn_step_at(run->net->plan, i, &profile->steps[i]);
-        profile->steps[i].seconds = profile_median(run->seconds + i * passes, passes);
+        profile->steps[i].seconds = base_spread_of(run->seconds + i * passes, passes).median;
         profile->seconds += profile->steps[i].seconds;
     }
-    profile->peak_gflops = profile_median(run->peaks, passes) / run->net->workers;
-    profile->images_per_s = profile_median(run->rates, passes);
+    profile->peak_gflops = base_spread_of(run->peaks, passes).median / run->net->workers;
+    profile->images_per_s = base_spread_of(run->rates, passes).median;
     return BASE_OK;
 }
 

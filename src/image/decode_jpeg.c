@@ -17,7 +17,6 @@ typedef struct {
     struct jpeg_progress_mgr progress;
     jmp_buf jump;
     const char *name;
-    size_t size;
     image_sink *sink;
     image_region region;
     uint8_t *cmyk;      /* IMAGE_SINK_ROWS rows of 4 bytes a pixel, from libjpeg's own pool */
@@ -186,7 +185,7 @@ static base_status decode_jpeg_run(decode_jpeg *d, const void *bytes, size_t siz
 DEIT_INTERNAL base_status image_decode_jpeg(image_sink *sink, const void *bytes, size_t size, const char *name) {
     decode_jpeg d;
     memset(&d, 0, sizeof d);
-    d.name = name, d.size = size, d.sink = sink;
+    d.name = name, d.sink = sink;
     base_status status = decode_jpeg_run(&d, bytes, size);
     if (status && !d.status) return base_fail("%s: broken JPEG of %zu bytes: %s", name, size, d.what);
     return status;

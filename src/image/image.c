@@ -53,7 +53,6 @@ DEIT_INTERNAL base_status image_unknown(const void *bytes, size_t size, const ch
 typedef struct {
     image_sink sink;
     image_u8 *out;
-    const char *name;
     int y;
 } image_whole; /* a sink that keeps the whole picture */
 
@@ -73,7 +72,7 @@ static void image_whole_rows(image_sink *sink, int n) {
 DEIT_INTERNAL base_status image_decode(image_u8 *out, const void *bytes, size_t size, const char *name) {
     if (image_is_png(bytes, size)) return image_decode_png(out, bytes, size, name);
     if (!image_is_jpeg(bytes, size)) return image_unknown(bytes, size, name);
-    image_whole whole = {{image_whole_begin, image_whole_row, image_whole_rows}, out, name, 0};
+    image_whole whole = {{image_whole_begin, image_whole_row, image_whole_rows}, out, 0};
     return image_decode_jpeg(&whole.sink, bytes, size, name);
 }
 

@@ -163,13 +163,12 @@ DEIT_INTERNAL void nn_product_backward(nn_graph *graph, int i, nn_value dy, nn_v
 /* Kernel 1, one group: a linear layer over pixels (whatever its stride was: nn_conv subsamples first). */
 DEIT_INTERNAL bool nn_conv_is_pointwise(const nn_node *node);
 
-/* op_depthwise.c: a filter a channel, in as many channels as loops of our own want. */
+/* op_depthwise.c: a filter a channel, in as many channels as loops of our own want. It can leave the sums of each
+ * channel's pixels, [B, C], beside its value. */
 typedef struct nn_depthwise_conv nn_depthwise_conv;
 DEIT_INTERNAL bool nn_conv_is_depthwise(const nn_graph *graph, const nn_node *node);
 /* Lets it take over the 1x1 convolution that makes its input, if that is what input 0 is. */
 DEIT_INTERNAL bool nn_conv_expand(const nn_graph *graph, nn_node *node);
-/* Whether it can leave the sums of each channel's pixels, [B, C], beside its value. */
-DEIT_INTERNAL bool nn_conv_keeps_sums(const nn_graph *graph, const nn_node *node);
 DEIT_INTERNAL base_status nn_depthwise_conv_new(nn_depthwise_conv **out, nn_plan *plan, int node);
 DEIT_INTERNAL void nn_depthwise_conv_run(const nn_depthwise_conv *conv, nn_worker *worker);
 

@@ -5,7 +5,6 @@
  *   the rest    oneDNN's convolution, channels last in and out, weights in the layout it asks for
  * Bias, folded batch norm, residual sum and activation ride along. */
 #include "nn/internal.h"
-#include <omp.h>
 #include <string.h>
 
 /* A tile of pixels, input and output together, in bytes: it is scaled before its product and activated behind it while

@@ -2,7 +2,6 @@
  * convolution that makes their input (the expansion of EfficientNet's blocks). Bias, activation and the sums that
  * global pooling wants ride along. */
 #include "nn/internal.h"
-#include <omp.h>
 #include <string.h>
 
 struct nn_depthwise_conv {
@@ -32,9 +31,6 @@ DEIT_INTERNAL bool nn_conv_expand(const nn_graph *graph, nn_node *node) {
     node->param[NN_CONV_INNER_BIAS] = nn_conv_bias(inner);
     node->expands = true, node->inner = inner->activation, node->input[0] = inner->input[0];
     return true;
-}
-DEIT_INTERNAL bool nn_conv_keeps_sums(const nn_graph *graph, const nn_node *node) {
-    return nn_conv_is_depthwise(graph, node);
 }
 
 /* ---- Setup ------------------------------------------------------------------------------------------------------- */

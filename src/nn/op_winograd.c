@@ -8,7 +8,6 @@
  * U = G g G^T is made when weights are packed. Sums stay in f32 and the transforms of V and y are sums and differences,
  * so little rounding is added: ResNets' and RegNets' logits stay within 19 to 35% of the golden tests' bound. */
 #include "nn/internal.h"
-#include <omp.h>
 #include <string.h>
 
 /* Tiles whose V and M are in the caches together. V and M take 64 bytes a tile and channel, so 48 tiles of 64 channels

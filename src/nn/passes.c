@@ -238,7 +238,7 @@ static void passes_fuse_pool(nn_graph *graph, int i) {
     const nn_node *node = &graph->nodes[i];
     if (node->op->kind != NN_KIND_POOL || !node->n_inputs) return;
     nn_node *conv = &graph->nodes[node->input[0]];
-    if (conv->op->kind == NN_KIND_CONV && nn_conv_keeps_sums(graph, conv)) conv->saved = conv->dim[0] * conv->dim[3];
+    if (conv->op->kind == NN_KIND_CONV && nn_conv_is_depthwise(graph, conv)) conv->saved = conv->dim[0] * conv->dim[3];
 }
 
 DEIT_INTERNAL void nn_pass_fuse(nn_graph *graph) {

@@ -2,7 +2,6 @@
  * weights; nn_run runs. */
 #include "nn/internal.h"
 #include <math.h>
-#include <omp.h>
 #include <pthread.h>
 #include <string.h>
 

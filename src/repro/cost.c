@@ -48,7 +48,7 @@ static const repro_data_file *cost_set(const repro_places *at, const char *path)
         const char *place = repro_place(at, row->name);
         if (name ? !strcmp(row->name, name) : place && !strcmp(place, path)) return row;
     }
-    const char *last = strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
+    const char *last = base_path_name(path);
     if (!strcmp(last, "val")) last = "imagenet";
     for (int i = 0; (row = repro_data_file_at(i)); i++)
         if (!strcmp(row->folder, last) || !strcmp(row->file, last)) return row;

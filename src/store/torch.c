@@ -169,7 +169,7 @@ DEIT_INTERNAL store_value *store_torch_persistent(base_arena *arena, const store
 
 /* ---- From the unpickled dict to named tensors -------------------------------------------------------------------- */
 
-/* Finds where a storage lies, and sets storage->data, or packed for a deflated one. */
+/* Finds where a storage lies, and sets storage->data; *entry: its entry of the zip, which may be deflated. */
 typedef struct torch_source torch_source;
 struct torch_source {
     store *s;

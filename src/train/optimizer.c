@@ -2,7 +2,6 @@
 #include "train/internal.h"
 
 #include <math.h>
-#include <omp.h>
 #include <string.h>
 
 /* Numbers that one thread takes at a time: sums are made of the same parts whatever the number of threads. */
