@@ -57,8 +57,8 @@ TEST(shipped_fashion_resnet20) {
     shipped_check("fashion-resnet20", "resnet20", 9257);
 }
 TEST(shipped_fashion_deit) {
-    shipped_check("fashion-deit", "vit", 8496);
+    shipped_check("fashion-deit", "vit", 8892);
 }
 TEST(shipped_fashion_token) {
-    shipped_check("fashion-token", "vit", 8560);
+    shipped_check("fashion-token", "vit", 8956);
 }
