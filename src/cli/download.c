@@ -36,8 +36,8 @@ static base_status download_wait(pid_t child, int *wait) {
     return base_cancelled(cli_context()) ? BASE_CANCELLED : BASE_OK;
 }
 
-/* Runs curl with its standard output into a pipe. */
-static int download_spawn(const char *url, const char *part, const int out[2], pid_t *child) {
+/* Runs curl with its standard output into a pipe. It has the lock too, and holds it should this process be killed. */
+static int download_spawn(const char *url, const char *part, int lock, const int out[2], pid_t *child) {
     const char *show = isatty(STDERR_FILENO) ? "--progress-bar" : "--no-progress-meter";
     const char *const words[] = {"curl", "--fail",   "--location", "--show-error", show,           "--continue-at",
                                  "-",    "--output", part,         "--write-out",  "%{http_code}", "--",
@@ -46,16 +46,17 @@ static int download_spawn(const char *url, const char *part, const int out[2], p
     int error = posix_spawn_file_actions_init(&actions);
     if (error) return error;
     error = posix_spawn_file_actions_adddup2(&actions, out[1], STDOUT_FILENO);
+    if (!error) error = posix_spawn_file_actions_adddup2(&actions, lock, lock); // not closed there
     if (!error) error = base_spawn(child, "curl", &actions, words);
     posix_spawn_file_actions_destroy(&actions);
     return error;
 }
 
-static base_status download_curl(const char *url, const char *part, download_end *end) {
+static base_status download_curl(const char *url, const char *part, int lock, download_end *end) {
     pid_t child;
     int wait = 0, out[2];
     if (pipe2(out, O_CLOEXEC)) return base_fail("curl: %s", strerror(errno));
-    int error = download_spawn(url, part, out, &child);
+    int error = download_spawn(url, part, lock, out, &child);
     close(out[1]);
     base_status status = error == ENOENT
                              ? base_fail("the program curl is not installed: install it, or download %s yourself", url)
@@ -69,13 +70,13 @@ static base_status download_curl(const char *url, const char *part, download_end
 
 /* A part that cannot be gone on with is begun anew: the server takes no ranges, or the part is as long as the file, or
  * longer. */
-static base_status download_part(const char *url, const char *part) {
+static base_status download_part(const char *url, const char *part, int lock) {
     enum { RANGE = 33, RESUME = 36, MALFORMED = 3, NOT_SATISFIABLE = 416 }; // of curl, of HTTP
     download_end end;
-    BASE_TRY(download_curl(url, part, &end));
-    if (end.code == RANGE || end.code == RESUME || (end.code && end.http == NOT_SATISFIABLE)) {
+    BASE_TRY(download_curl(url, part, lock, &end));
+    if (end.code == RANGE || end.code == RESUME || end.http == NOT_SATISFIABLE) {
         if (truncate(part, 0)) return base_fail("%s: %s", part, strerror(errno));
-        BASE_TRY(download_curl(url, part, &end));
+        BASE_TRY(download_curl(url, part, lock, &end));
     }
     if (!end.code) return BASE_OK;
     return base_fail("%s: curl failed with exit code %d%s", url, end.code,
@@ -116,12 +117,13 @@ static base_status download_there(const cli_download *what, const char *path) {
     return BASE_OK;
 }
 
-static base_status download_to(const cli_download *what, const char *path, const char *part, const char *mirror) {
+static base_status download_to(const cli_download *what, const char *path, const char *part, int lock,
+                               const char *mirror) {
     char *url = mirror ? download_url(mirror, what->file) : base_strdup(what->url);
     if (!url) return BASE_ERROR;
     // A part that was complete when the last run stopped need not be asked for.
     bool whole = download_has_sum(what) && !download_check(what, part);
-    base_status status = whole ? BASE_OK : download_part(url, part);
+    base_status status = whole ? BASE_OK : download_part(url, part, lock);
     base_free(url);
     if (status) return status;
     status = download_check(what, part);
@@ -146,7 +148,7 @@ static base_status download_alone(const cli_download *what, const char *path, co
     else if (base_path_exists(path)) // the other has finished since
         status = download_there(what, path);
     else
-        status = download_to(what, path, part, mirror);
+        status = download_to(what, path, part, file, mirror);
     if (!fstat(file, &info) && info.st_size == 0 && info.st_nlink) unlink(part); // nothing came
     close(file);
     return status;

@@ -146,7 +146,8 @@ DEIT_INTERNAL const cli_command *cli_predict(void) {
         .name = "predict",
         .summary = "the best classes of images",
         .arguments = "IMAGE...",
-        .about = "  deit predict cat.jpg --model deit_tiny_patch16_224 --weights deit_tiny_patch16_224-a1311bcf.pth",
+        .about = "  IMAGE: a JPEG or PNG file, or - for standard input\n"
+                 "  deit predict cat.jpg --model deit_tiny_patch16_224 --weights deit_tiny_patch16_224-a1311bcf.pth",
         .least = 1,
         .most = -1,
         .groups = CLI_NETWORK | CLI_WEIGHTS | CLI_RUNNING | CLI_HEAD,

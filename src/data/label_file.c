@@ -39,12 +39,15 @@ static data_item *label_file_find(const data_set *set, const char *name) {
     data_item *found = bsearch(&key, set->items, (size_t)set->count, sizeof key, label_file_by_name), *end;
     if (!found) return NULL;
     while (found > set->items && !label_file_by_name(found - 1, &key)) found--;
+    data_item *ending = NULL;
+    int endings = 0;
     for (end = found; end < set->items + set->count && !label_file_by_name(end, &key); end++) {
         size_t whole = strlen(end->key), size = strlen(name);
-        bool ends = size <= whole && !strcmp(end->key + whole - size, name);
-        if (ends && (size == whole || end->key[whole - size - 1] == '/') && strchr(name, '/')) return end;
+        if (!strcmp(end->key, name)) return end;
+        if (size < whole && end->key[whole - size - 1] == '/' && !strcmp(end->key + whole - size, name))
+            ending = end, endings++;
     }
-    return end - found == 1 ? found : NULL;
+    return endings == 1 ? ending : end - found == 1 ? found : NULL;
 }
 
 /* "label", or "file label". */

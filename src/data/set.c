@@ -74,6 +74,7 @@ static base_status set_parse(const char *split, set_part *part) {
     const char *digits = "0123456789"; // sscanf's numbers may have signs and blanks before them
     bool classes = *at == ':' && strspn(at + 1, digits) && at[1 + strspn(at + 1, digits)] == '-' &&
                    strspn(at + 2 + strspn(at + 1, digits), digits);
+    classes = classes && strspn(at + 1, digits) <= 9 && strspn(at + 2 + strspn(at + 1, digits), digits) <= 9;
     if (classes && sscanf(at, ":%d-%d%n", &part->low, &part->high, &end) == 2 && end) at += end;
     end = 0;
     if (*at == '[' && sscanf(at, "[:%lld]%n", &count, &end) == 1 && end && count >= 1 && strspn(at + 2, digits))

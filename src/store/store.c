@@ -47,6 +47,7 @@ static void store_strip(store *s, const char *prefix) {
 static base_status store_finish(store *s) {
     store_strip(s, "module.");
     store_strip(s, "_orig_mod.");
+    store_strip(s, "module.");
     if (!(s->sorted = base_malloc((s->count + 1) * sizeof *s->sorted))) return BASE_ERROR;
     for (size_t i = 0; i < s->count; i++) s->sorted[i] = &s->tensors[i];
     qsort(s->sorted, s->count, sizeof *s->sorted, store_compare);

@@ -199,7 +199,9 @@ static base_status zip_sum(const uint8_t *packed, const store_zip_entry *entry, 
     }
     if (entry->method == 8) inflateEnd(&z);
     if (done == entry->size && crc == entry->crc) return BASE_OK;
-    return base_fail("%s: %s: its checksum is wrong: the file is damaged; download it again", file, entry->name);
+    return base_fail("%s: %s: its checksum is wrong: the file is damaged, or was written without checksums (by torch, "
+                     "where it was asked to); download it again",
+                     file, entry->name);
 }
 
 static base_status zip_sums(const base_mapping *map, const char *file, base_arena *arena) {

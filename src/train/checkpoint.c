@@ -305,10 +305,10 @@ DEIT_INTERNAL base_status train_checkpoint_load(const char *folder, train_net *n
         status = checkpoint_read(folder, steps[i], json, net, optimizer, ema, state);
     else if (damaged)
         status = base_fail("%s: none of its %d checkpoints is whole: the run must be begun anew", folder, damaged);
-    else if (base_path_has(folder, "last.safetensors"))
-        status = base_fail("%s: its checkpoints are gone, and last.safetensors alone cannot be gone on with: bring "
-                           "%s/checkpoints back, or begin another run with --finetune %s/last.safetensors",
-                           folder, folder, folder);
+    else if (base_path_has(folder, "best.safetensors") || base_path_has(folder, "last.safetensors"))
+        status = base_fail("%s: its checkpoints are gone, and its weights alone cannot be gone on with: bring "
+                           "%s/checkpoints back, or begin another run with --finetune",
+                           folder, folder);
     else
         base_log(context, BASE_LOG_INFO, "%s: no checkpoint yet: the run begins anew", folder);
     json_decref(json);

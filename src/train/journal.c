@@ -133,7 +133,9 @@ static void journal_epochs(const train_log *log, base_text *text) {
     bool average = train_log_averaged(log, 1);
     base_text_printf(text, "\n epoch        lr  train loss  test loss  top-1  top-5%s\n", average ? "  average" : "");
     json_array_foreach(log->epochs, i, line) {
-        base_text_printf(text, "%6.0f  %8.3g", train_log_number(line, "epoch") + 1, train_log_number(line, "train_lr"));
+        double rate = train_log_number(line, "train_lr");
+        base_text_printf(text, isnan(rate) ? "%6.0f         -" : "%6.0f  %8.3g", train_log_number(line, "epoch") + 1,
+                         rate);
         journal_number(text, line, "train_loss", 10, 4);
         journal_number(text, line, "test_loss", 9, 4);
         journal_number(text, line, "test_acc1", 5, 2);

@@ -310,9 +310,9 @@ static base_status loop_only_evaluate(train_session *s, train_result *result) {
 
 static base_status loop_all(train_session *s, bool resume, train_result *result) {
     const train_options *o = s->options;
+    if (resume && o->eval > 0 && !train_checkpoint_any(o->output_dir))
+        return base_fail("%s: no checkpoint: there is nothing to evaluate", o->output_dir);
     BASE_TRY(train_session_open(s, resume));
-    if (resume && !s->state.step && o->eval > 0)
-        return base_fail("%s: no checkpoint yet: there is nothing to evaluate", s->folder.path);
     if (resume && s->state.step && o->eval <= 0) BASE_TRY(loop_name_again(s));
     bool finished = resume && s->state.epoch >= o->epochs + o->cooldown_epochs;
     if (finished)

@@ -101,9 +101,9 @@ DEIT_INTERNAL base_status train_recipe(train_options *options, const char *recip
     if (!text) {
         char names[128] = "";
         for (int i = 0; i < RECIPE_COUNT; i++)
-            snprintf(names + strlen(names), sizeof names - strlen(names), "%s, ", recipe_table[i].name);
+            snprintf(names + strlen(names), sizeof names - strlen(names), "%s%s", i ? ", " : "", recipe_table[i].name);
         if (!base_path_exists(recipe))
-            return base_fail_as(BASE_USAGE, "--recipe: expected %sor a file, found '%s'", names, recipe);
+            return base_fail_as(BASE_USAGE, "--recipe: expected %s or a file, found '%s'", names, recipe);
         BASE_TRY(base_read_file(recipe, 1 << 20, &text, &size));
     }
     base_status status = recipe_apply(options, text);

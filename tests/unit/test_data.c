@@ -252,6 +252,10 @@ TEST(data_flat_tar_with_labels) {
     data_test_put("same/x/1.jpg", "tiny.jpg"), data_test_put("same/y/1.jpg", "tiny.jpg");
     data_test_holds("same", NULL, data_test_labels("paths", "y/1.jpg 1\nx/1.jpg 0\n"), 2, "0 x/1.jpg\n1 y/1.jpg\n");
     CHECK_FAIL_HAS(data_test_try("same", NULL, data_test_labels("bare", "1.jpg 1\n")), "or several of that name");
+    data_test_put("deep/z/1.jpg", "tiny.jpg"), data_test_put("deep/b/z/1.jpg", "tiny.jpg");
+    data_test_put("deep/1.jpg", "tiny.jpg");
+    data_test_holds("deep", NULL, data_test_labels("deeper", "z/1.jpg 0\nb/z/1.jpg 1\n1.jpg 2\n"), 3,
+                    "0 z/1.jpg\n1 b/z/1.jpg\n2 1.jpg\n");
     base_test_folder_end();
 }
 
