@@ -248,7 +248,10 @@ check_out '^# all: [0-9]+ commands, .*; [0-9]+ cells are done already$'
 check 'cut=$(grep -oE "[0-9a-f]{16}\.json" "$TREE/repro/REPORT.md" | sort -u); for file in $cut; do [ -f "$TREE/repro/results/$file" ] || { echo "$file"; false; }; done'
 
 name 'the report has the networks of weights/'
-check 'grep -q "^| DeiT, 28 pixels | .* 84.96 |" "$TREE/repro/REPORT.md"'
+accuracy() { sed -n "s/^| .$1-0.safetensors. .* | \([0-9.]*\) | [0-9]* |\$/\1/p" "$TREE/weights/README.md"; }
+for row in 'ResNet-20:fashion-resnet20' 'DeiT:fashion-deit' 'DeiT⚗:fashion-token'; do
+    check '[ "$(accuracy "${row#*:}")" ] && grep -q "^| ${row%:*}, 28 pixels | .* $(accuracy "${row#*:}") |" "$TREE/repro/REPORT.md"'
+done
 
 name 'unknown tables, rows and flags'
 check_exit 2 '$DEIT repro'
