@@ -367,6 +367,11 @@ DEIT_INTERNAL void nn_peak_free(nn_peak *peak) {
 
 DEIT_INTERNAL base_status nn_peak_new(nn_peak **out, int64_t size, nn_dtype precision, int threads) {
     *out = NULL;
+    if (threads < 1) {
+        base_machine machine;
+        base_machine_read(&machine);
+        threads = machine.cores < omp_get_thread_limit() ? machine.cores : omp_get_thread_limit();
+    }
     BASE_TRY(nn_openmp_check(threads, "peak product"));
     nn_peak *peak = base_calloc(1, sizeof *peak);
     if (!peak) return BASE_ERROR;

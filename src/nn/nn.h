@@ -216,11 +216,12 @@ DEIT_INTERNAL base_status nn_first_bad(nn_plan *plan, int64_t n, const float *co
 /* ---- oneDNN and its ISA ------------------------------------------------------------------------------------------ */
 
 DEIT_INTERNAL const char *nn_isa_name(void);       /* what oneDNN will use here, e.g. "avx512_core_amx" */
-DEIT_INTERNAL const char *nn_onednn_version(void); /* "3.7.2 (commit)" */
+DEIT_INTERNAL const char *nn_onednn_version(void); /* "3.7.2" */
 /* bf16 in hardware (avx512_core_bf16, avx2_vnni_2 or better); oneDNN would emulate it elsewhere, slowly. */
 DEIT_INTERNAL bool nn_has_bf16(void);
 
-/* The GEMM peak: one oneDNN product of size^3 in a precision, timed again and again beside other work. */
+/* The GEMM peak: one oneDNN product of size^3 in a precision, timed again and again beside other work.
+ * threads 0: every core, or as many as OMP_THREAD_LIMIT allows. */
 typedef struct nn_peak nn_peak;
 DEIT_INTERNAL base_status nn_peak_new(nn_peak **peak, int64_t size, nn_dtype precision, int threads);
 DEIT_INTERNAL double nn_peak_sample(nn_peak *peak); /* FLOP/s of one product */

@@ -2,7 +2,6 @@
 #include "repro/internal.h"
 
 #include <math.h>
-#include <omp.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,10 +19,7 @@ typedef struct {
 /* FLOP/s of a large product on this machine, now. */
 static base_status dry_peak(double *peak) {
     nn_peak *product;
-    base_machine machine;
-    base_machine_read(&machine);
-    int threads = machine.cores < omp_get_thread_limit() ? machine.cores : omp_get_thread_limit();
-    BASE_TRY(nn_peak_new(&product, DRY_PEAK_SIDE, NN_F32, threads));
+    BASE_TRY(nn_peak_new(&product, DRY_PEAK_SIDE, NN_F32, 0));
     *peak = nn_peak_sample(product);
     for (int i = 0; i < 2; i++) *peak = fmax(*peak, nn_peak_sample(product));
     nn_peak_free(product);

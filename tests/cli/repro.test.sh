@@ -253,6 +253,10 @@ for row in 'ResNet-20:fashion-resnet20' 'DeiT:fashion-deit' 'DeiT⚗:fashion-tok
     check '[ "$(accuracy "${row#*:}")" ] && grep -q "^| ${row%:*}, 28 pixels | .* $(accuracy "${row#*:}") |" "$TREE/repro/REPORT.md"'
 done
 
+name 'a dry run with fewer threads than cores'
+check_exit 0 'OMP_THREAD_LIMIT=1 $DEIT repro table1 --dry-run'
+check_out "by this machine's [0-9]+ GFLOP/s"
+
 name 'unknown tables, rows and flags'
 check_exit 2 '$DEIT repro'
 check_err 'expected TABLE\|all'
