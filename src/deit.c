@@ -13,8 +13,10 @@
 #include "base/log.c"
 #include "base/machine.c"
 #include "base/memory.c"
+#include "base/nearest.c"
 #include "base/process.c"
 #include "base/random.c"
+#include "base/spread.c"
 #include "base/status.c"
 
 #include "store/archive.c"
@@ -153,7 +155,6 @@
 #include "cli/doctor.c"
 #include "cli/download.c"
 #include "cli/evaluate.c"
-#include "cli/fetch.c"
 #include "cli/forward.c"
 #include "cli/log.c"
 #include "cli/main.c"
@@ -166,4 +167,5 @@
 #include "cli/similarity.c"
 #include "cli/terminal.c"
 #include "cli/train.c"
+#include "cli/weights.c"
 #endif

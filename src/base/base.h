@@ -236,12 +236,17 @@ typedef struct {
 } base_machine;
 DEIT_INTERNAL void base_machine_read(base_machine *machine);
 
+/* ---- Numbers and names ------------------------------------------------------------------------------------------- */
+
 /* Median, minimum, maximum and the 95% interval of the median (order statistics); sorts v in place. n >= 1. */
 typedef struct {
     double median, min, max, low, high;
     int n;
 } base_spread;
 DEIT_INTERNAL base_spread base_spread_of(double *v, int n);
+
+/* 1, 2 or 5 times a power of ten, so that about `parts` of it fill the range: between the lines of a chart. */
+DEIT_INTERNAL double base_nice_step(double range, int parts);
 
 /* The nearest of n names to `word` by edit distance, for "did you mean"; NULL if none is near (distance > 2 and > a
  * third of its length). */

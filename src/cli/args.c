@@ -20,9 +20,9 @@ DEIT_INTERNAL const cli_flag *cli_flag_at(const cli_command *command, int i) {
     if (command->flags)
         for (const cli_flag *flag = command->flags; flag->name; flag++)
             if (i-- == 0) return flag;
-    for (unsigned group = 1; group <= CLI_HEAD; group <<= 1)
-        if (command->groups & group)
-            for (const cli_flag *flag = cli_group_flags(group); flag->name; flag++)
+    for (int g = 0; g < CLI_GROUPS; g++)
+        if (command->groups & (1U << g))
+            for (const cli_flag *flag = cli_group_flags(1U << g); flag->name; flag++)
                 if (i-- == 0) return flag;
     return NULL;
 }
@@ -231,7 +231,7 @@ static void args_print_flags(const cli_flag *flags) {
 }
 
 DEIT_INTERNAL void cli_print_help(const cli_command *command) {
-    static const char *const titles[] = {"Network", "Weights", "Running", "Answer"};
+    static const char *const titles[CLI_GROUPS] = {"Network", "Weights", "Running", "Answer", "Data"};
     bool flags = command->flags || command->groups;
     printf("deit %s: %s\n\nUsage: deit %s%s%s%s\n", command->name, command->summary, command->name,
            *command->arguments ? " " : "", command->arguments, flags ? " [FLAGS]" : "");
@@ -240,7 +240,7 @@ DEIT_INTERNAL void cli_print_help(const cli_command *command) {
         printf("\nFlags\n");
         args_print_flags(command->flags);
     }
-    for (int g = 0; g < 4; g++)
+    for (int g = 0; g < CLI_GROUPS; g++)
         if (command->groups & (1U << g)) {
             printf("\n%s\n", titles[g]);
             args_print_flags(cli_group_flags(1U << g));

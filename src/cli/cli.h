@@ -22,7 +22,7 @@
 #ifndef DEIT_CLI_H
 #define DEIT_CLI_H
 
-#include "model/model.h"
+#include "eval/eval.h"
 
 #include <jansson.h>
 
@@ -58,6 +58,8 @@ enum {
     CLI_WEIGHTS = 2, /* --weights --weights-part --strict --seed */
     CLI_RUNNING = 4, /* --precision --threads --schedule --batch */
     CLI_HEAD = 8,    /* --head */
+    CLI_DATA = 16,   /* --data --split --labels --max-bad --fit */
+    CLI_GROUPS = 5,  /* so many */
 };
 
 typedef struct {
@@ -124,6 +126,11 @@ DEIT_INTERNAL base_status cli_check_batch(const model_config *config, int64_t im
 /* All of it: config, weights, net. *path (base_malloc'd; path may be NULL): the weights file. batch: images that will
  * be given at a time where --batch does not say, at most 32. features: in place of logits. */
 DEIT_INTERNAL base_status cli_net(model_net **net, char **path, int64_t batch, bool features);
+
+/* CLI_DATA: where the set is; the set, opened, a usage error of the command without --data; how to evaluate on it. */
+DEIT_INTERNAL const data_options *cli_data_options(void);
+DEIT_INTERNAL base_status cli_data_open(data_set **set, const char *command);
+DEIT_INTERNAL eval_options cli_eval_options(void);
 
 /* --weights-dir's default: $DEIT_WEIGHTS or the cache folder's weights; base_malloc'd. */
 DEIT_INTERNAL char *cli_weights_folder(void);

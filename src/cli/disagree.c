@@ -1,18 +1,14 @@
 /* deit disagree: how often networks answer differently over a data set. */
 #include "cli/internal.h"
-#include "eval/eval.h"
 #include "repro/repro.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 static struct {
-    const char *data, *split, *labels;
-    int64_t image, max_bad;
-    int fit;
+    int64_t image;
     bool json;
 } disagree_given;
-static const char *const disagree_fits[] = {"none", "pad", "resize", NULL}; // in image_fit's order
 
 /* One of the networks: "[NAME=]MODEL[:FILE]". */
 typedef struct {
@@ -72,7 +68,7 @@ static base_status disagree_open(disagree_net *net, int classes) {
     model_weights *weights;
     BASE_TRY(disagree_config(net, classes, &config));
     BASE_TRY(cli_options(&options));
-    options.batch = cli_batch(96), options.head = MODEL_HEAD_EACH;
+    options.batch = cli_batch(EVAL_BATCH), options.head = MODEL_HEAD_EACH;
     BASE_TRY(cli_check_batch(&config, options.batch));
     if (!net->weights) BASE_TRY(cli_weights_path(&config, &net->weights));
     BASE_TRY(base_sha256_file(net->weights, net->sha256));
@@ -152,7 +148,7 @@ static void disagree_print_text(const disagree_report *report) {
         printf("\n");
     }
     printf("\nshare of the %lld images of %s that the two answer differently\n", (long long)r->images,
-           disagree_given.data);
+           cli_data_options()->path);
     if (r->bad) printf("%lld bad files were left out\n", (long long)r->bad);
     for (int i = 0; i < report->n; i++)
         printf("%-*s  %s, sha256 %s\n", wide, report->nets[i].name, report->nets[i].weights, report->nets[i].sha256);
@@ -180,21 +176,18 @@ static base_status disagree_print_json(const disagree_report *report) {
                                               report->nets[i].sha256));
     return cli_print_json(json_pack("{s:o, s:o, s:o*, s:I, s:I, s:o, s:o}", "conditions",
                                     repro_conditions(options->precision == NN_BF16 ? "bf16" : "f32", options->threads),
-                                    "data", base_json_text(disagree_given.data), "split",
-                                    base_json_text(disagree_given.split), "images", (json_int_t)report->result.images,
-                                    "bad", (json_int_t)report->result.bad, "networks", nets, "disagreement",
-                                    disagree_rows(report)));
+                                    "data", base_json_text(cli_data_options()->path), "split",
+                                    base_json_text(cli_data_options()->split), "images",
+                                    (json_int_t)report->result.images, "bad", (json_int_t)report->result.bad,
+                                    "networks", nets, "disagreement", disagree_rows(report)));
 }
 
 /* ---- The command ------------------------------------------------------------------------------------------------- */
 
 static base_status disagree_measure(disagree_report *report) {
     model_net *nets[EVAL_MOST_NETS];
-    const data_options where = {
-        .path = disagree_given.data, .labels = disagree_given.labels, .split = disagree_given.split};
-    const eval_options options = {
-        .batch = cli_batch(0), .max_bad = disagree_given.max_bad, .fit = (image_fit)disagree_given.fit};
-    BASE_TRY(data_open(&report->set, &where, cli_context()));
+    const eval_options options = cli_eval_options();
+    BASE_TRY(cli_data_open(&report->set, "disagree"));
     for (int i = 0; i < report->n; i++) {
         BASE_TRY(disagree_open(&report->nets[i], data_classes(report->set)));
         nets[i] = report->nets[i].net;
@@ -205,7 +198,6 @@ static base_status disagree_measure(disagree_report *report) {
 
 static base_status disagree_run(int n, char **arguments) {
     disagree_report report = {0};
-    if (!disagree_given.data) return base_fail_as(BASE_USAGE, "disagree: expected --data PATH");
     if (n > EVAL_MOST_NETS)
         return base_fail_as(BASE_USAGE, "disagree: expected at most %d networks, found %d", EVAL_MOST_NETS, n);
     base_status status = disagree_names(&report, n, arguments);
@@ -222,16 +214,8 @@ static base_status disagree_run(int n, char **arguments) {
 
 DEIT_INTERNAL const cli_command *cli_disagree(void) {
     static const cli_flag flags[] = {
-        {"data", CLI_FILE, &disagree_given.data, .help = "a data set, as in eval", .word = "PATH"},
-        {"split", CLI_TEXT, &disagree_given.split, .help = "the part to take; without it val, where there is one",
-         .word = "NAME"},
-        {"labels", CLI_FILE, &disagree_given.labels, .help = "of files without class folders, as in eval"},
         {"image", CLI_INT, &disagree_given.image,
          .help = "side of the image for every network; without it each one's own", .min = 1, .max = 8192},
-        {"max-bad", CLI_INT, &disagree_given.max_bad, .help = "files that may be unreadable (default 0)", .min = 0,
-         .max = 1e9},
-        {"fit", CLI_CHOICE, &disagree_given.fit,
-         .help = "to 32 pixels and less, where pictures are not resized otherwise", .choices = disagree_fits},
         {"json", CLI_YES, &disagree_given.json, .help = "print JSON"},
         {0},
     };
@@ -248,7 +232,7 @@ DEIT_INTERNAL const cli_command *cli_disagree(void) {
         .models = true,
         .least = 1,
         .most = -1,
-        .groups = CLI_RUNNING,
+        .groups = CLI_RUNNING | CLI_DATA,
         .flags = flags,
         .run = disagree_run};
     return &command;

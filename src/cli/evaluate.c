@@ -1,18 +1,14 @@
 /* deit eval: accuracy on a data set. */
 #include "cli/internal.h"
-#include "eval/eval.h"
 #include "repro/repro.h"
 
 #include <string.h>
 
 static struct {
-    const char *data, *split, *labels, *real;
-    int64_t max_bad;
+    const char *real;
     double crop;
-    int fit;
     bool json;
 } evaluate_given;
-static const char *const evaluate_fits[] = {"none", "pad", "resize", NULL}; // in image_fit's order
 
 /* What was measured, beside the result itself. */
 typedef struct {
@@ -35,20 +31,21 @@ static void evaluate_print_text(const evaluate_report *report) {
     printf("\nimages/s  %.1f  (%s)\n", r->images_per_s, cli_conditions(report->net, conditions));
     printf("model     %s\nweights   %s\n          sha256 %s\n", report->net->config.name, report->weights,
            report->sha256);
-    printf("data      %s\n", evaluate_given.data);
+    printf("data      %s\n", cli_data_options()->path);
 }
 
 static base_status evaluate_print_json(const evaluate_report *report) {
     const eval_result *r = &report->result;
     const model_net *net = report->net;
     bool bf16 = net->options.precision == NN_BF16;
-    json_t *json = json_pack("{s:o, s:s, s:o, s:s, s:o, s:o*, s:I, s:I, s:f, s:f, s:o, s:I, s:f, s:f}", "conditions",
-                             repro_conditions(bf16 ? "bf16" : "f32", net->options.threads), "model", net->config.name,
-                             "weights", base_json_text(report->weights), "weights_sha256", report->sha256, "data",
-                             base_json_text(evaluate_given.data), "split", base_json_text(evaluate_given.split),
-                             "images", (json_int_t)r->images, "bad", (json_int_t)r->bad, "top1", r->top1, "top5",
-                             r->top5, "loss", base_json_real(r->loss), "loss_batch", (json_int_t)report->batch,
-                             "images_per_s", r->images_per_s, "loader_cpu_seconds", r->loader_seconds);
+    json_t *json =
+        json_pack("{s:o, s:s, s:o, s:s, s:o, s:o*, s:I, s:I, s:f, s:f, s:o, s:I, s:f, s:f}", "conditions",
+                  repro_conditions(bf16 ? "bf16" : "f32", net->options.threads), "model", net->config.name, "weights",
+                  base_json_text(report->weights), "weights_sha256", report->sha256, "data",
+                  base_json_text(cli_data_options()->path), "split", base_json_text(cli_data_options()->split),
+                  "images", (json_int_t)r->images, "bad", (json_int_t)r->bad, "top1", r->top1, "top5", r->top5, "loss",
+                  base_json_real(r->loss), "loss_batch", (json_int_t)report->batch, "images_per_s", r->images_per_s,
+                  "loader_cpu_seconds", r->loader_seconds);
     if (json && r->real >= 0)
         json_object_set_new(json, "real", json_real(r->real)),
             json_object_set_new(json, "real_images", json_integer(r->real_images));
@@ -57,24 +54,20 @@ static base_status evaluate_print_json(const evaluate_report *report) {
 
 static base_status evaluate_run(int count, char **arguments) {
     (void)count, (void)arguments;
-    if (!evaluate_given.data) return base_fail_as(BASE_USAGE, "eval: expected --data PATH");
-    data_options where = {.path = evaluate_given.data, .labels = evaluate_given.labels, .split = evaluate_given.split};
-    evaluate_report report = {.batch = cli_batch(96)};
+    evaluate_report report = {.batch = cli_batch(EVAL_BATCH)};
     data_set *set = NULL;
     model_net *net = NULL;
     char *weights = NULL;
     model_config config;
     BASE_TRY(cli_network(NULL, &config));
     BASE_TRY(cli_check_batch(&config, report.batch));
-    BASE_TRY(data_open(&set, &where, cli_context()));
+    BASE_TRY(cli_data_open(&set, "eval"));
     base_status status = data_check_classes(set, config.classes, config.name);
     if (!status) status = cli_net(&net, &weights, report.batch, false);
     if (!status) status = base_sha256_file(weights, report.sha256);
     if (!status && cli_given(&evaluate_given.crop)) net->config.crop = evaluate_given.crop;
-    eval_options options = {.batch = report.batch,
-                            .max_bad = evaluate_given.max_bad,
-                            .fit = (image_fit)evaluate_given.fit,
-                            .real = evaluate_given.real};
+    eval_options options = cli_eval_options();
+    options.real = evaluate_given.real;
     if (!status) status = eval_accuracy(&report.result, net, set, &options, cli_context());
     cli_progress_end();
     report.net = net, report.weights = weights;
@@ -90,20 +83,7 @@ static base_status evaluate_run(int count, char **arguments) {
 
 DEIT_INTERNAL const cli_command *cli_eval(void) {
     static const cli_flag flags[] = {
-        {"data", CLI_FILE, &evaluate_given.data,
-         .help = "a folder of class folders, the same as .tar, .zip, .tar.gz or .tar.zst, a flat tar with --labels, "
-                 "CIFAR's or "
-                 "MNIST's files, fashion-mnist",
-         .word = "PATH"},
-        {"split", CLI_TEXT, &evaluate_given.split, .help = "the subfolder to take; without it val, where there is one",
-         .word = "NAME"},
-        {"labels", CLI_FILE, &evaluate_given.labels,
-         .help = "a synset, class index or devkit number (meta.mat beside) a line, for files without class folders"},
         {"real", CLI_FILE, &evaluate_given.real, .help = "real.json: ReaL accuracy too"},
-        {"max-bad", CLI_INT, &evaluate_given.max_bad, .help = "files that may be unreadable (default 0)", .min = 0,
-         .max = 1e9},
-        {"fit", CLI_CHOICE, &evaluate_given.fit,
-         .help = "to 32 pixels and less, where pictures are not resized otherwise", .choices = evaluate_fits},
         {"eval-crop-ratio", CLI_REAL, &evaluate_given.crop,
          .help = "part of the resized side that the centre crop takes, above 32 pixels; without it the network's own",
          .min = 0.1, .max = 1},
@@ -117,7 +97,7 @@ DEIT_INTERNAL const cli_command *cli_eval(void) {
         .about =
             "  deit eval --model deit_tiny_patch16_224 --data imagenet/val\n"
             "  deit eval --model deit_base_patch16_224 --data ILSVRC2012_img_val.tar --labels val.txt --real real.json",
-        .groups = CLI_NETWORK | CLI_WEIGHTS | CLI_RUNNING | CLI_HEAD,
+        .groups = CLI_NETWORK | CLI_WEIGHTS | CLI_RUNNING | CLI_HEAD | CLI_DATA,
         .flags = flags,
         .run = evaluate_run};
     return &command;

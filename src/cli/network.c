@@ -1,4 +1,5 @@
-/* network: the flags that commands share - which network, which weights, how to run - and what they give. */
+/* network: the flags that commands share - which network, which weights, how to run, on which data - and what they
+ * give. */
 #include "cli/internal.h"
 #include "repro/manifest.h"
 
@@ -11,12 +12,18 @@ static struct {
     bool distilled;
     int strict, positions, precision, schedule, head;
 } network_given;
+static struct {
+    data_options where;
+    int64_t max_bad;
+    int fit;
+} network_data;
 
 static const char *const network_yes_no[] = {"yes", "no", NULL};
 static const char *const network_positions[] = {"bicubic", "bilinear", NULL};
 static const char *const network_precisions[] = {"f32", "bf16", NULL};
 static const char *const network_schedules[] = {"throughput", "latency", NULL};
 static const char *const network_heads[] = {"mean", "class", "dist", NULL}; // in model_head's order
+static const char *const network_fits[] = {"none", "pad", "resize", NULL};  // in image_fit's order
 
 DEIT_INTERNAL const cli_flag *cli_group_flags(unsigned group) {
     static const cli_flag network[] = {
@@ -60,7 +67,28 @@ DEIT_INTERNAL const cli_flag *cli_group_flags(unsigned group) {
          .choices = network_heads},
         {0},
     };
-    return group == CLI_NETWORK ? network : group == CLI_WEIGHTS ? weights : group == CLI_RUNNING ? running : head;
+    static const cli_flag data[] = {
+        {"data", CLI_FILE, &network_data.where.path,
+         .help = "a folder of class folders, the same as .tar, .zip, .tar.gz or .tar.zst, a flat tar with --labels, "
+                 "CIFAR's or MNIST's files, fashion-mnist",
+         .word = "PATH"},
+        {"split", CLI_TEXT, &network_data.where.split, .help = "the part to take; without it val, where there is one",
+         .word = "NAME"},
+        {"labels", CLI_FILE, &network_data.where.labels,
+         .help = "a synset, class index or devkit number (meta.mat beside) a line, for files without class folders"},
+        {"max-bad", CLI_INT, &network_data.max_bad, .help = "files that may be unreadable (default 0)", .min = 0,
+         .max = 1e9},
+        {"fit", CLI_CHOICE, &network_data.fit,
+         .help = "to 32 pixels and less, where pictures are not resized otherwise", .choices = network_fits},
+        {0},
+    };
+    switch (group) {
+    case CLI_NETWORK: return network;
+    case CLI_WEIGHTS: return weights;
+    case CLI_RUNNING: return running;
+    case CLI_HEAD: return head;
+    default: return data;
+    }
 }
 
 /* ---- The network ------------------------------------------------------------------------------------------------- */
@@ -205,6 +233,22 @@ DEIT_INTERNAL base_status cli_net(model_net **net, char **path, int64_t batch, b
     else
         *path = file;
     return status;
+}
+
+/* ---- Data -------------------------------------------------------------------------------------------------------- */
+
+DEIT_INTERNAL const data_options *cli_data_options(void) {
+    return &network_data.where;
+}
+
+DEIT_INTERNAL base_status cli_data_open(data_set **set, const char *command) {
+    *set = NULL;
+    if (!network_data.where.path) return base_fail_as(BASE_USAGE, "%s: expected --data PATH", command);
+    return data_open(set, &network_data.where, cli_context());
+}
+
+DEIT_INTERNAL eval_options cli_eval_options(void) {
+    return (eval_options){.batch = cli_batch(0), .max_bad = network_data.max_bad, .fit = (image_fit)network_data.fit};
 }
 
 DEIT_INTERNAL char *cli_conditions(const model_net *net, char text[160]) {

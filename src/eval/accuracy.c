@@ -5,8 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ACCURACY_BATCH = 96 }; // the authors' evaluation: 1.5 times their 64
-
 typedef struct {
     eval_result *result;
     int classes;
@@ -127,7 +125,7 @@ DEIT_INTERNAL base_status eval_accuracy(eval_result *result, model_net *net, dat
                                         const base_context *context) {
     *result = (eval_result){.real = -1};
     const model_config *config = &net->config;
-    data_loader_options loading = {.batch = options->batch > 0 ? options->batch : ACCURACY_BATCH,
+    data_loader_options loading = {.batch = options->batch > 0 ? options->batch : EVAL_BATCH,
                                    .threads = options->loader_threads,
                                    .transform = eval_transform(config),
                                    .max_bad = options->max_bad};

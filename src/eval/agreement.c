@@ -5,8 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { AGREEMENT_BATCH = 96 };
-
 typedef struct {
     eval_disagreement *result;
     model_net *const *nets;
@@ -130,11 +128,8 @@ static base_status agreement_open(agreement_state *state, const eval_options *op
 DEIT_INTERNAL base_status eval_disagree(eval_disagreement *result, model_net *const *nets, int n, data_set *set,
                                         const eval_options *options, const base_context *context) {
     *result = (eval_disagreement){0};
-    agreement_state state = {.result = result,
-                             .nets = nets,
-                             .n = n,
-                             .set = set,
-                             .size = options->batch > 0 ? options->batch : AGREEMENT_BATCH};
+    agreement_state state = {
+        .result = result, .nets = nets, .n = n, .set = set, .size = options->batch > 0 ? options->batch : EVAL_BATCH};
     if (n < 1 || n > EVAL_MOST_NETS)
         return base_fail_as(BASE_USAGE, "expected 1 to %d networks, found %d", EVAL_MOST_NETS, n);
     for (int i = 0; i < n; i++) BASE_TRY(data_check_classes(set, nets[i]->config.classes, nets[i]->config.name));

@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { VECTORS_BATCH = 96 };
-
 /* a, b: [dim] */
 static double vectors_cosine(const float *a, const float *b, int dim) {
     double ab = 0, aa = 0, bb = 0;
@@ -81,7 +79,7 @@ DEIT_INTERNAL base_status eval_token_similarity(eval_tokens *result, model_net *
                                                 data_set *set, int64_t images, const eval_options *options,
                                                 const base_context *context) {
     int dim = net->config.dim;
-    int64_t count = data_count(set), batch = options->batch > 0 ? options->batch : VECTORS_BATCH;
+    int64_t count = data_count(set), batch = options->batch > 0 ? options->batch : EVAL_BATCH;
     if (images < 1 || images > count) images = count;
     *result = (eval_tokens){.layers = net->config.depth + 2};
     if (result->layers > EVAL_MOST_LAYERS)

@@ -312,12 +312,13 @@ typedef struct {
 DEIT_INTERNAL base_status nn_matmul_new(nn_kernel **kernel, nn_plan *plan, const nn_matmul *matmul, const nn_arg *a,
                                         const nn_arg *b, const nn_arg *c, const nn_arg *d);
 /* Kernels of other primitives, piece by piece: the plan frees what nn_kernel_new makes (NULL: memory ended); each
- * argument with the layout that the primitive expects there, kept in mds until nn_kernel_contexts makes the memory
- * objects, whose pointers are set at each run. */
+ * argument with the layout that the primitive expects there, kept in mds until nn_kernel_contexts adds what the
+ * primitive wants for scratch and makes the memory objects, whose pointers are set at each run. */
 DEIT_INTERNAL nn_kernel *nn_kernel_new(nn_plan *plan);
 DEIT_INTERNAL base_status nn_kernel_arg(nn_kernel *kernel, const_dnnl_memory_desc_t *mds, int dnnl_arg, nn_arg arg,
                                         const_dnnl_memory_desc_t md);
-DEIT_INTERNAL base_status nn_kernel_contexts(nn_kernel *kernel, const_dnnl_memory_desc_t *mds);
+DEIT_INTERNAL base_status nn_kernel_contexts(nn_kernel *kernel, const_dnnl_memory_desc_t *mds,
+                                             const_dnnl_primitive_desc_t primitive);
 DEIT_INTERNAL dnnl_status_t nn_append_post(dnnl_post_ops_t post, bool sum, nn_activation activation);
 /* The pack of a parameter in a layout: an existing one, or a new one without data (nn_plan_new allocates all new ones
  * together). NULL: memory ended. */

@@ -153,7 +153,12 @@ DEIT_INTERNAL base_status nn_kernel_arg(nn_kernel *kernel, const_dnnl_memory_des
     return BASE_OK;
 }
 
-DEIT_INTERNAL base_status nn_kernel_contexts(nn_kernel *kernel, const_dnnl_memory_desc_t *mds) {
+DEIT_INTERNAL base_status nn_kernel_contexts(nn_kernel *kernel, const_dnnl_memory_desc_t *mds,
+                                             const_dnnl_primitive_desc_t primitive) {
+    const_dnnl_memory_desc_t scratch = dnnl_primitive_desc_query_md(primitive, dnnl_query_scratchpad_md, 0);
+    kernel->scratch = dnnl_memory_desc_get_size(scratch);
+    if (kernel->scratch)
+        BASE_TRY(nn_kernel_arg(kernel, mds, DNNL_ARG_SCRATCHPAD, (nn_arg){.place = NN_AT_SCRATCH}, scratch));
     kernel->exec = base_calloc((size_t)(kernel->contexts * kernel->n_args), sizeof *kernel->exec);
     if (!kernel->exec) return BASE_ERROR;
     for (int i = 0; i < kernel->contexts * kernel->n_args; i++) {
@@ -292,11 +297,7 @@ static base_status kernel_matmul_args(nn_kernel *kernel, nn_plan *plan, const nn
         BASE_TRY(nn_kernel_arg(kernel, mds, DNNL_ARG_BIAS, bias, d->bias));
     }
     if (m->add) BASE_TRY(nn_kernel_arg(kernel, mds, DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1, *add, d->d));
-    const_dnnl_memory_desc_t scratch = dnnl_primitive_desc_query_md(d->primitive, dnnl_query_scratchpad_md, 0);
-    kernel->scratch = dnnl_memory_desc_get_size(scratch);
-    if (kernel->scratch)
-        BASE_TRY(nn_kernel_arg(kernel, mds, DNNL_ARG_SCRATCHPAD, (nn_arg){.place = NN_AT_SCRATCH}, scratch));
-    return nn_kernel_contexts(kernel, mds);
+    return nn_kernel_contexts(kernel, mds, d->primitive);
 }
 
 DEIT_INTERNAL nn_kernel *nn_kernel_new(nn_plan *plan) {

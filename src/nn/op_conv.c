@@ -79,7 +79,7 @@ static double conv_flops(const nn_graph *graph, const nn_node *node) {
 typedef struct {
     nn_kernel *kernel[2];     /* [0] for all of it, or for a tile; [1] for the last tile */
     int64_t rows, tiles;      /* of a tiled product: pixels a tile, tiles of the batch */
-    nn_activation activation; /* of a tiled product: by loops of our own */
+    nn_activation activation; /* by loops of our own, of each tile or of the whole value */
     nn_depthwise_conv *depthwise;
     nn_winograd *winograd;
     nn_chain *chain; /* training in f32 */
@@ -240,7 +240,6 @@ static base_status conv_args(nn_plan *plan, int i, nn_kernel *kernel, const conv
     const nn_node *node = &plan->graph->nodes[i];
     const_dnnl_memory_desc_t mds[NN_MAX_ARGS],
         weights = dnnl_primitive_desc_query_md(d->primitive, dnnl_query_weights_md, 0);
-    const_dnnl_memory_desc_t scratch = dnnl_primitive_desc_query_md(d->primitive, dnnl_query_scratchpad_md, 0);
     nn_pack *pack = nn_pack_new(plan, node->param[NN_CONV_WEIGHT], 0, d->plain, weights);
     if (!pack) return BASE_ERROR;
     BASE_TRY(nn_kernel_arg(kernel, mds, DNNL_ARG_SRC, nn_arg_value(node->input[0], 0), d->x));
@@ -251,10 +250,7 @@ static base_status conv_args(nn_plan *plan, int i, nn_kernel *kernel, const conv
         BASE_TRY(nn_kernel_arg(kernel, mds, DNNL_ARG_BIAS, (nn_arg){.place = NN_AT_SMALL, .index = nn_conv_bias(node)},
                                d->bias));
     }
-    kernel->scratch = dnnl_memory_desc_get_size(scratch);
-    if (kernel->scratch)
-        BASE_TRY(nn_kernel_arg(kernel, mds, DNNL_ARG_SCRATCHPAD, (nn_arg){.place = NN_AT_SCRATCH}, scratch));
-    return nn_kernel_contexts(kernel, mds);
+    return nn_kernel_contexts(kernel, mds, d->primitive);
 }
 
 static base_status conv_setup_full(nn_plan *plan, int i, conv_setup *setup) {
@@ -289,18 +285,6 @@ static base_status conv_setup_new(nn_plan *plan, int i) {
     return conv_setup_full(plan, i, setup);
 }
 
-/* The whole value, in equal shares. */
-static void conv_activate(nn_worker *worker, int i, nn_activation activation) {
-    int64_t count = nn_node_count(&worker->plan->graph->nodes[i]);
-    float *y = nn_value_at(worker, i);
-    int threads = nn_threads(worker);
-#pragma omp parallel for num_threads(threads) if (threads > 1) schedule(static)
-    for (int t = 0; t < threads; t++) {
-        int64_t begin = count * t / threads, end = count * (t + 1) / threads;
-        nn_simd()->activate(activation, y + begin, NN_F32, y + begin, NN_F32, end - begin);
-    }
-}
-
 static void conv_run(nn_worker *worker, int i) {
     const conv_setup *setup = worker->plan->setup[i];
     if (setup->depthwise)
@@ -313,7 +297,7 @@ static void conv_run(nn_worker *worker, int i) {
         nn_chain_run(setup->chain, worker);
     else {
         nn_kernel_run(setup->kernel[0], worker, 0, NULL);
-        if (setup->activation) conv_activate(worker, i, setup->activation);
+        if (setup->activation) nn_activate_value(worker, i);
     }
 }
 

@@ -47,15 +47,6 @@ static dnnl_status_t conv_gradient_describe(conv_gradient_descs *d, const nn_nod
     return status;
 }
 
-static base_status conv_gradient_scratch(nn_kernel *kernel, const_dnnl_memory_desc_t *mds,
-                                         const conv_gradient_descs *d) {
-    const_dnnl_memory_desc_t scratch = dnnl_primitive_desc_query_md(d->primitive, dnnl_query_scratchpad_md, 0);
-    kernel->scratch = dnnl_memory_desc_get_size(scratch);
-    if (kernel->scratch)
-        BASE_TRY(nn_kernel_arg(kernel, mds, DNNL_ARG_SCRATCHPAD, (nn_arg){.place = NN_AT_SCRATCH}, scratch));
-    return nn_kernel_contexts(kernel, mds);
-}
-
 /* As much as the forward: the map's gradient, its last input, times the weights of an output. */
 static double conv_gradient_flops(const nn_graph *graph, const nn_node *node) {
     const nn_param *weight = &graph->params[node->param[NN_CONV_WEIGHT]];
@@ -79,7 +70,7 @@ static base_status conv_gradient_input_args(nn_plan *plan, int i, nn_kernel *ker
     BASE_TRY(nn_kernel_arg(kernel, mds, DNNL_ARG_DIFF_DST, nn_arg_value(node->input[0], 0), d->y));
     BASE_TRY(nn_kernel_arg(kernel, mds, DNNL_ARG_WEIGHTS, (nn_arg){.place = NN_AT_PACK, .pack = pack}, weights));
     BASE_TRY(nn_kernel_arg(kernel, mds, DNNL_ARG_DIFF_SRC, nn_arg_value(i, 0), d->x));
-    return conv_gradient_scratch(kernel, mds, d);
+    return nn_kernel_contexts(kernel, mds, d->primitive);
 }
 
 static base_status conv_gradient_input_setup(nn_plan *plan, int i) {
@@ -129,7 +120,7 @@ static base_status conv_gradient_weight_args(nn_plan *plan, int i, nn_kernel *ke
     BASE_TRY(nn_kernel_arg(kernel, mds, DNNL_ARG_SRC, nn_arg_value(node->input[0], 0), d->x));
     BASE_TRY(nn_kernel_arg(kernel, mds, DNNL_ARG_DIFF_DST, nn_arg_value(node->input[1], 0), d->y));
     BASE_TRY(nn_kernel_arg(kernel, mds, DNNL_ARG_DIFF_WEIGHTS, nn_arg_caller(0), weights));
-    return conv_gradient_scratch(kernel, mds, d);
+    return nn_kernel_contexts(kernel, mds, d->primitive);
 }
 
 static dnnl_status_t conv_gradient_add_describe(conv_gradient_descs *sum, const conv_gradient_descs *d,
@@ -159,7 +150,7 @@ static base_status conv_gradient_add(nn_plan *plan, int i, nn_kernel **out, cons
     if (!status) status = nn_kernel_arg(kernel, mds, DNNL_ARG_FROM, nn_arg_caller(0), weights);
     nn_arg to = nn_arg_gradient(plan->graph->nodes[i].param[NN_CONV_WEIGHT]);
     if (!status) status = nn_kernel_arg(kernel, mds, DNNL_ARG_TO, to, d->plain);
-    if (!status) status = conv_gradient_scratch(kernel, mds, &sum);
+    if (!status) status = nn_kernel_contexts(kernel, mds, sum.primitive);
     conv_gradient_forget(&sum);
     return status;
 }

@@ -158,14 +158,10 @@ static dnnl_status_t maps_describe(maps_descs *d, const nn_node *x, const nn_nod
 }
 
 static base_status maps_pool_args(nn_plan *plan, int i, nn_kernel *kernel, const maps_descs *d) {
-    const_dnnl_memory_desc_t mds[NN_MAX_ARGS],
-        scratch = dnnl_primitive_desc_query_md(d->primitive, dnnl_query_scratchpad_md, 0);
+    const_dnnl_memory_desc_t mds[NN_MAX_ARGS];
     BASE_TRY(nn_kernel_arg(kernel, mds, DNNL_ARG_SRC, nn_arg_value(plan->graph->nodes[i].input[0], 0), d->x));
     BASE_TRY(nn_kernel_arg(kernel, mds, DNNL_ARG_DST, nn_arg_value(i, 0), d->y));
-    kernel->scratch = dnnl_memory_desc_get_size(scratch);
-    if (kernel->scratch)
-        BASE_TRY(nn_kernel_arg(kernel, mds, DNNL_ARG_SCRATCHPAD, (nn_arg){.place = NN_AT_SCRATCH}, scratch));
-    return nn_kernel_contexts(kernel, mds);
+    return nn_kernel_contexts(kernel, mds, d->primitive);
 }
 
 static base_status maps_pool_setup(nn_plan *plan, int i) {

@@ -136,12 +136,6 @@ static void plot_place(plot_panel *panel) {
         panel->point[i].py = plot_up(panel, panel->point[i].y);
 }
 
-/* 1, 2 or 5 times a power of ten, so that about five steps fill the range. */
-static double plot_step(double range) {
-    double power = pow(10, floor(log10(range / 5))), times = range / 5 / power;
-    return power * (times < 1.5 ? 1 : times < 3.5 ? 2 : times < 7.5 ? 5 : 10);
-}
-
 /* How many multiples of a step lie in a range, and the first. */
 static int plot_multiples(double low, double high, double step, double *first) {
     *first = ceil(low / step) * step;
@@ -160,7 +154,7 @@ static void plot_ticks_x(const plot_panel *panel, base_text *out) {
     bool log = panel->plot->log && panel->x1 - panel->x0 > 1; /* of less than a decade 1, 2, 5 are too few */
     if (!log) {
         double x0 = panel->plot->log ? pow(10, panel->x0) : panel->x0,
-               x1 = panel->plot->log ? pow(10, panel->x1) : panel->x1, step = plot_step(x1 - x0), first;
+               x1 = panel->plot->log ? pow(10, panel->x1) : panel->x1, step = base_nice_step(x1 - x0, 5), first;
         int n = plot_multiples(x0, x1, step, &first);
         for (int i = 0; i < n; i++) plot_tick_x(panel, out, first + i * step);
         return;
@@ -176,7 +170,7 @@ static void plot_ticks_x(const plot_panel *panel, base_text *out) {
 static void plot_axes(const plot_panel *panel, base_text *out) {
     const repro_column *columns = panel->report->table->columns;
     plot_ticks_x(panel, out);
-    double step = plot_step(panel->y1 - panel->y0), first;
+    double step = base_nice_step(panel->y1 - panel->y0, 5), first;
     int n = plot_multiples(panel->y0, panel->y1, step, &first);
     for (int i = 0; i < n; i++) {
         double y = first + i * step, at = plot_up(panel, y);

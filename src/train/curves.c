@@ -44,12 +44,6 @@ static void curves_extend(curves_chart *chart, const train_log *logs, int n, con
     }
 }
 
-/* 1, 2 or 5 times a power of ten: about `parts` steps in a range. */
-static double curves_step(double range, int parts) {
-    double raw = range / parts, power = pow(10, floor(log10(raw))), lead = raw / power;
-    return power * (lead < 1.5 ? 1 : lead < 3.5 ? 2 : lead < 7.5 ? 5 : 10);
-}
-
 static double curves_x(const curves_chart *chart, double x) {
     return CURVES_LEFT + (x - chart->x0) / (chart->x1 - chart->x0) * (CURVES_WIDTH - CURVES_LEFT - CURVES_RIGHT);
 }
@@ -59,7 +53,7 @@ static double curves_y(const curves_chart *chart, double y) {
 }
 
 static void curves_axes(const curves_chart *chart, base_text *text) {
-    double dy = curves_step(chart->y1 - chart->y0, 5), dx = fmax(1, curves_step(chart->x1 - chart->x0, 8));
+    double dy = base_nice_step(chart->y1 - chart->y0, 5), dx = fmax(1, base_nice_step(chart->x1 - chart->x0, 8));
     double first_y = ceil(chart->y0 / dy) * dy, first_x = ceil(chart->x0 / dx) * dx;
     for (int k = 0; k <= (int)((chart->y1 - first_y) / dy + 1e-6); k++) {
         double y = first_y + k * dy, at = curves_y(chart, y);

@@ -12,14 +12,19 @@ typedef struct {
     const char *idle; /* a head that no loss reaches: "head_dist"; NULL: none */
 } learner_freeze;
 
+/* Takes the first of "blocks.0.*,pos_embed" away; false: none is left. */
+static bool learner_next_pattern(const char **patterns, char pattern[256]) {
+    size_t size = strcspn(*patterns, ",");
+    if (!**patterns) return false;
+    snprintf(pattern, 256, "%.*s", (int)size, *patterns);
+    *patterns += size + ((*patterns)[size] == ',');
+    return true;
+}
+
 static bool learner_matches(const char *patterns, const char *name) {
     char pattern[256];
-    while (*patterns) {
-        size_t size = strcspn(patterns, ",");
-        snprintf(pattern, sizeof pattern, "%.*s", (int)size, patterns);
+    while (learner_next_pattern(&patterns, pattern))
         if (!fnmatch(pattern, name, 0)) return true;
-        patterns += size + (patterns[size] == ',');
-    }
     return false;
 }
 
@@ -76,15 +81,12 @@ static base_status learner_check_freeze(const train_net *net) {
     const char *patterns = net->options.freeze ? net->options.freeze : "";
     if (!net->trained) return base_fail_as(BASE_USAGE, "--freeze %s: no parameter is left to train", patterns);
     char pattern[256];
-    while (*patterns) {
-        size_t size = strcspn(patterns, ",");
-        snprintf(pattern, sizeof pattern, "%.*s", (int)size, patterns);
+    while (learner_next_pattern(&patterns, pattern)) {
         int matches = 0;
         for (int i = 0; i < net->params->count; i++) matches += !fnmatch(pattern, net->params->params[i].name, 0);
         if (!matches)
             return base_fail_as(BASE_USAGE, "--freeze: no parameter of %s matches '%s' (such as %s)", net->config.name,
                                 pattern, net->params->params[0].name);
-        patterns += size + (patterns[size] == ',');
     }
     return BASE_OK;
 }

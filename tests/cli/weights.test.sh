@@ -76,7 +76,19 @@ check_out '^BAD +deit_tiny_patch16_224-a1311bcf\.pth: expected sha256 a1311bcf'
 check_exit 1 '$DEIT weights verify none'
 check_err "holds none of the manifest's files"
 check_exit 1 '$DEIT weights verify absent'
-check_err '^deit: absent: there is no such folder'
+check_err '^deit: absent: there is no such file or folder'
+
+name 'verify takes one file, in the manifest or not'
+check_exit 1 '$DEIT weights verify some/deit_tiny_patch16_224-a1311bcf.pth'
+check_out '^BAD +deit_tiny_patch16_224-a1311bcf\.pth: expected sha256 a1311bcf'
+check_err 'damaged, or not the file that its name says'
+check_exit 0 '$DEIT weights verify w.safetensors'
+check_out "^\? +w\.safetensors: not in the manifest; sha256 $(sha256sum w.safetensors | cut -c1-64)"
+head -c 1000 w.safetensors >cut.safetensors
+check_exit 1 '$DEIT weights verify cut.safetensors'
+check_out '^BAD +cut\.safetensors'
+
+name 'init refuses an empty name'
 check_exit 2 "\$DEIT weights init '' $vit"
 check_err 'found an empty word'
 

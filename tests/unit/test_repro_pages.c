@@ -90,8 +90,9 @@ TEST(repro_claims_count_a_pair_once) {
     repro_book_free(book), repro_table_free(table);
 }
 
-/* Between a column of deviation 0.1 and one of 1, four degrees of freedom each: Welch and Satterthwaite's 4.08. */
-TEST(repro_claims_between_columns) {
+/* Between a column of deviation 0.1 and one of `deviation`, four degrees of freedom each; t: of Welch and
+ * Satterthwaite's. */
+static void test_pages_between_columns(double deviation, double t) {
     static const char text[] = "title T\nsource S\nseeds 3\ncolumn network label network\ncolumn calm accuracy c\n"
                                "column wild accuracy w\ncommand desk calm wild: deit eval --json\n"
                                "claim desk calm: A > wild @ A\nclaim desk calm: A > B\n"
@@ -103,7 +104,7 @@ TEST(repro_claims_between_columns) {
     if (!book) return;
     for (int i = 0; i < 6; i++) {
         calm[i / 3][i % 3] = 90 - 10 * (i / 3) + 0.1 * (i % 3 - 1);
-        wild[i / 3][i % 3] = 80 - 10 * (i / 3) + 1.0 * (i % 3 - 1);
+        wild[i / 3][i % 3] = 80 - 10 * (i / 3) + deviation * (i % 3 - 1);
     }
     for (int i = 0; i < 2; i++) {
         test_repro_accuracy(&book->report[0]->rows[i], REPRO_DESK, 1, calm[i], 3);
@@ -111,9 +112,14 @@ TEST(repro_claims_between_columns) {
     }
     repro_judgement between = repro_judge(book->report[0], &table->claims[0]),
                     within = repro_judge(book->report[0], &table->claims[1]);
-    CHECK(fabs(between.high - between.low - 2 * 2.776 * sqrt(0.01 / 3 + 1.0 / 3)) < 1e-9);
+    CHECK(fabs(between.high - between.low - 2 * t * sqrt(0.01 / 3 + deviation * deviation / 3)) < 1e-9);
     CHECK(fabs(within.high - within.low - 2 * 2.776 * 0.1 * sqrt(2.0 / 3)) < 1e-9);
     repro_book_free(book), repro_table_free(table);
+}
+
+TEST(repro_claims_between_columns) {
+    test_pages_between_columns(1, 2.776);   /* 4.08 degrees */
+    test_pages_between_columns(0.2, 2.571); /* 5.88: rounded down */
 }
 
 TEST(repro_quantiles_of_t) {

@@ -479,6 +479,15 @@ TEST(train_checkpoints_survive_damage_and_full_disks) {
         }
     }
     CHECK_STR_HAS(warning, "the checkpoint of step 30 is not whole");
+    // A file of the average: checked like the others. (Damaged twice, the optimizer's is whole again.)
+    checkpoint_test_damage("checkpoints/00000030.optimizer.safetensors");
+    CHECK_OK(train_checkpoint_load(".", net, optimizer, ema, &back, NULL));
+    CHECK_EQ_INT(back.step, 30);
+    checkpoint_test_damage("checkpoints/00000030.ema.safetensors");
+    *warning = 0;
+    CHECK_OK(train_checkpoint_load(".", net, optimizer, ema, &back, &context));
+    CHECK_EQ_INT(back.step, 20);
+    CHECK_STR_HAS(warning, "00000030.ema.safetensors");
     // A disk that is full while the next one is written: the old ones stay, nothing half-written does.
     CHECK(!symlink("/dev/full", "checkpoints/00000040.ema.safetensors"));
     CHECK_FAIL_HAS(train_checkpoint_save(".", net, optimizer, ema, &state), "checkpoint of step 40");
@@ -622,6 +631,17 @@ TEST(train_schedule_of_options) {
     train_options_free(&o);
 }
 
+TEST(train_options_reach_the_network) {
+    train_options o;
+    model_config config;
+    CHECK_OK(train_options_init(&o));
+    o.eval_crop_ratio = 0.75, o.drop = 0.25, o.drop_path = 0.5, o.input_size = 384;
+    CHECK_OK(train_network(&o, 7, &config));
+    CHECK(config.crop == 0.75 && config.drop == 0.25 && config.drop_path == 0.5);
+    CHECK(config.image == 384 && config.classes == 7);
+    train_options_free(&o);
+}
+
 TEST(train_options_reach_the_augmentation) {
     train_options o;
     CHECK_OK(train_options_init(&o));
@@ -645,6 +665,86 @@ TEST(train_best_epoch_is_kept) {
     CHECK_OK(loop_finish_epoch(&r, &test, NULL));
     CHECK(result.best_epoch == 1 && result.best_acc1 == 90);
     train_options_free(&o);
+}
+
+/* A convolutional network's running statistics: fine-tuning leaves them, as the authors' script does; training moves
+ * them. */
+TEST(train_fine_tuning_leaves_running_statistics) {
+    base_test_folder_begin();
+    run_test_set(base_test_folder, "train", 40), run_test_set(base_test_folder, "t10k", 10);
+    static const char *const set[][2] = {{"model", "resnet20"}, {"model-ema", "no"}, {"epochs", "1"}, {"drop", "0"}};
+    char output[3][192], file[3][600];
+    for (int k = 0; k < 3; k++) { // from nothing; fine-tuned; fine-tuned with the batch's statistics
+        train_options o;
+        train_result result;
+        snprintf(output[k], sizeof output[k], "%s/run%d", base_test_folder, k);
+        snprintf(file[k], sizeof file[k], "%s/last.safetensors", output[k]);
+        run_test_options(&o, output[k]);
+        for (size_t i = 0; i < sizeof set / sizeof *set; i++)
+            CHECK_OK(train_options_set(&o, train_option_find(set[i][0]), set[i][1]));
+        if (k) CHECK_OK(train_options_set(&o, train_option_find("finetune"), file[0]));
+        if (k == 2) CHECK_OK(train_options_set(&o, train_option_find("train-mode"), "yes"));
+        CHECK_OK(train_run(&o, false, &result, NULL));
+        train_options_free(&o);
+    }
+    static const char *const names[] = {"bn1.running_mean", "bn1.running_var", "bn1.weight"};
+    for (int i = 0; i < 3; i++) {
+        float values[3][16];
+        for (int k = 0; k < 3; k++) {
+            store *s;
+            const store_tensor *tensor;
+            CHECK_OK(store_open(&s, file[k]));
+            CHECK_OK(store_want(s, names[i], &tensor));
+            CHECK_EQ_INT(tensor->count, 16);
+            CHECK_OK(store_read_f32(tensor, values[k]));
+            store_close(s);
+        }
+        bool moved = memcmp(values[0], values[1], sizeof *values) != 0;
+        CHECK(moved == (i == 2)); // what is trained moves, the statistics do not
+        CHECK(memcmp(values[0], values[2], sizeof *values));
+    }
+    base_test_folder_end();
+}
+
+/* 16 images at once, or twice 8: the same step of SGD but for rounding. */
+TEST(train_accumulated_steps_are_whole_ones) {
+    base_test_folder_begin();
+    run_test_set(base_test_folder, "train", 48), run_test_set(base_test_folder, "t10k", 10);
+    float *values[2];
+    int64_t count = 0;
+    for (int k = 0; k < 2; k++) {
+        static const char *const set[][2] = {{"opt", "sgd"},      {"drop", "0"},         {"drop-path", "0"},
+                                             {"augment", "no"},   {"mixup", "0"},        {"cutmix", "0"},
+                                             {"model-ema", "no"}, {"epochs", "1"},       {"lr", "0.1"},
+                                             {"unscale-lr", "1"}, {"repeated-aug", "no"}};
+        char output[192], file[256];
+        train_options o;
+        train_result result;
+        snprintf(output, sizeof output, "%s/run%d", base_test_folder, k);
+        snprintf(file, sizeof file, "%s/last.safetensors", output);
+        run_test_options(&o, output);
+        for (size_t i = 0; i < sizeof set / sizeof *set; i++)
+            CHECK_OK(train_options_set(&o, train_option_find(set[i][0]), set[i][1]));
+        o.warmup_epochs = 0, o.batch_size = k ? 8 : 16, o.accumulate = k ? 2 : 1;
+        CHECK_OK(train_run(&o, false, &result, NULL));
+        CHECK_EQ_INT(result.steps, 3);
+        train_options_free(&o);
+        store *s;
+        CHECK_OK(store_open(&s, file));
+        const store_tensor *tensor = store_find(s, "blocks.1.mlp.fc1.weight");
+        CHECK(tensor != NULL);
+        count = (int64_t)tensor->count;
+        values[k] = malloc((size_t)count * sizeof(float));
+        CHECK_OK(store_read_f32(tensor, values[k]));
+        store_close(s);
+    }
+    for (int64_t i = 0; i < count; i++)
+        if (!(fabsf(values[0][i] - values[1][i]) <= 1e-5f)) {
+            TEST_FAIL("number %lld: %g at once, %g in two", (long long)i, (double)values[0][i], (double)values[1][i]);
+            break;
+        }
+    free(values[0]), free(values[1]);
+    base_test_folder_end();
 }
 
 TEST(train_drop_path_rises_by_block) {
@@ -738,5 +838,7 @@ TEST(train_each_flag_changes_the_weights) {
             TEST_FAIL("--%s changes nothing", flags[i][0]);
     CHECK(run_test_weights("momentum", "0.5", "opt", "sgd", "last") != sgd);
     CHECK(run_test_weights("model-ema-decay", "0", NULL, NULL, "last_ema") == plain);
+    CHECK(run_test_weights("model-ema-decay", "1", NULL, NULL, "last_ema") ==
+          run_test_weights("model-ema-decay", "1", "lr", "0.1", "last_ema")); // the initial weights
     base_test_folder_end();
 }

@@ -9,16 +9,16 @@
 static struct {
     const char *folder, *mirror;
     int as;
-} fetch_given;
-static const store_dtype fetch_types[] = {STORE_F32, STORE_F16, STORE_BF16}; // in the order of --as
+} cli_weights_given;
+static const store_dtype cli_weights_types[] = {STORE_F32, STORE_F16, STORE_BF16}; // in the order of --as
 
 /* ---- The folder -------------------------------------------------------------------------------------------------- */
 
-static char *fetch_folder(void) {
-    return fetch_given.folder ? base_strdup(fetch_given.folder) : cli_weights_folder();
+static char *cli_weights_chosen_folder(void) {
+    return cli_weights_given.folder ? base_strdup(cli_weights_given.folder) : cli_weights_folder();
 }
 
-static const repro_weights *fetch_for_file(const char *file) {
+static const repro_weights *cli_weights_for_file(const char *file) {
     const repro_weights *row;
     for (int i = 0; (row = repro_weights_at(i)); i++)
         if (!strcmp(row->file, file)) return row;
@@ -27,8 +27,8 @@ static const repro_weights *fetch_for_file(const char *file) {
 
 /* ---- list -------------------------------------------------------------------------------------------------------- */
 
-static void fetch_list_line(const char *name, const model_config *config, const repro_weights *row,
-                            const char *folder) {
+static void cli_weights_list_line(const char *name, const model_config *config, const repro_weights *row,
+                                  const char *folder) {
     char size[32] = "-", image[16] = "-", top1[16] = "-";
     int64_t parameters;
     double gflop;
@@ -43,16 +43,16 @@ static void fetch_list_line(const char *name, const model_config *config, const 
     printf("%-34s %8s %6s %8s  %-4s  %s\n", name, size, image, top1, here ? "yes" : "no", row ? row->file : "-");
 }
 
-static base_status fetch_list(void) {
-    char *folder = fetch_folder(); /* NULL: where it is is not known */
+static base_status cli_weights_list(void) {
+    char *folder = cli_weights_chosen_folder(); /* NULL: where it is is not known */
     printf("%-34s %8s %6s %8s  %-4s  %s\n", "NAME", "PARAMS", "IMAGE", "TOP-1", "HERE", "FILE");
     for (int i = 0; i < model_count(); i++)
-        fetch_list_line(model_at(i)->name, model_at(i), repro_weights_find(model_at(i)->name), folder);
+        cli_weights_list_line(model_at(i)->name, model_at(i), repro_weights_find(model_at(i)->name), folder);
     const repro_weights *row;
     model_config config;
     for (int i = 0; (row = repro_weights_at(i)); i++)
         if (model_find(row->name, &config))
-            fetch_list_line(row->name, model_find(row->architecture, &config) ? NULL : &config, row, folder);
+            cli_weights_list_line(row->name, model_find(row->architecture, &config) ? NULL : &config, row, folder);
     printf("\nTOP-1: as measured on ImageNet by the authors, or by timm of the files it ported. HERE: in %s ('deit "
            "weights fetch NAME' gets it).\n",
            folder ? folder : "a folder that DEIT_WEIGHTS names");
@@ -62,13 +62,13 @@ static base_status fetch_list(void) {
 
 /* ---- inspect ----------------------------------------------------------------------------------------------------- */
 
-static size_t fetch_not_finite(const float *values, size_t count) {
+static size_t cli_weights_not_finite(const float *values, size_t count) {
     size_t bad = 0;
     for (size_t i = 0; i < count; i++) bad += !isfinite(values[i]);
     return bad;
 }
 
-static base_status fetch_inspect_tensor(const store *s, const store_tensor *tensor) {
+static base_status cli_weights_inspect_tensor(const store *s, const store_tensor *tensor) {
     char shape[192];
     printf("%-52s %-5s %s", tensor->name, store_dtype_name(tensor->dtype), store_shape_text(tensor, shape));
     bool real = tensor->dtype == STORE_F32 || tensor->dtype == STORE_F16 || tensor->dtype == STORE_BF16 ||
@@ -79,7 +79,7 @@ static base_status fetch_inspect_tensor(const store *s, const store_tensor *tens
         float *copy = values ? NULL : base_malloc(tensor->count * sizeof *copy);
         if (!values && !copy) return BASE_ERROR;
         base_status status = copy ? store_read_f32(tensor, copy) : BASE_OK;
-        size_t bad = status ? 0 : fetch_not_finite(values ? values : copy, tensor->count);
+        size_t bad = status ? 0 : cli_weights_not_finite(values ? values : copy, tensor->count);
         base_free(copy);
         if (status) return status;
         if (bad) printf("  %zu not finite", bad);
@@ -88,7 +88,7 @@ static base_status fetch_inspect_tensor(const store *s, const store_tensor *tens
     return BASE_OK;
 }
 
-static base_status fetch_inspect(const char *path) {
+static base_status cli_weights_inspect(const char *path) {
     store *s;
     char digest[65];
     BASE_TRY(store_open_part(&s, path, NULL));
@@ -104,7 +104,7 @@ static base_status fetch_inspect(const char *path) {
         if (unreadable) printf("; %zu more cannot be read", unreadable);
         printf("\nsha256 %s\n", digest);
         const char *name = base_path_name(path);
-        const repro_weights *row = fetch_for_file(name);
+        const repro_weights *row = cli_weights_for_file(name);
         if (row)
             printf("by its name the manifest's %s; checksum %s\n", row->name,
                    !*row->sha256                      ? "unknown"
@@ -114,7 +114,7 @@ static base_status fetch_inspect(const char *path) {
         printf("\n");
     }
     for (size_t i = 0; i < store_count(s) && !status; i++) {
-        status = fetch_inspect_tensor(s, store_at(s, i));
+        status = cli_weights_inspect_tensor(s, store_at(s, i));
         if (!status && base_cancelled(cli_context())) status = BASE_CANCELLED;
     }
     for (size_t i = 0; i < unreadable && !status; i++)
@@ -127,7 +127,7 @@ static base_status fetch_inspect(const char *path) {
 /* ---- convert ----------------------------------------------------------------------------------------------------- */
 
 /* A file must not be called what it is not. */
-static base_status fetch_check_name(const char *out) {
+static base_status cli_weights_check_name(const char *out) {
     static const char *const others[] = {".pth", ".pt", ".bin", ".npz", ".npy"};
     size_t size = strlen(out);
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
@@ -138,78 +138,89 @@ static base_status fetch_check_name(const char *out) {
     return BASE_OK;
 }
 
-static base_status fetch_convert(const char *in, const char *out) {
+static base_status cli_weights_convert(const char *in, const char *out) {
     model_config config;
     model_weights *weights;
-    BASE_TRY(fetch_check_name(out));
+    BASE_TRY(cli_weights_check_name(out));
     BASE_TRY(cli_network(NULL, &config));
     BASE_TRY(cli_weights_open(&weights, &config, in));
-    base_status status = model_weights_write(weights, out, fetch_types[fetch_given.as], cli_context());
+    base_status status = model_weights_write(weights, out, cli_weights_types[cli_weights_given.as], cli_context());
     model_weights_close(weights);
     return status;
 }
 
 /* ---- init -------------------------------------------------------------------------------------------------------- */
 
-static base_status fetch_init(const char *out) {
+static base_status cli_weights_init(const char *out) {
     model_config config;
     model_weights *weights;
     BASE_TRY(cli_network(NULL, &config));
     BASE_TRY(cli_weights_open(&weights, &config, NULL));
-    base_status status = model_weights_write(weights, out, fetch_types[fetch_given.as], cli_context());
+    base_status status = model_weights_write(weights, out, cli_weights_types[cli_weights_given.as], cli_context());
     model_weights_close(weights);
     return status;
 }
 
 /* ---- verify ------------------------------------------------------------------------------------------------------ */
 
-static base_status fetch_verify_file(const repro_weights *row, const char *path, int *found, int *bad) {
-    char digest[65];
-    if (!base_path_exists(path)) return BASE_OK;
-    ++*found;
-    BASE_TRY(base_sha256_file(path, digest));
-    bool right = repro_weights_match(row, digest);
-    if (!*row->sha256 && store_check_sums(path)) {
-        printf("BAD  %s\n", base_message());
-        right = false;
-    } else if (!*row->sha256)
-        printf("?    %s: no checksum known; sha256 %s\n", row->file, digest);
-    else if (right)
-        printf("ok   %s\n", row->file);
-    else
-        printf("BAD  %s: expected sha256 %s..., found %s\n", row->file, row->sha256, digest);
-    fflush(stdout);
-    *bad += !right;
-    return BASE_OK;
-}
-
-static base_status fetch_verify(const char *folder) {
-    const repro_weights *row;
-    int found = 0, bad = 0;
-    if (!base_path_is_folder(folder)) return base_fail("%s: there is no such folder", folder);
-    for (int i = 0; (row = repro_weights_at(i)); i++) {
-        if (base_cancelled(cli_context())) return BASE_CANCELLED;
-        char *path = base_path_join(folder, row->file);
-        base_status status = path ? fetch_verify_file(row, path, &found, &bad) : BASE_ERROR;
-        base_free(path);
-        if (status) return status;
-    }
-    if (!found) return base_fail("%s: holds none of the manifest's files", folder);
-    if (bad) return base_fail("%s: %d of %d files are damaged: delete them and fetch them again", folder, bad, found);
-    return BASE_OK;
-}
-
-/* ---- fetch ------------------------------------------------------------------------------------------------------- */
-
 /* Whether a file holds tensors at all. */
-static base_status fetch_plausible(const char *path) {
+static base_status cli_weights_plausible(const char *path) {
     store *s;
     BASE_TRY(store_open(&s, path));
     store_close(s);
     return store_check_sums(path);
 }
 
-static base_status fetch_known(const char *name) {
+/* One line on standard output; *right tells whether the file is as it should be. row: the manifest's line; NULL where
+ * it has none. Without a known checksum, the file's own (of its zip members) are held against what it holds. */
+static base_status cli_weights_verify_file(const repro_weights *row, const char *path, bool *right) {
+    char digest[65];
+    BASE_TRY(base_sha256_file(path, digest));
+    const char *name = base_path_name(path);
+    bool known = row && *row->sha256;
+    *right = known ? repro_weights_match(row, digest) : !cli_weights_plausible(path);
+    if (*right && known)
+        printf("ok   %s\n", name);
+    else if (*right)
+        printf("?    %s: %s; sha256 %s\n", name, row ? "no checksum known" : "not in the manifest", digest);
+    else if (known)
+        printf("BAD  %s: expected sha256 %s..., found %s\n", name, row->sha256, digest);
+    else
+        printf("BAD  %s\n", base_message());
+    fflush(stdout);
+    return BASE_OK;
+}
+
+static base_status cli_weights_verify_folder(const char *folder) {
+    const repro_weights *row;
+    int found = 0, bad = 0;
+    for (int i = 0; (row = repro_weights_at(i)); i++) {
+        if (base_cancelled(cli_context())) return BASE_CANCELLED;
+        bool right = true;
+        char *path = base_path_join(folder, row->file);
+        bool here = path && base_path_exists(path);
+        base_status status = here ? cli_weights_verify_file(row, path, &right) : path ? BASE_OK : BASE_ERROR;
+        base_free(path);
+        if (status) return status;
+        found += here;
+        bad += !right;
+    }
+    if (!found) return base_fail("%s: holds none of the manifest's files", folder);
+    if (bad) return base_fail("%s: %d of %d files are damaged: delete them and fetch them again", folder, bad, found);
+    return BASE_OK;
+}
+
+static base_status cli_weights_verify(const char *path) {
+    bool right;
+    if (base_path_is_folder(path)) return cli_weights_verify_folder(path);
+    if (!base_path_exists(path)) return base_fail("%s: there is no such file or folder", path);
+    BASE_TRY(cli_weights_verify_file(cli_weights_for_file(base_path_name(path)), path, &right));
+    return right ? BASE_OK : base_fail("%s: damaged, or not the file that its name says", path);
+}
+
+/* ---- fetch ------------------------------------------------------------------------------------------------------- */
+
+static base_status cli_weights_known(const char *name) {
     const char *names[96];
     int n = 0;
     if (repro_weights_find(name)) return BASE_OK;
@@ -219,11 +230,12 @@ static base_status fetch_known(const char *name) {
     return base_fail_as(BASE_USAGE, "no public weights named '%s'; 'deit weights list' shows the names", name);
 }
 
-static base_status fetch_fetch(const char *name) {
+static base_status cli_weights_fetch(const char *name) {
     const repro_weights *row = repro_weights_find(name);
-    const cli_download what = {.file = row->file, .url = row->url, .sha256 = row->sha256, .plausible = fetch_plausible};
-    char *folder = fetch_folder();
-    base_status status = folder ? cli_fetch(&what, folder, fetch_given.mirror) : BASE_ERROR;
+    const cli_download what = {
+        .file = row->file, .url = row->url, .sha256 = row->sha256, .plausible = cli_weights_plausible};
+    char *folder = cli_weights_chosen_folder();
+    base_status status = folder ? cli_fetch(&what, folder, cli_weights_given.mirror) : BASE_ERROR;
     if (!status && *row->licence) printf("%s: licence %s\n", row->file, row->licence);
     base_free(folder);
     return status;
@@ -231,39 +243,39 @@ static base_status fetch_fetch(const char *name) {
 
 /* ---- The command ------------------------------------------------------------------------------------------------- */
 
-static base_status fetch_wants(int n, char **arguments, int least, int most, const char *what) {
+static base_status cli_weights_wants(int n, char **arguments, int least, int most, const char *what) {
     if (n - 1 >= least && n - 1 <= most) return BASE_OK;
     return base_fail_as(BASE_USAGE, "weights %s: expected %s", arguments[0], what);
 }
 
-static base_status fetch_run(int n, char **arguments) {
+static base_status cli_weights_run(int n, char **arguments) {
     const char *action = arguments[0];
     if (!strcmp(action, "list")) {
-        BASE_TRY(fetch_wants(n, arguments, 0, 0, "nothing more"));
-        return fetch_list();
+        BASE_TRY(cli_weights_wants(n, arguments, 0, 0, "nothing more"));
+        return cli_weights_list();
     }
     if (!strcmp(action, "inspect")) {
-        BASE_TRY(fetch_wants(n, arguments, 1, 1, "one file"));
-        return fetch_inspect(arguments[1]);
+        BASE_TRY(cli_weights_wants(n, arguments, 1, 1, "one file"));
+        return cli_weights_inspect(arguments[1]);
     }
     if (!strcmp(action, "convert")) {
-        BASE_TRY(fetch_wants(n, arguments, 2, 2, "the file to read and the file to write"));
-        return fetch_convert(arguments[1], arguments[2]);
+        BASE_TRY(cli_weights_wants(n, arguments, 2, 2, "the file to read and the file to write"));
+        return cli_weights_convert(arguments[1], arguments[2]);
     }
     if (!strcmp(action, "init")) {
-        BASE_TRY(fetch_wants(n, arguments, 1, 1, "the file to write"));
-        return fetch_init(arguments[1]);
+        BASE_TRY(cli_weights_wants(n, arguments, 1, 1, "the file to write"));
+        return cli_weights_init(arguments[1]);
     }
     if (!strcmp(action, "fetch")) {
-        BASE_TRY(fetch_wants(n, arguments, 1, n, "names of weights"));
-        for (int i = 1; i < n; i++) BASE_TRY(fetch_known(arguments[i]));
-        for (int i = 1; i < n; i++) BASE_TRY(fetch_fetch(arguments[i]));
+        BASE_TRY(cli_weights_wants(n, arguments, 1, n, "names of weights"));
+        for (int i = 1; i < n; i++) BASE_TRY(cli_weights_known(arguments[i]));
+        for (int i = 1; i < n; i++) BASE_TRY(cli_weights_fetch(arguments[i]));
         return BASE_OK;
     }
-    BASE_TRY(fetch_wants(n, arguments, 0, 1, "at most one folder"));
-    char *folder = n > 1 ? base_strdup(arguments[1]) : fetch_folder();
-    base_status status = folder ? fetch_verify(folder) : BASE_ERROR;
-    base_free(folder);
+    BASE_TRY(cli_weights_wants(n, arguments, 0, 1, "at most one file or folder"));
+    char *path = n > 1 ? base_strdup(arguments[1]) : cli_weights_chosen_folder();
+    base_status status = path ? cli_weights_verify(path) : BASE_ERROR;
+    base_free(path);
     return status;
 }
 
@@ -271,28 +283,30 @@ DEIT_INTERNAL const cli_command *cli_weights(void) {
     static const char *const words[] = {"list", "inspect", "convert", "init", "verify", "fetch", NULL};
     static const char *const types[] = {"f32", "f16", "bf16", NULL};
     static const cli_flag flags[] = {
-        {"as", CLI_CHOICE, &fetch_given.as, .help = "convert, init: numbers of the file to write", .choices = types},
-        {"weights-dir", CLI_FOLDER, &fetch_given.folder,
+        {"as", CLI_CHOICE, &cli_weights_given.as, .help = "convert, init: numbers of the file to write",
+         .choices = types},
+        {"weights-dir", CLI_FOLDER, &cli_weights_given.folder,
          .help = "the weights folder; without it DEIT_WEIGHTS or ~/.cache/deit/weights"},
-        {"mirror", CLI_TEXT, &fetch_given.mirror, .help = "fetch: a URL to get the file under, instead of its authors'",
-         .word = "URL"},
+        {"mirror", CLI_TEXT, &cli_weights_given.mirror,
+         .help = "fetch: a URL to get the file under, instead of its authors'", .word = "URL"},
         {0},
     };
     static const cli_command command = {
         .name = "weights",
         .summary = "list, inspect, convert, make, verify and fetch weights",
         .arguments = "list|inspect|convert|init|verify|fetch",
-        .about = "  list            the networks, their public weights and which of them are here\n"
-                 "  inspect FILE    the tensors of a file\n"
-                 "  convert IN OUT  weights for --model as safetensors with timm's names\n"
-                 "  init OUT        initial values for --model, as training begins with, from --seed\n"
-                 "  verify [DIR]    checksums of the files in the weights folder\n"
-                 "  fetch NAME...   downloads with curl, goes on where it stopped, checks the checksum",
+        .about =
+            "  list            the networks, their public weights and which of them are here\n"
+            "  inspect FILE    the tensors of a file\n"
+            "  convert IN OUT  weights for --model as safetensors with timm's names\n"
+            "  init OUT        initial values for --model, as training begins with, from --seed\n"
+            "  verify [PATH]   the checksum of a file, or of the manifest's files in a folder (the weights folder)\n"
+            "  fetch NAME...   downloads with curl, goes on where it stopped, checks the checksum",
         .words = words,
         .least = 1,
         .most = -1,
         .groups = CLI_NETWORK | CLI_WEIGHTS,
         .flags = flags,
-        .run = fetch_run};
+        .run = cli_weights_run};
     return &command;
 }
