@@ -22,6 +22,7 @@ typedef struct {
     nn_dtype dtype;           /* of the stored value */
     bool sum;                 /* fused: the last input is added, in place: the value takes its storage over */
     bool adds;                /* fused into a batch norm in training: input 1 is added before the activation */
+    bool keeps_hat;           /* batch norm in training: its hat lies beside the value, so that nobody reads x again */
     bool gated;               /* fused: the rows of input 0 are multiplied by those of input 1 first */
     bool expands;             /* fused: a depthwise convolution makes its own input from input 0 by a 1x1 convolution */
     nn_activation inner;      /* of that convolution */
@@ -371,10 +372,12 @@ typedef struct {
     nn_activation activation;
 } nn_depthwise;
 
-/* A batch norm over rows of cols: value = (x - mean) rstd weight + bias. */
+/* A batch norm over rows of cols: value = hat weight + bias, hat = (x - mean) rstd. */
 typedef struct {
     const float *x;
-    nn_dtype type; /* of y, dy, dx, and what is added */
+    uint16_t *hat; /* where it is kept: the forward leaves it there and goes on with what is kept, the gradient reads it
+                      instead of x; NULL: it is not */
+    nn_dtype type; /* of y, dy, dx */
     int64_t cols;
     const float *mean, *rstd, *weight, *bias; /* [cols] */
 } nn_norm;
@@ -424,7 +427,7 @@ typedef struct {
      * part: [2, cols], room to work in. */
     void (*moments)(const float *x, int64_t rows, int64_t cols, double *mean, double *square, float *part);
     /* Batch norm, rows begin .. end - 1: y = activation of (n + add where it is not NULL). */
-    void (*norm_forward)(nn_activation activation, const nn_norm *n, const void *add, void *y, int64_t begin,
+    void (*norm_forward)(nn_activation activation, const nn_norm *n, const float *add, void *y, int64_t begin,
                          int64_t end);
     /* Through the activation: sums [2, cols] += sum g, sum g hat; part as above. */
     void (*norm_sums)(nn_activation activation, const nn_norm *n, const void *dy, int64_t begin, int64_t end,

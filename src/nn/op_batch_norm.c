@@ -42,8 +42,9 @@ static const nn_op bn_fixed_op = {.name = "batch norm",
 /* ---- In training -------------------------------------------------------------------------------------------------
  * y = activation(hat weight + bias + what is added), hat = (x - mean) rstd with the batch's mean and biased variance
  * or the running ones, kept beside the value for the backward. The variance is summed around the mean, in blocks that
- * lie in the cache, so that a map is read once for both. x is f32 in any precision (see precision.c). The activation
- * and the addition are fused here by the passes. */
+ * lie in the cache, so that a map is read once for both. x is f32 in any precision (see precision.c), and so is what is
+ * added; in bf16 it is not kept for the backward, but its hat in 16 bits, which loses little: 10 bits of fraction. The
+ * activation and the addition are fused here by the passes. */
 
 static base_status bn_setup(nn_plan *plan, int i) {
     const nn_node *node = &plan->graph->nodes[i];
@@ -53,12 +54,13 @@ static base_status bn_setup(nn_plan *plan, int i) {
     return BASE_OK;
 }
 
-/* x: input 0 of node i; norm: the node whose statistics they are. */
-static nn_norm bn_of(const nn_worker *worker, int i, int norm) {
+/* For node i, the norm or its gradient. norm: the node whose statistics they are; x: its input; -1: the hat is kept. */
+static nn_norm bn_of(const nn_worker *worker, int i, int norm, int x) {
     const nn_graph *graph = worker->plan->graph;
     const nn_node *node = &graph->nodes[i];
-    const float *saved = nn_saved_at(worker, norm);
-    return (nn_norm){.x = nn_value_at(worker, node->input[0]),
+    float *saved = nn_saved_at(worker, norm);
+    return (nn_norm){.x = x < 0 ? NULL : nn_value_at(worker, x),
+                     .hat = graph->nodes[norm].keeps_hat ? (uint16_t *)(saved + 2 * nn_node_cols(node)) : NULL,
                      .type = node->dtype,
                      .cols = nn_node_cols(node),
                      .mean = saved,
@@ -131,9 +133,9 @@ static void bn_take_running(nn_worker *worker, int i) {
 
 static void bn_run(nn_worker *worker, int i) {
     const nn_node *node = &worker->plan->graph->nodes[i];
-    const void *add = node->adds ? nn_value_at(worker, node->input[1]) : NULL;
+    const float *add = node->adds ? nn_value_at(worker, node->input[1]) : NULL;
     int64_t rows = nn_node_rows(node);
-    nn_norm norm = bn_of(worker, i, i);
+    nn_norm norm = bn_of(worker, i, i, node->input[0]);
     int threads = nn_threads(worker);
     if (node->attr[BN_RUNNING])
         bn_take_running(worker, i);
@@ -145,15 +147,16 @@ static void bn_run(nn_worker *worker, int i) {
                                 rows * (t + 1) / threads);
 }
 
-/* inputs: x, dy, the norm's value (for its statistics) -> dx; also the gradients of weight and bias.
+/* inputs: dy, the norm's value (for what is saved beside it), x where the hat is not kept -> dx; also the gradients of
+ * weight and bias.
  * With g = dy through the activation: dweight = sum g hat, dbias = sum g, dx = weight rstd (g - mean(g) - hat mean(g
  * hat)); running statistics do not depend on x: dx = weight rstd g. */
 static void bn_gradient_run(nn_worker *worker, int i) {
     const nn_graph *graph = worker->plan->graph;
     const nn_node *node = &graph->nodes[i];
-    const void *dy = nn_value_at(worker, node->input[1]);
+    const void *dy = nn_value_at(worker, node->input[0]);
     int64_t rows = nn_node_rows(node), cols = nn_node_cols(node);
-    nn_norm norm = bn_of(worker, i, node->input[2]);
+    nn_norm norm = bn_of(worker, i, node->input[1], node->n_inputs > 2 ? node->input[2] : -1);
     int threads = nn_threads(worker);
 #pragma omp parallel for num_threads(threads) if (threads > 1) schedule(static)
     for (int t = 0; t < threads; t++) {
@@ -179,8 +182,8 @@ static void bn_gradient_run(nn_worker *worker, int i) {
 static const nn_op bn_gradient_op = {.name = "batch norm gradient",
                                      .kind = NN_KIND_NORM_GRADIENT,
                                      .keeps_parameters = true,
-                                     .saved_input = 2,
-                                     .reads_16bit = 2,
+                                     .saved_input = 1,
+                                     .reads_16bit = 1,
                                      .types = NN_TYPES_VALUE,
                                      .makes_16bit = true,
                                      .setup = bn_setup,
@@ -188,12 +191,11 @@ static const nn_op bn_gradient_op = {.name = "batch norm gradient",
 
 static void bn_backward(nn_graph *graph, int i, nn_value dy, nn_value *gradient) {
     nn_node forward = graph->nodes[i];
-    nn_value inputs[3] = {forward.input[0], dy, i};
+    nn_value inputs[3] = {dy, i, forward.input[0]};
     gradient[0] = nn_add_like(graph, &bn_gradient_op, i, 3, inputs, forward.ndim, forward.dim);
 }
 static const nn_op bn_op = {.name = "batch norm",
                             .kind = NN_KIND_TRAINING_NORM,
-                            .reads_16bit = 2,
                             .types = NN_TYPES_VALUE,
                             .makes_16bit = true,
                             .backward = bn_backward,

@@ -150,14 +150,14 @@ static bool passes_fuse_norm_add(nn_graph *graph, int i) {
 static void passes_fuse_gradient(nn_graph *graph, int i) {
     nn_node *norm = &graph->nodes[i];
     if (norm->op->kind != NN_KIND_NORM_GRADIENT) return;
-    const nn_node *slope = &graph->nodes[norm->input[1]];
-    if (slope->op->kind != NN_KIND_ACTIVATION_GRADIENT || !passes_only_use(graph, norm->input[1])) return;
+    int dead = norm->input[0];
+    const nn_node *slope = &graph->nodes[dead];
+    if (slope->op->kind != NN_KIND_ACTIVATION_GRADIENT || !passes_only_use(graph, dead)) return;
     int value = slope->input[0]; /* the norm's, or of ReLU the activation's */
-    if (value != norm->input[2] &&
-        (graph->nodes[value].op->kind != NN_KIND_ACTIVATION || graph->nodes[value].input[0] != norm->input[2]))
+    if (value != norm->input[1] &&
+        (graph->nodes[value].op->kind != NN_KIND_ACTIVATION || graph->nodes[value].input[0] != norm->input[1]))
         return;
-    int dead = norm->input[1];
-    norm->activation = (nn_activation)slope->attr[0], norm->input[1] = slope->input[1];
+    norm->activation = (nn_activation)slope->attr[0], norm->input[0] = slope->input[1];
     graph->nodes[dead].n_inputs = 0;
 }
 

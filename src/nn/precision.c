@@ -1,7 +1,9 @@
 /* Precision: which values are stored as bf16, and where one is converted. Products, and what stands between them, take
  * bf16; norms' and softmax's inside, a transformer's residual stream and its gradient, vectors [B, C], losses and
- * parameters' gradients stay f32. So does in training what batch norm reads: rounded there, and once more behind it,
- * half of ResNet-50's gradients would fall below a cosine of 0.99 with f32's. */
+ * parameters' gradients stay f32. So does in training what batch norm reads and what is added to it, a convolutional
+ * network's residual stream: rounded there, and once more behind it, half of ResNet-50's gradients would fall below a
+ * cosine of 0.99 with f32's. None of these is kept for the backward: of the first the norm's hat is, in 16 bits, of the
+ * second what the convolutions read. */
 #include "nn/internal.h"
 #include <string.h>
 
@@ -96,13 +98,27 @@ static base_status precision_convert(nn_graph *graph) {
     return BASE_OK;
 }
 
+/* A norm's gradient then reads the hat, and x ends with the norm. */
+static void precision_keep_hats(nn_graph *graph) {
+    for (int i = 0; i < graph->n_nodes; i++) {
+        nn_node *gradient = &graph->nodes[i];
+        if (gradient->op->kind != NN_KIND_NORM_GRADIENT) continue;
+        nn_node *norm = &graph->nodes[gradient->input[gradient->op->saved_input]];
+        if (!norm->keeps_hat) norm->saved += (nn_node_count(norm) + 1) / 2;
+        norm->keeps_hat = true, gradient->n_inputs = 2;
+    }
+}
+
 DEIT_INTERNAL base_status nn_pass_precision(nn_graph *graph, nn_dtype precision) {
     if (precision != NN_BF16) return BASE_OK;
+    precision_keep_hats(graph);
     for (int i = 0; i < graph->n_nodes; i++) graph->nodes[i].dtype = precision_is_16bit(graph, i) ? NN_BF16 : NN_F32;
-    /* What shares storage or keeps a type shares the type: where a later one is f32, the earlier one becomes it. */
+    /* What shares storage or keeps a type shares the type: where a later one is f32, the earlier one becomes it. An
+     * activation that makes f32 reads f32, or what was asked for would be lost before it. */
     for (int i = graph->n_nodes - 1; i >= 0; i--) {
         nn_node *node = &graph->nodes[i];
-        int other = node->sum ? node->alias : node->op->keeps_type ? node->input[0] : i;
+        bool keeps = node->op->keeps_type || node->op->kind == NN_KIND_ACTIVATION;
+        int other = node->sum ? node->alias : keeps ? node->input[0] : i;
         if (node->dtype == NN_F32) graph->nodes[other].dtype = NN_F32;
     }
     return precision_convert(graph);

@@ -83,12 +83,13 @@ TEST(precision_loops_of_norms) {
     probe_fill("mean", mean, PRECISION_COLS, 0.1, 0);
     probe_fill("rstd", rstd, PRECISION_COLS, 0.1, 1);
     probe_fill("means", means, 2 * PRECISION_COLS, 0.1, 0);
-    nn_norm norm = {precision.x, NN_F32, PRECISION_COLS, mean, rstd, precision.weight, precision.bias}, half = norm;
+    nn_norm norm = {precision.x, NULL, NN_F32, PRECISION_COLS, mean, rstd, precision.weight, precision.bias},
+            half = norm;
     half.type = NN_BF16; /* of all but x */
     for (int kind = NN_NO_ACTIVATION; kind <= NN_SILU; kind++) {
         memset(precision.sums, 0, sizeof precision.sums), memset(precision.sums16, 0, sizeof precision.sums16);
         simd->norm_forward((nn_activation)kind, &norm, precision.dy, precision.y, 0, PRECISION_ROWS);
-        simd->norm_forward((nn_activation)kind, &half, precision.dy16, precision.y16, 0, PRECISION_ROWS);
+        simd->norm_forward((nn_activation)kind, &half, precision.dy, precision.y16, 0, PRECISION_ROWS);
         precision_same("batch norm", precision.y, precision.y16, PRECISION_ROWS * PRECISION_COLS);
         simd->norm_sums((nn_activation)kind, &norm, precision.dy, 0, PRECISION_ROWS, precision.sums, precision.part);
         simd->norm_sums((nn_activation)kind, &half, precision.dy16, 0, PRECISION_ROWS, precision.sums16,
@@ -98,6 +99,42 @@ TEST(precision_loops_of_norms) {
         simd->norm_backward((nn_activation)kind, &half, precision.dy16, means, precision.y16, 0, PRECISION_ROWS);
         precision_same("batch norm's gradient", precision.y, precision.y16, PRECISION_ROWS * PRECISION_COLS);
     }
+}
+
+/* A hat that is kept: to 2^-11 of itself between its smallest and its largest, whose signs stay; the gradient reads it
+ * in place of x; not a number stays none in the value. */
+TEST(precision_loops_of_kept_hats) {
+    const nn_simd_table *simd = precision_begin();
+    static uint16_t hat[PRECISION_COUNT];
+    float one[PRECISION_COLS], zero[PRECISION_COLS] = {0}, means[2 * PRECISION_COLS];
+    for (int c = 0; c < PRECISION_COLS; c++) one[c] = 1;
+    probe_fill("means", means, 2 * PRECISION_COLS, 0.1, 0);
+    static const float ends[] = {1e-30f, -1e-30f, 0, -70000, 3e38f, 65504, 0x1p-15f, -1.0009765625f};
+    static const float kept[] = {0x1p-15f, -0x1p-15f, 0x1p-15f, -65504, 65504, 65504, 0x1p-15f, -1.0009765625f};
+    memcpy(precision.x, ends, sizeof ends);
+    nn_norm norm = {precision.x, hat, NN_F32, PRECISION_COLS, zero, one, one, zero};
+    simd->norm_forward(NN_NO_ACTIVATION, &norm, NULL, precision.y, 0, PRECISION_ROWS);
+    for (size_t i = 0; i < sizeof kept / sizeof *kept; i++) CHECK(precision.y[i] == kept[i]);
+    for (int i = (int)(sizeof ends / sizeof *ends); i < PRECISION_ROWS * PRECISION_COLS; i++)
+        if (!(fabsf(precision.y[i] - precision.x[i]) <= fmaxf(0x1p-15f, fabsf(precision.x[i]) * 0x1p-11f)))
+            TEST_FAIL("the hat of %g is kept as %g", (double)precision.x[i], (double)precision.y[i]);
+    nn_norm plain = norm;
+    memcpy(precision.other, precision.y, sizeof precision.other);
+    plain.x = precision.other, plain.hat = NULL, norm.x = NULL;
+    for (int kind = NN_NO_ACTIVATION; kind <= NN_SILU; kind++) {
+        float dx[2][PRECISION_COLS * 4];
+        memset(precision.sums, 0, sizeof precision.sums), memset(precision.sums16, 0, sizeof precision.sums16);
+        simd->norm_sums((nn_activation)kind, &norm, precision.dy, 0, PRECISION_ROWS, precision.sums, precision.part);
+        simd->norm_sums((nn_activation)kind, &plain, precision.dy, 0, PRECISION_ROWS, precision.sums16,
+                        precision.part16);
+        CHECK(!memcmp(precision.sums, precision.sums16, sizeof precision.sums));
+        simd->norm_backward((nn_activation)kind, &norm, precision.dy, means, dx[0], 0, 4);
+        simd->norm_backward((nn_activation)kind, &plain, precision.dy, means, dx[1], 0, 4);
+        CHECK(!memcmp(dx[0], dx[1], sizeof *dx));
+    }
+    norm.x = precision.x, precision.x[3] = NAN, precision.x[4] = INFINITY;
+    simd->norm_forward(NN_NO_ACTIVATION, &norm, NULL, precision.y, 0, 1);
+    CHECK(isnan(precision.y[3]) && isnan(precision.y[4]) && isfinite(precision.y[5]));
 }
 
 TEST(precision_loops_of_maps) {
@@ -217,15 +254,25 @@ TEST(precision_of_a_transformer) {
     nn_graph_free(g);
 }
 
+/* Batch norm reads it, or an activation whose value batch norm adds. */
 static bool precision_feeds_norm(const nn_graph *g, int i) {
-    for (int k = i + 1; k < g->n_nodes; k++)
-        if (!strcmp(g->nodes[k].op->name, "batch norm") && g->nodes[k].input[0] == i) return true;
+    for (int k = i + 1; k < g->n_nodes; k++) {
+        const nn_node *node = &g->nodes[k];
+        for (int j = 0; j < node->n_inputs; j++) {
+            if (node->input[j] != i) continue;
+            if (node->op->kind == NN_KIND_TRAINING_NORM) return true;
+            if (node->op->kind == NN_KIND_ACTIVATION && precision_feeds_norm(g, k)) return true;
+        }
+    }
     return false;
 }
 
-/* Maps of all sizes and their gradients are bf16, what batch norm reads f32. */
+/* Maps of all sizes and their gradients are bf16, what batch norm reads and the residual stream f32; the backward reads
+ * none of these. Conversions: of each value that is added, for the convolutions; of a sum before SiLU, for its
+ * gradient; of the gradient of ResNet's max pooling. */
 TEST(precision_of_convnets) {
     static const char *const models[] = {"resnet50", "regnety_040", "tf_efficientnet_b0"};
+    static const int added[] = {3 + 4 + 6 + 3 - 4, 2 + 6 + 12 + 2 - 4, 9}; /* blocks behind which one adds */
     for (int i = 0; i < 3; i++) {
         nn_graph *g = precision_graph("convnet", models[i]);
         precision_check_products(g);
@@ -236,7 +283,12 @@ TEST(precision_of_convnets) {
             if (node->dtype != (precision_feeds_norm(g, k) ? NN_F32 : NN_BF16))
                 TEST_FAIL("%s: a map of %s is %s", models[i], node->op->name, node->dtype ? "bf16" : "f32");
         }
-        CHECK_EQ_INT(precision_count(g, "conversion"), i == 0); /* the gradient of ResNet's max pooling */
+        for (int k = 0; k < g->n_nodes; k++) {
+            const nn_node *node = &g->nodes[k];
+            if (node->op->kind == NN_KIND_NORM_GRADIENT) CHECK_EQ_INT(node->n_inputs, 2);
+            if (node->op->kind == NN_KIND_TRAINING_NORM) CHECK(node->keeps_hat);
+        }
+        CHECK_EQ_INT(precision_count(g, "conversion"), added[i] * (i == 2 ? 1 : 2) + (i == 0));
         nn_graph_free(g);
     }
 }
