@@ -42,5 +42,7 @@ report 'every local macro is undefined at its file'"'"'s end' "$(for part in $pa
     done
 done)"
 
+report 'the shipped checkpoints are 40 MB at most' "$(cat weights/*.safetensors | wc -c | awk '$1 > 40e6 { print $1 " bytes" }')"
+
 echo "$passed passed, $failed failed"
 [ $failed = 0 ]

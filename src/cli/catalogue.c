@@ -53,6 +53,43 @@ DEIT_INTERNAL base_status cli_data_list(const char *folder, bool json) {
     return status;
 }
 
+/* ---- A set by its name ------------------------------------------------------------------------------------------- */
+
+DEIT_INTERNAL base_status cli_data_find(data_options *where, const char *folder, bool trains) {
+    static base_arena arena; // what it finds lives as long as the program
+    const char *name = where->path;
+    if (!name || base_path_exists(name) || !catalogue_find(name)) return BASE_OK;
+    char *all = folder ? base_strdup(folder) : cli_data_folder();
+    if (!all) return BASE_ERROR;
+    repro_places places;
+    base_status status = repro_locate(&places, base_path_exists(all) ? all : NULL, &arena);
+    if (!status) {
+        bool imagenet = !strcmp(name, "imagenet");
+        const char *path = imagenet && trains ? places.train : repro_place(&places, name);
+        if (path) where->path = path;
+        if (path && imagenet && !trains && !where->labels) where->labels = places.labels;
+        if (!path && strcmp(name, "fashion-mnist") != 0) // whose other place is looked at behind this
+            status =
+                base_fail("%s: not in %s; 'deit data fetch %s' gets it, or says where it is from", name, all, name);
+    }
+    base_free(all);
+    return status;
+}
+
+DEIT_INTERNAL base_status cli_data_check_size(const char *name, const char *split, const data_set *set) {
+    const repro_data_file *row = catalogue_find(name);
+    bool train = split && !strcmp(split, "train"),
+         test = !split || !strcmp(split, "val") || !strcmp(split, "test") || !strcmp(split, "validation");
+    const char *images = !row ? "" : train ? row->train : test ? row->test : "";
+    if (*images && atoll(images) != data_count(set))
+        return base_fail("%s: %s: %s images expected, %lld found", name, data_path(set), images,
+                         (long long)data_count(set));
+    if (*images && *row->classes && atoi(row->classes) != data_classes(set))
+        return base_fail("%s: %s: %s classes expected, %d found", name, data_path(set), row->classes,
+                         data_classes(set));
+    return BASE_OK;
+}
+
 /* ---- fetch ------------------------------------------------------------------------------------------------------- */
 
 static base_status catalogue_take_to(const char *archive, const char *file, const char *path) {

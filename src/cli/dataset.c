@@ -50,11 +50,18 @@ static base_status dataset_read(const data_set *set, int64_t *bad) {
     return status;
 }
 
+/* Of a path, or of a set by its name. */
+static base_status dataset_where(data_options *where, const char *path, const char *split) {
+    *where = (data_options){.path = path, .split = split, .labels = dataset_given.labels};
+    return cli_data_find(where, dataset_given.folder, split && !strcmp(split, "train"));
+}
+
 static base_status dataset_check(const char *path) {
-    data_options options = {.path = path, .split = dataset_given.split, .labels = dataset_given.labels};
+    data_options options;
     data_set *set;
     int64_t least, most, bad = 0;
     int missing;
+    BASE_TRY(dataset_where(&options, path, dataset_given.split));
     BASE_TRY(data_open(&set, &options, cli_context()));
     base_status status = dataset_count(set, &least, &most, &missing);
     if (!status) status = dataset_read(set, &bad);
@@ -71,6 +78,7 @@ static base_status dataset_check(const char *path) {
         printf(missing ? ", %d without any\n" : "\n", missing);
     }
     if (!status && bad) status = base_fail("%s: %lld of its files cannot be read", data_path(set), (long long)bad);
+    if (!status && options.path != path) status = cli_data_check_size(path, options.split, set);
     data_close(set);
     return status;
 }
@@ -79,9 +87,10 @@ static base_status dataset_check(const char *path) {
  */
 
 static base_status dataset_size(const char *path, const char *split, int64_t *images, int *classes) {
-    data_options options = {.path = path, .split = split, .labels = dataset_given.labels};
+    data_options options;
     data_set *set;
     *images = -1;
+    BASE_TRY(dataset_where(&options, path, split));
     BASE_TRY(data_open(&set, &options, cli_context()));
     *images = data_count(set);
     if (data_classes(set) > *classes) *classes = data_classes(set);
@@ -148,9 +157,10 @@ static base_status dataset_measure(const data_set *set, dataset_time *time) {
 }
 
 static base_status dataset_speed(const char *path) {
-    data_options options = {.path = path, .split = dataset_given.split, .labels = dataset_given.labels};
+    data_options options;
     data_set *set;
     dataset_time time = {0};
+    BASE_TRY(dataset_where(&options, path, dataset_given.split));
     BASE_TRY(data_open(&set, &options, cli_context()));
     base_status status = data_hold(set, cli_context());
     if (!status) status = dataset_measure(set, &time);
@@ -191,9 +201,10 @@ static base_status dataset_run(int n, char **arguments) {
         const char *action, *what;
         int least, most;
         base_status (*run)(const char *path);
-    } actions[] = {{"check", "check PATH", 1, 1, dataset_check},   {"count", "count PATH", 1, 1, dataset_sizes},
-                   {"speed", "speed PATH", 1, 1, dataset_speed},   {"pack", "pack FROM.tar.gz TO.tar", 2, 2, NULL},
-                   {"list", "list, and nothing more", 0, 0, NULL}, {"fetch", "fetch NAME...", 1, 64, NULL}};
+    } actions[] = {
+        {"check", "check PATH or NAME", 1, 1, dataset_check}, {"count", "count PATH or NAME", 1, 1, dataset_sizes},
+        {"speed", "speed PATH or NAME", 1, 1, dataset_speed}, {"pack", "pack FROM.tar.gz TO.tar", 2, 2, NULL},
+        {"list", "list, and nothing more", 0, 0, NULL},       {"fetch", "fetch NAME...", 1, 64, NULL}};
     int i = 0;
     while (strcmp(actions[i].action, arguments[0]) != 0) i++;
     if (n - 1 < actions[i].least || n - 1 > actions[i].most)
@@ -212,7 +223,7 @@ DEIT_INTERNAL const cli_command *cli_data(void) {
         {"batch", CLI_INT, &dataset_given.batch, .help = "speed: images a batch", .min = 2, .max = 65536},
         {"seconds", CLI_REAL, &dataset_given.seconds, .help = "speed: how long, at least", .min = 0.01, .max = 1e6},
         {"data-dir", CLI_FOLDER, &dataset_given.folder,
-         .help = "list, fetch: the folder of data sets; without it DEIT_DATA or ~/.cache/deit/data"},
+         .help = "the folder of data sets, for their names; without it DEIT_DATA or ~/.cache/deit/data"},
         {"mirror", CLI_TEXT, &dataset_given.mirror,
          .help = "fetch: a URL to get the files under, instead of their authors'", .word = "URL"},
         {"json", CLI_YES, &dataset_given.json, .help = "list, count, check, speed: print JSON"},
@@ -221,7 +232,7 @@ DEIT_INTERNAL const cli_command *cli_data(void) {
     static const cli_command command = {
         .name = "data",
         .summary = "data sets: listed, fetched, counted, checked, packed for training, the loader timed",
-        .arguments = "list | fetch NAME... | count PATH | check PATH | pack FROM TO | speed PATH",
+        .arguments = "list | fetch NAME... | count SET | check SET | pack FROM TO | speed SET",
         .about =
             "  deit data list                                  the sets that deit knows, and which of them are here\n"
             "  deit data fetch cifar10                         downloads with curl, goes on where it stopped, checks\n"
@@ -229,7 +240,12 @@ DEIT_INTERNAL const cli_command *cli_data(void) {
             "  deit data check imagenet --split train          reads every picture, counts images and classes\n"
             "  deit data pack 102flowers.tgz 102flowers.tar    unpacks what is compressed: training reads in any "
             "order\n"
-            "  deit data speed imagenet --split train          how fast training's loader is, with DeiT's augmentation",
+            "  deit data speed imagenet --split train          how fast training's loader is, with DeiT's "
+            "augmentation\n"
+            "\n"
+            "A SET is a path, or the name of one that 'deit data list' finds; of such a one check also compares the "
+            "numbers\n"
+            "of images and classes with what they should be.",
         .words = words,
         .least = 1,
         .most = 64,

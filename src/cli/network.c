@@ -244,6 +244,7 @@ DEIT_INTERNAL const data_options *cli_data_options(void) {
 DEIT_INTERNAL base_status cli_data_open(data_set **set, const char *command) {
     *set = NULL;
     if (!network_data.where.path) return base_fail_as(BASE_USAGE, "%s: expected --data PATH", command);
+    BASE_TRY(cli_data_find(&network_data.where, NULL, false));
     return data_open(set, &network_data.where, cli_context());
 }
 

@@ -163,6 +163,14 @@ static base_status train_print_options(const train_options *options) {
     return BASE_OK;
 }
 
+/* A data set by its name becomes its path, which args.json keeps. */
+static base_status train_find_data(train_options *options) {
+    data_options where = {.path = options->data_path};
+    BASE_TRY(cli_data_find(&where, NULL, true));
+    return where.path == options->data_path ? BASE_OK
+                                            : train_options_set(options, train_option_find("data-path"), where.path);
+}
+
 static base_status train_with(const train_options *options) {
     train_result result;
     base_text flags = {0};
@@ -181,6 +189,7 @@ static base_status train_command(int n, char **arguments) {
     (void)n, (void)arguments;
     train_options options;
     base_status status = train_gather(&options);
+    if (!status && !train_given.print) status = train_find_data(&options);
     if (!status) status = train_given.print ? train_print_options(&options) : train_with(&options);
     train_options_free(&options);
     return status;

@@ -189,10 +189,11 @@ DEIT_INTERNAL bool nn_chain_suits(const nn_plan *plan, const nn_node *x, const n
 DEIT_INTERNAL base_status nn_chain_new(nn_chain **chain, nn_plan *plan, int node, bool turned);
 DEIT_INTERNAL void nn_chain_run(const nn_chain *chain, nn_worker *worker);
 
-/* passes.c, recompute.c, precision.c: in this order. */
+/* passes.c, precision.c (keep_hats: in bf16), recompute.c: in this order. */
 DEIT_INTERNAL void nn_pass_dead(nn_graph *graph);
 DEIT_INTERNAL base_status nn_pass_narrow(nn_graph *graph);
 DEIT_INTERNAL void nn_pass_fuse(nn_graph *graph);
+DEIT_INTERNAL void nn_pass_keep_hats(nn_graph *graph);
 DEIT_INTERNAL base_status nn_pass_recompute(nn_graph *graph);
 DEIT_INTERNAL base_status nn_pass_precision(nn_graph *graph, nn_dtype precision);
 DEIT_INTERNAL base_status nn_pass_arena(nn_graph *graph, size_t *bytes);

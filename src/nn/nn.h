@@ -159,8 +159,8 @@ DEIT_INTERNAL nn_source nn_noise_source(void); /* small random numbers, cheap to
 
 typedef struct nn_plan nn_plan;
 typedef struct {
-    nn_dtype precision; /* NN_BF16: bf16 products with f32 accumulation; norms, softmax, losses and the residual stream
-                           in f32 */
+    nn_dtype precision; /* NN_BF16: bf16 products with f32 accumulation; norms, softmax and losses in f32; a
+                           transformer's residual stream too, and in training a convolutional network's */
     int workers,
         threads;       /* G workers of T OpenMP threads each. A worker runs whole batches of the graph's size; 0: 1 */
     nn_plan *share;    /* a plan of the same network whose packed weights serve where formats agree; or NULL */

@@ -249,6 +249,7 @@ static base_status plan_passes(nn_plan *plan) {
     nn_pass_dead(graph);
     if (!graph->has_backward) BASE_TRY(nn_pass_narrow(graph));
     nn_pass_fuse(graph);
+    if (plan->options.precision == NN_BF16) nn_pass_keep_hats(graph);
     if (graph->has_backward && plan->options.recompute) BASE_TRY(nn_pass_recompute(graph));
     BASE_TRY(nn_pass_precision(graph, plan->options.precision));
     return nn_pass_arena(graph, &plan->value_bytes);

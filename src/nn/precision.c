@@ -12,21 +12,28 @@ static bool precision_of_vectors(const nn_graph *graph, const nn_node *node) {
     return node->op->types == NN_TYPES_PRODUCT && graph->nodes[node->input[0]].ndim < 3;
 }
 
+/* A convolutional network's residual stream in training. */
+static bool precision_is_stream(const nn_graph *graph, const nn_node *node) {
+    return graph->has_backward && !node->gradient && node->op->kind == NN_KIND_ADD && node->ndim == 4;
+}
+
 /* Whether node k can read input j as bf16. */
 static bool precision_reads_16bit(const nn_graph *graph, const nn_node *node, int j) {
     if (nn_reads_saved(node, j)) return true;
+    if (precision_is_stream(graph, node)) return false;
     if (node->sum && j == node->n_inputs - 1) return node->op->sums_16bit;
     return (node->op->reads_16bit >> j & 1) && !(j == 1 && node->gated) && !precision_of_vectors(graph, node);
 }
 
-/* bf16 where whoever makes it can and everyone who reads it does. */
+/* bf16 where whoever makes it can and everyone who reads it does. What keeps the type of a bf16 value, as the largest
+ * of several does, loses nothing: it stays so, and who wants f32 has it converted. */
 static bool precision_is_16bit(const nn_graph *graph, int i) {
     const nn_node *node = &graph->nodes[i];
-    if (!node->op->makes_16bit || precision_of_vectors(graph, node)) return false;
+    if (!node->op->makes_16bit || precision_of_vectors(graph, node) || precision_is_stream(graph, node)) return false;
     if (node->sum && (!node->op->sums_16bit || graph->nodes[node->alias].dtype != NN_BF16)) return false;
-    if (node->op->keeps_type && graph->nodes[node->input[0]].dtype != NN_BF16) return false;
     for (int k = 0; k < graph->n_outputs; k++)
         if (graph->outputs[k] == i) return false;
+    if (node->op->keeps_type) return graph->nodes[node->input[0]].dtype == NN_BF16;
     for (int k = i + 1; k < graph->n_nodes; k++)
         for (int j = 0; j < graph->nodes[k].n_inputs; j++)
             if (graph->nodes[k].input[j] == i && !precision_reads_16bit(graph, &graph->nodes[k], j)) return false;
@@ -56,7 +63,8 @@ static const nn_op precision_convert_op = {.name = "conversion", .run = precisio
 /* What input j of a node must be stored as; `as_it_is`: its type now. */
 static nn_dtype precision_wanted(const nn_graph *graph, const nn_node *node, int j, nn_dtype as_it_is) {
     bool summed = node->sum && j == node->n_inputs - 1;
-    if (summed || nn_reads_saved(node, j) || !(node->op->reads_16bit >> j & 1)) return as_it_is;
+    if (summed || nn_reads_saved(node, j)) return as_it_is;
+    if (!(node->op->reads_16bit >> j & 1) || precision_is_stream(graph, node)) return NN_F32;
     switch (node->op->types) {
     case NN_TYPES_VALUE: return node->dtype;
     case NN_TYPES_FIRST: return graph->nodes[node->input[0]].dtype;
@@ -98,8 +106,9 @@ static base_status precision_convert(nn_graph *graph) {
     return BASE_OK;
 }
 
-/* A norm's gradient then reads the hat, and x ends with the norm. */
-static void precision_keep_hats(nn_graph *graph) {
+/* A norm's gradient reads the hat, and x ends with the norm. Before the recompute pass: a copy of a norm must make the
+ * same numbers as the norm. */
+DEIT_INTERNAL void nn_pass_keep_hats(nn_graph *graph) {
     for (int i = 0; i < graph->n_nodes; i++) {
         nn_node *gradient = &graph->nodes[i];
         if (gradient->op->kind != NN_KIND_NORM_GRADIENT) continue;
@@ -111,13 +120,12 @@ static void precision_keep_hats(nn_graph *graph) {
 
 DEIT_INTERNAL base_status nn_pass_precision(nn_graph *graph, nn_dtype precision) {
     if (precision != NN_BF16) return BASE_OK;
-    precision_keep_hats(graph);
     for (int i = 0; i < graph->n_nodes; i++) graph->nodes[i].dtype = precision_is_16bit(graph, i) ? NN_BF16 : NN_F32;
     /* What shares storage or keeps a type shares the type: where a later one is f32, the earlier one becomes it. An
-     * activation that makes f32 reads f32, or what was asked for would be lost before it. */
+     * activation of a map that makes f32 reads f32, or what was asked for would be lost before it. */
     for (int i = graph->n_nodes - 1; i >= 0; i--) {
         nn_node *node = &graph->nodes[i];
-        bool keeps = node->op->keeps_type || node->op->kind == NN_KIND_ACTIVATION;
+        bool keeps = node->op->keeps_type || (node->op->kind == NN_KIND_ACTIVATION && node->ndim == 4);
         int other = node->sum ? node->alias : keeps ? node->input[0] : i;
         if (node->dtype == NN_F32) graph->nodes[other].dtype = NN_F32;
     }

@@ -74,7 +74,7 @@ DEIT_INTERNAL void nn_step_at(const nn_plan *plan, int index, nn_step *step) {
 DEIT_INTERNAL void nn_watch(nn_worker *worker, int node) {
     nn_plan *plan = worker->plan;
     const nn_node *n = &plan->graph->nodes[node];
-    if (plan->first_bad >= 0) return;
+    if (plan->first_bad >= 0 || (n->op->keeps_parameters && n->ndim == 1)) return; /* the latter makes no value */
     bool bad = false;
     if (n->dtype == NN_BF16) {
         const uint16_t *x = nn_value_at(worker, node);

@@ -11,7 +11,7 @@ typedef struct {
     const repro_table *table;
     base_text *out;
     int compared, moved, lost, gone; /* lost: accuracies that were not measured now; gone: with the speeds */
-    bool headed;
+    bool headed, speeds;             /* speeds: whether these compare */
 } baseline_state;
 
 /* Percent of the GEMM peak, the least and the most of a row's samples. */
@@ -56,7 +56,7 @@ static void baseline_gone(baseline_state *state, const char *network, const char
 static void baseline_compare_speed(baseline_state *state, const char *network, const json_t *before,
                                    const json_t *now) {
     baseline_share old = baseline_speed(before), new = baseline_speed(now);
-    if (old.median <= 0) return;
+    if (old.median <= 0 || !state->speeds) return;
     if (new.median <= 0) {
         state->gone++;
         return;
@@ -132,6 +132,18 @@ static void baseline_conditions(const json_t *before, const json_t *now, base_te
     }
 }
 
+/* Shares of the peak are a processor's: they compare where the same instructions did the same arithmetic. */
+static bool baseline_speeds_compare(const json_t *before, const json_t *now, base_text *out) {
+    static const char *const names[] = {"isa", "precision"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const json_t *old = json_object_get(before, names[i]), *new = json_object_get(now, names[i]);
+        if (!old || !new || json_equal(old, new)) continue;
+        base_text_printf(out, "speeds are not compared: they are of another %s\n", names[i]);
+        return false;
+    }
+    return true;
+}
+
 DEIT_INTERNAL base_status repro_baseline_open(json_t **baseline, const repro_table *table, const char *path) {
     char *text;
     size_t size;
@@ -158,7 +170,9 @@ DEIT_INTERNAL base_status repro_compare(const repro_table *table, const json_t *
                                         const char *path, base_text *out) {
     baseline_state state = {.table = table, .out = out};
     base_text_printf(out, "\nAgainst %s\n", path);
-    baseline_conditions(json_object_get(baseline, "conditions"), json_object_get(now, "conditions"), out);
+    const json_t *then = json_object_get(baseline, "conditions"), *today = json_object_get(now, "conditions");
+    baseline_conditions(then, today, out);
+    state.speeds = baseline_speeds_compare(then, today, out);
     const json_t *ours = json_object_get(now, "rows"), *theirs = json_object_get(baseline, "rows");
     for (size_t i = 0; i < json_array_size(ours); i++) {
         const json_t *row = json_array_get(ours, i);

@@ -84,6 +84,36 @@ static base_status cost_gflop(const cost_words *said, bool teacher, int classes,
     return model_size(&config, &parameters, gflop);
 }
 
+/* Of the networks that disagree compares, together: where trainings make them, theirs; else those it names. */
+static base_status cost_compared(const repro_state *state, const repro_job *job, const char *const *words, int classes,
+                                 double *gflop) {
+    *gflop = 0;
+    for (int i = 0; i < job->n_needs; i++) {
+        const char *training[REPRO_MAX_WORDS];
+        repro_lacks lacks;
+        double one = 0;
+        cost_words said = {0};
+        BASE_TRY(repro_job_words(state, job->needs[i], REPRO_FILL_SHOW, training, &lacks));
+        base_status status = cost_read(&said, training);
+        if (!status) status = cost_gflop(&said, false, classes, &one);
+        train_options_free(&said.options);
+        if (status) return status;
+        *gflop += one;
+    }
+    for (int i = 2; words[i] && strncmp(words[i], "--", 2) && !job->n_needs; i++) { // [NAME=]MODEL[:WEIGHTS]
+        const char *equals = strchr(words[i], '='), *name = equals ? equals + 1 : words[i];
+        char model[64];
+        model_config config;
+        int64_t parameters;
+        double one = 0;
+        snprintf(model, sizeof model, "%.*s", (int)strcspn(name, ":"), name);
+        BASE_TRY(model_find(model, &config));
+        BASE_TRY(model_size(&config, &parameters, &one));
+        *gflop += one;
+    }
+    return BASE_OK;
+}
+
 DEIT_INTERNAL double repro_job_seconds(const repro_state *state, const repro_job *job) {
     const char *words[REPRO_MAX_WORDS];
     repro_lacks lacks;
@@ -102,13 +132,15 @@ DEIT_INTERNAL double repro_job_flop(const repro_state *state, const repro_job *j
     cost_words said = {0};
     double student = 0, teacher = 0, flop = NAN;
     if (repro_job_words(state, job, REPRO_FILL_SHOW, words, &lacks) || !words[1]) return NAN;
-    bool trains = !strcmp(words[1], "train"), passes = !strcmp(words[1], "eval") || !strcmp(words[1], "tokens");
-    if (!trains && !passes) return NAN;
+    bool trains = !strcmp(words[1], "train"), compares = !strcmp(words[1], "disagree");
+    if (!trains && !compares && strcmp(words[1], "eval") != 0 && strcmp(words[1], "tokens") != 0) return NAN;
     base_status status = cost_read(&said, words);
     const train_options *o = &said.options;
     const repro_data_file *set = status ? NULL : cost_set(&state->places, o->data_path);
     int classes = set ? atoi(set->classes) : 1000;
-    if (!status) status = cost_gflop(&said, false, classes, &student);
+    if (!status)
+        status = compares ? cost_compared(state, job, words, classes, &student)
+                          : cost_gflop(&said, false, classes, &student);
     if (!status && trains) status = cost_gflop(&said, true, classes, &teacher);
     if (!status && set) {
         double test = student * cost_part(atof(set->test), classes, trains ? o->test_split : said.split);

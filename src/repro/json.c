@@ -156,9 +156,10 @@ static json_t *json_trained(const repro_report *report) {
     json_t *o = json_array();
     for (int i = 0; i < report->n_trained; i++) {
         const repro_trained *run = &report->trained[i];
-        json_array_append_new(o, json_pack("{s:s, s:i, s:f, s:o, s:s, s:s}", "training", run->row, "seed", run->seed,
-                                           "seconds", run->seconds, "cpu_seconds", json_of_number(run->cpu_seconds),
-                                           "command", run->command, "record", run->id));
+        json_array_append_new(o,
+                              json_pack("{s:s, s:i, s:i, s:f, s:o, s:s, s:s}", "training", run->row, "seed", run->seed,
+                                        "threads", run->threads, "seconds", run->seconds, "cpu_seconds",
+                                        json_of_number(run->cpu_seconds), "command", run->command, "record", run->id));
     }
     return o;
 }

@@ -261,7 +261,7 @@ static bool render_same_origin(const repro_cell *cell, const repro_cell *other) 
     return other && other->origins && other->n == cell->n && !strcmp(other->origins[0].id, cell->origins[0].id);
 }
 
-/* A training once, with its seeds and what each took; the command is the first one's. */
+/* A training once, with its seeds and what each took, on how many threads; the command is the first one's. */
 static void render_trained(const repro_report *report, int first, repro_page *page) {
     const repro_trained *run = &report->trained[first];
     base_text label = {0};
@@ -269,10 +269,13 @@ static void render_trained(const repro_report *report, int first, repro_page *pa
         if (!strcmp(report->trained[i].row, run->row)) return;
     base_text_printf(&label, "# training %s", run->row);
     for (int i = first; i < report->n_trained; i++) {
-        char time[32];
+        char time[32], threads[32] = "";
         const repro_trained *other = &report->trained[i];
         if (strcmp(other->row, run->row) != 0) continue;
-        base_text_printf(&label, "; seed %d: %s, %s.json", other->seed, repro_time(time, other->seconds), other->id);
+        if (other->threads)
+            snprintf(threads, sizeof threads, " on %d thread%s", other->threads, other->threads > 1 ? "s" : "");
+        base_text_printf(&label, "; seed %d: %s%s, %s.json", other->seed, repro_time(time, other->seconds), threads,
+                         other->id);
     }
     const char *const lines[] = {label.data ? label.data : "", run->command};
     repro_page_lines(page, lines, 2);

@@ -204,8 +204,8 @@ typedef struct {
 /* A training behind values: a row of repro/trainings and a seed. */
 typedef struct {
     const char *row, *command, *id; /* the command as a shell would read it; its record's name */
-    int seed;
-    double seconds, cpu_seconds; /* what it took; of processors: NAN where that was not recorded */
+    int seed, threads;              /* threads: 0 where that was not recorded */
+    double seconds, cpu_seconds;    /* what it took; of processors: NAN where that was not recorded */
 } repro_trained;
 
 typedef struct repro_book repro_book;

@@ -335,11 +335,13 @@ static base_status work_list_job(const repro_state *state, repro_job *job, work_
     if (!job->trains || !work_recorded(state, job)) return BASE_OK;
     base_arena *arena = &state->book->arena;
     const json_t *output = json_object_get(job->record, "output"), *cpu = json_object_get(output, "cpu_seconds");
+    const json_t *conditions = json_object_get(job->record, "conditions");
     repro_trained *run = &list->run[list->n++];
     /* a run that went on after a stop: the record knows of the last part alone */
     *run = (repro_trained){.row = job->row->text[0],
                            .id = job->id,
                            .seed = job->seed,
+                           .threads = (int)json_integer_value(json_object_get(conditions, "threads")),
                            .seconds = fmax(json_number_value(json_object_get(job->record, "seconds")),
                                            json_number_value(json_object_get(output, "seconds"))),
                            .cpu_seconds = json_is_number(cpu) ? json_number_value(cpu) : NAN};

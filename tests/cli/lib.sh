@@ -74,3 +74,17 @@ check() {
     cli_fail "failed: $1"
     cli_show
 }
+
+# pictures SPLIT COUNT CLASSES: an idx pair in set/, as MNIST's: 8 x 8 pixels, label i mod CLASSES, a bright quarter each
+pictures() {
+    head=$(printf '\\000\\000%s\\000\\000\\%03o\\%03o' '\010\003' $(($2 / 256)) $(($2 % 256)))
+    printf "$head\\000\\000\\000\\010\\000\\000\\000\\010" >"set/$1-images-idx3-ubyte"
+    awk -v n="$2" -v k="$3" 'BEGIN { srand(n)
+        for (i = 0; i < n; i++) for (y = 0; y < 8; y++) for (x = 0; x < 8; x++) {
+            c = i % k; lit = int(x / 4) == c % 2 && int(y / 4) == int(c / 2) % 2
+            printf "\\%03o", int(60 + 80 * lit + 90 * rand()) } }' >octal
+    printf "$(cat octal)" >>"set/$1-images-idx3-ubyte"
+    printf "$(printf '\\000\\000\\010\\001\\000\\000\\%03o\\%03o' $(($2 / 256)) $(($2 % 256)))" >"set/$1-labels-idx1-ubyte"
+    awk -v n="$2" -v k="$3" 'BEGIN { for (i = 0; i < n; i++) printf "\\%03o", i % k }' >octal
+    printf "$(cat octal)" >>"set/$1-labels-idx1-ubyte"
+}

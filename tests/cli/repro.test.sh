@@ -247,10 +247,11 @@ check_exit 0 'DEIT_DATA= $DEIT repro all --results records --dry-run'
 check_out '^# all: [0-9]+ commands, .*; [0-9]+ cells are done already$'
 check 'cut=$(grep -oE "[0-9a-f]{16}\.json" "$TREE/repro/REPORT.md" | sort -u); for file in $cut; do [ -f "$TREE/repro/results/$file" ] || { echo "$file"; false; }; done'
 
-name 'the report has the networks of weights/'
+name 'the report, and the baseline of make regress, have the networks of weights/'
 accuracy() { sed -n "s/^| .$1-0.safetensors. .* | \([0-9.]*\) | [0-9]* |\$/\1/p" "$TREE/weights/README.md"; }
 for row in 'ResNet-20:fashion-resnet20' 'DeiT:fashion-deit' 'DeiT⚗:fashion-token'; do
     check '[ "$(accuracy "${row#*:}")" ] && grep -q "^| ${row%:*}, 28 pixels | .* $(accuracy "${row#*:}") |" "$TREE/repro/REPORT.md"'
+    check 'grep -A 80 "\"network\": \"${row%:*}, 28 pixels\"" "$TREE/bench/baseline.json" | grep -q "\"value\": $(accuracy "${row#*:}"),$"'
 done
 
 name 'a dry run with fewer threads than cores'
@@ -322,6 +323,12 @@ check_out '^\./deit train .*--input-size 16 .*--fit resize .*fashion-mnist'
 check_out '^\./deit eval .*--fit resize --image 16 .*fashion-mnist'
 check_no_out 'unknown length'
 
+name 'the cost of comparing networks is that of a pass of each'
+check_exit 0 '$DEIT repro table4 --retrain --results desk --dry-run'
+check_out '^\./deit disagree .*fashion-mnist'
+check_out '^\./deit disagree convnet=regnety_160:'
+check_no_out 'unknown length'
+
 name 'a dry run prints commands that can be run one by one, in order'
 check_exit 0 "$own --results r --dry-run >dry.sh"
 check 'head -n 1 dry.sh | grep -q "^# losses: 12 commands, about [0-9.]* [a-z]*, 6 of unknown length"'
@@ -343,7 +350,7 @@ check 'grep -q "\"cells_reused\": 6" second.json'
 check_exit 0 "$own --results r --markdown"
 check_out '^- \*\*desk\*\* small networks and data: 12 values of 3 seeds, made on [-0-9]+ on .*, 12 of them taken from'
 check_out '^- \*\*time\*\* 6 trainings, [0-9]+ s in all, the longest [0-9]+ s$'
-check_out '^# training small; seed 0: [0-9]+ s, [0-9a-f]{16}\.json; seed 1: .*; seed 2: '
+check_out '^# training small; seed 0: [0-9]+ s on [0-9]+ threads?, [0-9a-f]{16}\.json; seed 1: .*; seed 2: '
 check_out '^\./deit weights init r/runs/small-0-[0-9a-f]{8}/w\.safetensors --model vit .* --seed 0$'
 check_out '^# wide; seed 0: [0-9a-f]{16}\.json; seed 1: [0-9a-f]{16}\.json; seed 2: '
 check_exit 0 "$own --results r --dry-run"
@@ -456,6 +463,44 @@ check_exit 0 "$own --results r --retrain --json >after.json"
 check '[ "$(grep -c "\"record\"" after.json)" = 18 ] && [ "$(grep "\"cells_reused\"" after.json | tr -dc 0-9)" -ge '"$done"' ]'
 check '[ "$(grep "\"value\"" after.json)" = "$(grep "\"value\"" share1.json)" ]'
 
+# Trainings run as processes of their own, which must end with the one that began them, as where a machine stops.
+name 'a training that was killed goes on, to the same weights'
+check 'mkdir own3 set && pictures train 320 4 && pictures t10k 120 4'
+cat >own3/trainings <<'END'
+title Trainings
+source nobody
+makes last.safetensors
+seeds 1
+column training label training
+column network attribute
+command desk: deit train [--resume {resume}] {network} --data-path set --threads 1 --batch-size 16 --epochs 60 --save-steps 7 --seed {seed} --output-dir {folder} --json
+| training | network |
+|---|---|
+| small | --model vit --input-size 8 --patch 4 --dim 32 --depth 1 --heads 2 |
+END
+cat >own3/top <<'END'
+title Top
+source nobody
+seeds 1
+column network label network
+column student training
+column top1 accuracy top-1
+command desk top1: deit eval {student.network} --classes 10 --weights {student} --data set --json
+| network | student | top1 |
+|---|---|---|
+| small | small | - |
+END
+check_exit 0 '$DEIT repro own3/top --scale desk --retrain --results whole --json'
+$DEIT repro own3/top --scale desk --retrain --results killed >/dev/null 2>&1 &
+pid=$!
+while ! ls killed/runs/*/checkpoints/*.json >/dev/null 2>&1 && kill -0 $pid 2>/dev/null; do sleep 0.02; done
+kill -STOP $pid
+kill -KILL $(cat /proc/$pid/task/$pid/children) $pid
+wait $pid 2>/dev/null
+check '! ls killed/runs/*/last.safetensors'
+check_exit 0 '$DEIT repro own3/top --scale desk --retrain --results killed --json'
+check 'cmp whole/runs/*/last.safetensors killed/runs/*/last.safetensors'
+
 name '--fresh makes finished cells anew'
 check_exit 0 "$own --results r --fresh --json"
 check_out '"cells_reused": 0'
@@ -472,4 +517,20 @@ document.title = [e.scrollWidth - e.clientWidth, d.querySelectorAll('tbody tr').
                   /nan|null|undefined|inf /i.test(d.body.innerText)].join(' ') }</script>
 END
     check '[ "$(look)" = "<title>0 3 1 false</title>" ]'
+fi
+
+name "the whole paper's page in a browser: no wider than a phone, every table and plot"
+if [ -z "$browser" ]; then
+    skip 'no chromium here'
+else
+    check 'cp "$TREE/repro/report.html" .'
+    cat >frame.html <<'END'
+<iframe id="f" src="report.html" width="360" height="800"></iframe>
+<script>onload = () => { const d = document.getElementById('f').contentDocument, e = d.documentElement;
+document.title = [e.scrollWidth - e.clientWidth, d.querySelectorAll('h2').length, d.querySelectorAll('svg').length > 4,
+                  /nan|undefined|inf /i.test(d.body.innerText), getComputedStyle(d.body).backgroundColor].join(' ') }</script>
+END
+    sections=$(grep -o '<h2' report.html | wc -l)
+    check '[ "$sections" -ge 15 ] && [ "$(look)" = "<title>0 $sections true false rgb(255, 255, 255)</title>" ]'
+    check '[ "$(look --blink-settings=preferredColorScheme=0)" = "<title>0 $sections true false rgb(15, 19, 24)</title>" ]'
 fi

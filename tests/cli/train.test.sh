@@ -1,18 +1,5 @@
 # deit train and deit log on a generated data set: four classes of 8 x 8 pictures, a bright quarter each, in MNIST's format.
 
-# pictures SPLIT COUNT CLASSES: an idx pair; label i mod CLASSES
-pictures() {
-    head=$(printf '\\000\\000%s\\000\\000\\%03o\\%03o' '\010\003' $(($2 / 256)) $(($2 % 256)))
-    printf "$head\\000\\000\\000\\010\\000\\000\\000\\010" >"set/$1-images-idx3-ubyte"
-    awk -v n="$2" -v k="$3" 'BEGIN { srand(n)
-        for (i = 0; i < n; i++) for (y = 0; y < 8; y++) for (x = 0; x < 8; x++) {
-            c = i % k; lit = int(x / 4) == c % 2 && int(y / 4) == int(c / 2) % 2
-            printf "\\%03o", int(60 + 80 * lit + 90 * rand()) } }' >octal
-    printf "$(cat octal)" >>"set/$1-images-idx3-ubyte"
-    printf "$(printf '\\000\\000\\010\\001\\000\\000\\%03o\\%03o' $(($2 / 256)) $(($2 % 256)))" >"set/$1-labels-idx1-ubyte"
-    awk -v n="$2" -v k="$3" 'BEGIN { for (i = 0; i < n; i++) printf "\\%03o", i % k }' >octal
-    printf "$(cat octal)" >>"set/$1-labels-idx1-ubyte"
-}
 mkdir set
 pictures train 320 4
 pictures t10k 120 4
@@ -30,6 +17,12 @@ check_err 'flags: --model vit --input-size 8 .*--no-augment'
 check_err 'memory: [0-9.]+ GB .*optimizer'
 check_err 'time: about [0-9:]+: 40 epochs of 20 steps, .* 16 images each'
 check_err 'epoch 40/40: loss [0-9.]+, lr [0-9.e-]+, [0-9]+ images/s; test: top-1 [0-9.]+'
+
+name 'the memory that a run announces is what it takes'
+if [ "$SANITIZE" ]; then skip 'the sanitizers take more'; fi
+check '${CC:-gcc} -O1 "$TREE/tests/spent.c" -o spent'
+check './spent $DEIT train --threads 1 --num-workers 1 --data set --model resnet18 --input-size 96 --batch-size 32 --epochs 1 --no-model-ema --no-repeated-aug >took 2>announced'
+check 'said=$(sed -n "s/.*memory: \([0-9.]*\) GB.*/\1/p" announced); awk -v said="$said" "{ took = \$2 * 1024e-9; print said, took; exit !(said > 0.3 && took > 0.7 * said && took < 1.3 * said) }" took'
 
 name 'the folder of a run'
 check '[ $(wc -l <run/log.jsonl) = 40 ]'

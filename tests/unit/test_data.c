@@ -401,3 +401,15 @@ TEST(data_loader_refuses_what_memory_cannot_hold) {
     base_test_folder_end();
 }
 #undef DATA_TEST_PICTURES
+
+/* "n01440764 tench\n" and so on: the sum of the lines that the list of ImageNet's classes has. */
+TEST(data_imagenet_classes_are_the_list) {
+    uint64_t h = base_fnv1a64(NULL, 0);
+    for (int i = 0; i < DATA_IMAGENET_CLASSES; i++) {
+        char line[256];
+        int n = snprintf(line, sizeof line, "%s %s\n", data_imagenet_synset(i), data_imagenet_name(i));
+        for (int k = 0; k < n; k++) h = (h ^ (uint8_t)line[k]) * 0x100000001b3U; /* FNV-1a goes on */
+        CHECK_EQ_INT(data_imagenet_find(data_imagenet_synset(i)), i);
+    }
+    CHECK(h == 0x3ab643bcdeeeccf4U);
+}

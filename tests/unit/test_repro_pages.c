@@ -208,9 +208,9 @@ TEST(repro_pages_of_several_tables) {
 
 /* What is read first: claims by table and scale, what was trained, what does not hold. */
 TEST(repro_summary_of_several_tables) {
-    static const repro_trained trained[] = {{"small", "./deit train --seed 0", "00aa", 0, 120, 200},
-                                            {"large", "./deit train --seed 0", "00bb", 0, 300, 500},
-                                            {"small", "./deit train --seed 1", "00cc", 1, 180, 200}};
+    static const repro_trained trained[] = {{"small", "./deit train --seed 0", "00aa", 0, 1, 120, 200},
+                                            {"large", "./deit train --seed 0", "00bb", 0, 1, 300, 500},
+                                            {"small", "./deit train --seed 1", "00cc", 1, 1, 180, 200}};
     repro_table *table;
     repro_book *book = test_pages_book(&table, 1);
     if (!book) return;
@@ -234,9 +234,9 @@ TEST(repro_summary_of_several_tables) {
                   "points (-1.00 points, 95% from ");
     CHECK_STR_HAS(markdown.data, "# Training data-efficient");
     CHECK_STR_HAS(markdown.data, "\n## A title\n");
-    CHECK_STR_HAS(markdown.data,
-                  "# training small; seed 0: 2 min, 00aa.json; seed 1: 3 min, 00cc.json\n./deit train --seed 0\n"
-                  "# training large; seed 0: 5 min, 00bb.json\n");
+    CHECK_STR_HAS(markdown.data, "# training small; seed 0: 2 min on 1 thread, 00aa.json; seed 1: 3 min on 1 thread, "
+                                 "00cc.json\n./deit train --seed 0\n"
+                                 "# training large; seed 0: 5 min on 1 thread, 00bb.json\n");
     base_text_free(&text), base_text_free(&markdown);
     repro_book_free(book), repro_table_free(table);
 }

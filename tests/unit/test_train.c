@@ -8,7 +8,7 @@ typedef struct {
     const char *model;
     int image, batch;
     nn_activation activation;
-    int slack, slack_adamw, slack_sgd; /* factors of bounds, below: gradients; losses of later steps */
+    int slack_adamw, slack_sgd; /* factors of the bounds of losses of later steps; see train_slack */
 } train_golden;
 static const train_golden train_vit;
 
@@ -122,6 +122,17 @@ static void train_measure(const nn_param *param, const float *v, double *sum, do
     *l2 = sqrt(*l2);
 }
 
+/* The largest distance so far, in bounds; a test prints it. */
+static double train_worst;
+static void train_distance(double ours, double expected, double bound) {
+    double distance = fabs(ours - expected) / bound;
+    if (!(distance <= train_worst)) train_worst = distance;
+}
+static void train_say_worst(const char *name, const char *what) {
+    printf("  %s: %s: at most %.2f bounds off\n", name, what, train_worst);
+    train_worst = 0;
+}
+
 /* Each tensor's l2 and sum / sqrt(n) within 3 f32 + 1e-6 of the l2 of all together, times the slack. values: flat, as
  * the parameter store. */
 static void train_compare(const char *file, FILE *f, const nn_params *params, const float *values, bool buffers,
@@ -146,6 +157,7 @@ static void train_compare(const char *file, FILE *f, const nn_params *params, co
             }
             double our_sum, our_l2, n, bound = slack * (3 * f32 + 1e-6 * sqrt(all));
             train_measure(param, values + param->offset, &our_sum, &our_l2, &n);
+            train_distance(our_l2, l2, bound / slack), train_distance(our_sum / sqrt(n), sum / sqrt(n), bound / slack);
             if (!(fabs(our_l2 - l2) <= bound))
                 TEST_FAIL("%s: %s: l2 %.9g, PyTorch %.9g, bound %.3g", file, name, our_l2, l2, bound);
             if (!(fabs(our_sum - sum) / sqrt(n) <= bound))
@@ -165,8 +177,26 @@ static FILE *train_open(const char *name, const char *kind) {
 
 static void train_near(const char *what, double ours, double expected, double f32, int slack) {
     double bound = slack * (3 * f32 + 1e-6);
+    train_distance(ours, expected, bound / slack);
     if (!(fabs(ours - expected) <= bound))
         TEST_FAIL("%s: loss %.9g, PyTorch %.9g, bound %.3g", what, ours, expected, bound);
+}
+
+/* Slack. f32, how far PyTorch's float32 run was from float64, is one throw of the dice where rounding decides, and
+ * other weights, or another order of sums, are another throw; bench/RESULTS.md has the figures.
+ *   losses     after a step: AdamW's first steps go by the sign of gradients, however small, and f32 of one number may
+ * be as small as luck has it. PyTorch with channels last or without oneDNN misses these by up to 14 times (AdamW) and 8
+ * times (SGD). With the weights in tests/golden each case has what it was seen to need, on any instruction set, and a
+ * little more.
+ *   gradients  A ReLU whose input lies within the rounding of 0 passes its gradient or does not: of resnet18's 7
+ * million about one does, wherever values are stored in float32. With the weights in tests/golden none does; with
+ * others PyTorch itself misses its own bound by 27 times with channels last, this program by 10. SiLU has no such
+ * place. So other weights (DEIT_GOLDEN_SALT) have others: 40 for gradients behind ReLUs, 40 and 10 for the losses of
+ * the deep convolutional networks. Losses and running statistics of one step, and all parameters after five, need none.
+ */
+static int train_slack(const train_golden *golden, int own, int others) {
+    bool deep = !strncmp(golden->model, "res", 3) || !strncmp(golden->model, "reg", 3);
+    return *probe_salt() && deep ? others : own;
 }
 
 /* The loss, every gradient, and the running statistics behind one step. */
@@ -184,7 +214,10 @@ static void train_gradients(const train_golden *golden, int threads) {
     if (c.plan) {
         CHECK_OK(train_case_loss(&c, &loss));
         train_near(golden->name, (double)loss, expected, f32, 1);
-        train_compare(golden->name, grads, c.params, c.params->gradients, false, golden->slack);
+        train_say_worst(golden->name, "loss");
+        train_compare(golden->name, grads, c.params, c.params->gradients, false,
+                      train_slack(golden, 1, golden->activation == NN_SILU ? 1 : 40));
+        train_say_worst(golden->name, "gradients");
         if (buffers) train_compare(golden->name, buffers, c.params, c.params->values, true, 1);
     }
     fclose(f), fclose(grads);
@@ -203,7 +236,7 @@ static void train_steps(const train_golden *golden, bool sgd) {
     train_case c;
     train_optimizer *rule = NULL;
     train_step_options o = train_adamw_defaults();
-    int slack = sgd ? golden->slack_sgd : golden->slack_adamw;
+    int slack = sgd ? train_slack(golden, golden->slack_sgd, 10) : train_slack(golden, golden->slack_adamw, 40);
     o.lr = 1e-3;
     if (sgd) o.lr = 0.01, o.momentum = 0.9, o.weight_decay = 1e-4;
     CHECK_OK(train_case_new(&c, golden, 2));
@@ -216,22 +249,16 @@ static void train_steps(const train_golden *golden, bool sgd) {
         train_near(what, (double)ours, loss[step], f32[step], slack);
         train_optimizer_step(rule, &o, 1);
     }
+    train_say_worst(golden->name, sgd ? "losses of sgd" : "losses of adamw");
     train_compare(golden->name, f, c.params, c.params->values, false, 1);
+    train_say_worst(golden->name, "parameters");
     fclose(f);
     train_optimizer_free(rule);
     train_case_free(&c);
 }
 
-/* Slack. f32, how far PyTorch's float32 run was from float64, is one throw of the dice where rounding decides, and
- * another set of weights, or another order of sums, is another throw; bench/RESULTS.md has the figures.
- *   gradients  A ReLU whose input lies within the rounding of 0 passes its gradient or does not: of resnet18's 7
- * million about one does, wherever values are stored in float32. PyTorch itself, with channels last, misses its own
- * bound by 27 times with other weights, this program by 10. SiLU has no such place. losses     after a step: AdamW's
- * first steps go by the sign of gradients, however small, and f32 of one number may be as small as luck has it. PyTorch
- * with channels last or without oneDNN misses these by up to 14 times (AdamW) and 8 times (SGD), this program by 25
- * and 7. Losses and running statistics of one step, and all parameters after five, need none. */
-#define TRAIN_GOLDEN(id, model, image, batch, activation, gradients, adamw, sgd)                                       \
-    static const train_golden train_##id = {#id, model, image, batch, activation, gradients, adamw, sgd};              \
+#define TRAIN_GOLDEN(id, model, image, batch, activation, adamw, sgd)                                                  \
+    static const train_golden train_##id = {#id, model, image, batch, activation, adamw, sgd};                         \
     TEST(golden_train_##id##_gradients) {                                                                              \
         train_gradients(&train_##id, 2);                                                                               \
     }                                                                                                                  \
@@ -244,15 +271,15 @@ static void train_steps(const train_golden *golden, bool sgd) {
 TEST(golden_train_vit_gradients_one_thread) {
     train_gradients(&train_vit, 1);
 }
-TRAIN_GOLDEN(vit, "vit", 32, 4, NN_NO_ACTIVATION, 1, 1, 1)
-TRAIN_GOLDEN(vit_dist_hard, "vit", 32, 4, NN_NO_ACTIVATION, 1, 1, 1)
-TRAIN_GOLDEN(vit_dist_soft, "vit", 32, 4, NN_NO_ACTIVATION, 1, 1, 1)
-TRAIN_GOLDEN(resnet18, "resnet18", 96, 16, NN_NO_ACTIVATION, 40, 40, 10)
-TRAIN_GOLDEN(resnet50, "resnet50", 96, 16, NN_NO_ACTIVATION, 40, 40, 10)
-TRAIN_GOLDEN(resnet50_silu, "resnet50", 96, 16, NN_SILU, 1, 40, 10)
-TRAIN_GOLDEN(regnety_040, "regnety_040", 96, 16, NN_NO_ACTIVATION, 40, 40, 10)
-TRAIN_GOLDEN(regnety_040_silu, "regnety_040", 96, 16, NN_SILU, 1, 40, 10)
-TRAIN_GOLDEN(tf_efficientnet_b0, "tf_efficientnet_b0", 96, 16, NN_NO_ACTIVATION, 1, 1, 1)
+TRAIN_GOLDEN(vit, "vit", 32, 4, NN_NO_ACTIVATION, 1, 1)
+TRAIN_GOLDEN(vit_dist_hard, "vit", 32, 4, NN_NO_ACTIVATION, 1, 1)
+TRAIN_GOLDEN(vit_dist_soft, "vit", 32, 4, NN_NO_ACTIVATION, 1, 1)
+TRAIN_GOLDEN(resnet18, "resnet18", 96, 16, NN_NO_ACTIVATION, 1, 1)
+TRAIN_GOLDEN(resnet50, "resnet50", 96, 16, NN_NO_ACTIVATION, 6, 1)
+TRAIN_GOLDEN(resnet50_silu, "resnet50", 96, 16, NN_SILU, 4, 1)
+TRAIN_GOLDEN(regnety_040, "regnety_040", 96, 16, NN_NO_ACTIVATION, 3, 2)
+TRAIN_GOLDEN(regnety_040_silu, "regnety_040", 96, 16, NN_SILU, 30, 4)
+TRAIN_GOLDEN(tf_efficientnet_b0, "tf_efficientnet_b0", 96, 16, NN_NO_ACTIVATION, 1, 1)
 #undef TRAIN_GOLDEN
 
 /* a . b / |a| |b|; of *.attn.qkv.bias the query and value thirds. */

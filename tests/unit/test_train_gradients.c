@@ -348,7 +348,7 @@ TEST(gradients_recomputed) {
 }
 
 /* Statistics move once a run, though the norms of a block run twice. */
-TEST(gradients_recomputed_convnets) {
+static void gradients_recomputed_convnets(nn_dtype precision, double drop_path) {
     static const char *const names[] = {"resnet18", "tf_efficientnet_b0"};
     for (size_t n = 0; n < sizeof names / sizeof *names; n++) {
         size_t memory[2], weights;
@@ -356,7 +356,7 @@ TEST(gradients_recomputed_convnets) {
         for (int recompute = 0; recompute < 2; recompute++) {
             model_config config;
             CHECK_OK(model_find(names[n], &config));
-            config.image = 64, config.classes = GRADIENTS_CLASSES, config.drop_path = 0.2;
+            config.image = 64, config.classes = GRADIENTS_CLASSES, config.drop_path = drop_path;
             nn_graph *g = nn_graph_new(GRADIENTS_BATCH);
             nn_graph_trains(g);
             nn_value logits[MODEL_MAX_HEADS], x = nn_input(g, 3, (int64_t[]){3, config.image, config.image});
@@ -371,7 +371,8 @@ TEST(gradients_recomputed_convnets) {
                 const nn_param *param = &params[recompute]->params[i];
                 nn_param_init(param, i, 3, params[recompute]->values + param->offset);
             }
-            nn_plan_options o = {.threads = 2, .params = params[recompute], .recompute = recompute};
+            nn_plan_options o = {
+                .precision = precision, .threads = 2, .params = params[recompute], .recompute = recompute};
             CHECK_OK(nn_plan_new(&plan, g, &o));
             if (!plan) return;
             nn_plan_memory(plan, &weights, &memory[recompute]);
@@ -388,6 +389,14 @@ TEST(gradients_recomputed_convnets) {
         CHECK(memory[1] < memory[0]);
         nn_params_free(params[0]), nn_params_free(params[1]);
     }
+}
+TEST(gradients_recomputed_convnets) {
+    gradients_recomputed_convnets(NN_F32, 0.2);
+}
+TEST(gradients_recomputed_convnets_bf16) {
+    if (!nn_has_bf16()) SKIP("this processor has no bf16 instructions");
+    gradients_recomputed_convnets(NN_BF16, 0.2);
+    gradients_recomputed_convnets(NN_BF16, 0);
 }
 
 /* ---- Dropping ---------------------------------------------------------------------------------------------------- */

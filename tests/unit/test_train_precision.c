@@ -33,6 +33,14 @@ static struct {
     double sums[2 * PRECISION_COLS], sums16[2 * PRECISION_COLS];
 } precision;
 
+/* The loops for AVX-512 round to bf16 by an instruction that some of its processors lack. */
+static bool precision_has_loops(void) {
+    int isa = (int)dnnl_get_effective_cpu_isa(), avx512 = dnnl_cpu_isa_avx512_core;
+    return (isa & avx512) != avx512 || nn_has_bf16();
+}
+#define PRECISION_NEEDS_LOOPS                                                                                          \
+    if (!precision_has_loops()) SKIP("AVX-512 without bf16 instructions")
+
 static const nn_simd_table *precision_begin(void) {
     memset(&precision, 0, sizeof precision);
     precision_fill("x", precision.x, precision.x16, PRECISION_COUNT);
@@ -48,6 +56,7 @@ static void precision_same_sums(const char *what) {
 }
 
 TEST(precision_loops_by_number) {
+    PRECISION_NEEDS_LOOPS;
     const nn_simd_table *simd = precision_begin();
     for (int kind = NN_GELU; kind <= NN_SIGMOID; kind++) {
         simd->activate((nn_activation)kind, precision.x, NN_F32, precision.y, NN_F32, PRECISION_COUNT);
@@ -70,6 +79,7 @@ TEST(precision_loops_by_number) {
 }
 
 TEST(precision_loops_of_norms) {
+    PRECISION_NEEDS_LOOPS;
     const nn_simd_table *simd = precision_begin();
     float mean[PRECISION_COLS], rstd[PRECISION_COLS], means[2 * PRECISION_COLS];
     simd->layer_norm_backward(precision.x, precision.dy, NN_F32, precision.weight, precision.other, precision.y,
@@ -104,6 +114,7 @@ TEST(precision_loops_of_norms) {
 /* A hat that is kept: to 2^-11 of itself between its smallest and its largest, whose signs stay; the gradient reads it
  * in place of x; not a number stays none in the value. */
 TEST(precision_loops_of_kept_hats) {
+    PRECISION_NEEDS_LOOPS;
     const nn_simd_table *simd = precision_begin();
     static uint16_t hat[PRECISION_COUNT];
     float one[PRECISION_COLS], zero[PRECISION_COLS] = {0}, means[2 * PRECISION_COLS];
@@ -139,6 +150,7 @@ TEST(precision_loops_of_kept_hats) {
 
 TEST(precision_loops_of_maps) {
     enum { SIDE = 5, CHANNELS = 21, OUT = 3 };
+    PRECISION_NEEDS_LOOPS;
     const nn_simd_table *simd = precision_begin();
     simd->dot_columns(precision.x, precision.dy, NN_F32, precision.weight, PRECISION_ROWS, PRECISION_COLS,
                       precision.part);
@@ -178,6 +190,7 @@ TEST(precision_loops_of_maps) {
 
 TEST(precision_loops_of_attention) {
     enum { ROWS = 3, COLS = 19, LD = 32, SIZE = 21 };
+    PRECISION_NEEDS_LOOPS;
     const nn_simd_table *simd = precision_begin();
     float s[2][ROWS * LD], dp[2][ROWS * LD], lse[ROWS] = {3, 4, 5};
     for (int half = 0; half < 2; half++) {
@@ -209,10 +222,11 @@ static int precision_count(const nn_graph *g, const char *op) {
     return n;
 }
 /* A network's graph for training behind the passes. */
-static nn_graph *precision_graph(const char *name, const char *kind) {
+static nn_graph *precision_graph(const char *name, const char *kind, nn_activation activation, double drop_path) {
     model_config config;
-    train_golden golden = {name, kind, strcmp(kind, "vit") ? 96 : 32, 2, NN_SILU, 1, 1, 1};
+    train_golden golden = {name, kind, strcmp(kind, "vit") ? 96 : 32, 2, activation, 1, 1};
     CHECK_OK(train_config(&golden, &config));
+    config.drop_path = drop_path;
     nn_graph *g = nn_graph_new(2);
     nn_graph_trains(g);
     nn_value logits[MODEL_MAX_HEADS], x = nn_input(g, 3, (int64_t[]){3, config.image, config.image});
@@ -224,6 +238,7 @@ static nn_graph *precision_graph(const char *name, const char *kind) {
     CHECK_OK(nn_graph_status(g));
     nn_pass_dead(g);
     nn_pass_fuse(g);
+    nn_pass_keep_hats(g);
     CHECK_OK(nn_pass_precision(g, NN_BF16));
     return g;
 }
@@ -240,7 +255,7 @@ static void precision_check_products(const nn_graph *g) {
 }
 
 TEST(precision_of_a_transformer) {
-    nn_graph *g = precision_graph("vit", "vit");
+    nn_graph *g = precision_graph("vit", "vit", NN_SILU, 0);
     precision_check_products(g);
     CHECK_EQ_INT(precision_type(g, "tokens", ""), NN_F32);
     CHECK_EQ_INT(precision_type(g, "layer norm", "blocks.0.norm1.weight"), NN_BF16);
@@ -274,7 +289,7 @@ TEST(precision_of_convnets) {
     static const char *const models[] = {"resnet50", "regnety_040", "tf_efficientnet_b0"};
     static const int added[] = {3 + 4 + 6 + 3 - 4, 2 + 6 + 12 + 2 - 4, 9}; /* blocks behind which one adds */
     for (int i = 0; i < 3; i++) {
-        nn_graph *g = precision_graph("convnet", models[i]);
+        nn_graph *g = precision_graph("convnet", models[i], NN_SILU, 0);
         precision_check_products(g);
         for (int k = 0; k < g->n_nodes; k++) {
             const nn_node *node = &g->nodes[k];
@@ -291,4 +306,49 @@ TEST(precision_of_convnets) {
         CHECK_EQ_INT(precision_count(g, "conversion"), added[i] * (i == 2 ? 1 : 2) + (i == 0));
         nn_graph_free(g);
     }
+}
+
+/* With drop path the sum stands apart from the norm: it, what it adds and the activation behind it are f32 all the
+ * same. A map that max pooling reads stays bf16 with the pooled one, though that is added. */
+TEST(precision_of_the_residual_stream) {
+    static const char *const models[] = {"resnet18", "resnet50", "regnety_040", "tf_efficientnet_b0"};
+    for (int i = 0; i < 4; i++) {
+        nn_graph *g = precision_graph("convnet", models[i], NN_NO_ACTIVATION, 0.1);
+        precision_check_products(g);
+        int sums = 0;
+        for (int k = 0; k < g->n_nodes; k++) {
+            const nn_node *node = &g->nodes[k];
+            if (strcmp(node->op->name, "add") != 0 || node->ndim != 4 || node->gradient) continue;
+            sums++;
+            CHECK_EQ_INT(node->dtype, NN_F32);
+            for (int j = 0; j < 2; j++) CHECK_EQ_INT(g->nodes[node->input[j]].dtype, NN_F32);
+        }
+        CHECK(sums >= 7); /* a block that is never dropped is fused */
+        for (int k = 0; k < g->n_nodes && i < 2; k++)
+            if (!strcmp(g->nodes[k].op->name, "pooling"))
+                CHECK(g->nodes[k].dtype == NN_BF16 && g->nodes[g->nodes[k].input[0]].dtype == NN_BF16);
+        nn_graph_free(g);
+    }
+}
+
+/* Dropout reads f32: the map before GELU is not kept in f32 for that. */
+TEST(precision_with_dropout) {
+    model_config config = model_vit();
+    config.image = 32, config.patch = 8, config.dim = 32, config.depth = 2, config.heads = 2,
+    config.classes = TRAIN_CLASSES;
+    config.drop = 0.1;
+    nn_graph *g = nn_graph_new(2);
+    nn_graph_trains(g);
+    nn_value logits[MODEL_MAX_HEADS], x = nn_input(g, 3, (int64_t[]){3, config.image, config.image});
+    nn_value targets = nn_input(g, 1, (int64_t[]){TRAIN_CLASSES});
+    config.family->build(&config, g, x, logits);
+    nn_value loss = nn_cross_entropy(g, logits[0], targets);
+    nn_output(g, loss);
+    nn_backward(g, loss);
+    CHECK_OK(nn_graph_status(g));
+    nn_pass_dead(g);
+    nn_pass_fuse(g);
+    CHECK_OK(nn_pass_precision(g, NN_BF16));
+    CHECK_EQ_INT(precision_type(g, "linear", "blocks.0.mlp.fc1.weight"), NN_BF16);
+    nn_graph_free(g);
 }

@@ -682,6 +682,11 @@ TEST(train_fine_tuning_leaves_running_statistics) {
         run_test_options(&o, output[k]);
         for (size_t i = 0; i < sizeof set / sizeof *set; i++)
             CHECK_OK(train_options_set(&o, train_option_find(set[i][0]), set[i][1]));
+        static const char *const vit[] = {"patch", "dim", "depth", "heads"};
+        for (int i = 0; i < 4; i++) {
+            const train_option *option = train_option_find(vit[i]);
+            CHECK_OK(train_options_set(&o, option, option->preset));
+        }
         if (k) CHECK_OK(train_options_set(&o, train_option_find("finetune"), file[0]));
         if (k == 2) CHECK_OK(train_options_set(&o, train_option_find("train-mode"), "yes"));
         CHECK_OK(train_run(&o, false, &result, NULL));
@@ -693,8 +698,9 @@ TEST(train_fine_tuning_leaves_running_statistics) {
         for (int k = 0; k < 3; k++) {
             store *s;
             const store_tensor *tensor;
-            CHECK_OK(store_open(&s, file[k]));
-            CHECK_OK(store_want(s, names[i], &tensor));
+            bool there = !store_open(&s, file[k]) && !store_want(s, names[i], &tensor);
+            CHECK(there);
+            if (!there) return;
             CHECK_EQ_INT(tensor->count, 16);
             CHECK_OK(store_read_f32(tensor, values[k]));
             store_close(s);
@@ -713,10 +719,10 @@ TEST(train_accumulated_steps_are_whole_ones) {
     float *values[2];
     int64_t count = 0;
     for (int k = 0; k < 2; k++) {
-        static const char *const set[][2] = {{"opt", "sgd"},      {"drop", "0"},         {"drop-path", "0"},
-                                             {"augment", "no"},   {"mixup", "0"},        {"cutmix", "0"},
-                                             {"model-ema", "no"}, {"epochs", "1"},       {"lr", "0.1"},
-                                             {"unscale-lr", "1"}, {"repeated-aug", "no"}};
+        static const char *const set[][2] = {{"opt", "sgd"},        {"drop", "0"},         {"drop-path", "0"},
+                                             {"augment", "no"},     {"mixup", "0"},        {"cutmix", "0"},
+                                             {"model-ema", "no"},   {"epochs", "1"},       {"lr", "0.1"},
+                                             {"unscale-lr", "yes"}, {"repeated-aug", "no"}};
         char output[192], file[256];
         train_options o;
         train_result result;
