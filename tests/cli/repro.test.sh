@@ -497,7 +497,7 @@ while ! ls killed/runs/*/checkpoints/*.json >/dev/null 2>&1 && kill -0 $pid 2>/d
 kill -STOP $pid
 kill -KILL $(cat /proc/$pid/task/$pid/children) $pid
 wait $pid 2>/dev/null
-check '! ls killed/runs/*/last.safetensors'
+check '! ls killed/*.json'
 check_exit 0 '$DEIT repro own3/top --scale desk --retrain --results killed --json'
 check 'cmp whole/runs/*/last.safetensors killed/runs/*/last.safetensors'
 

@@ -19,7 +19,7 @@ check_err 'time: about [0-9:]+: 40 epochs of 20 steps, .* 16 images each'
 check_err 'epoch 40/40: loss [0-9.]+, lr [0-9.e-]+, [0-9]+ images/s; test: top-1 [0-9.]+'
 
 name 'the memory that a run announces is what it takes'
-if [ "$SANITIZE" ]; then skip 'the sanitizers take more'; fi
+if [ "${SANITIZE:-}" ]; then skip 'the sanitizers take more'; fi
 check '${CC:-gcc} -O1 "$TREE/tests/spent.c" -o spent'
 check './spent $DEIT train --threads 1 --num-workers 1 --data set --model resnet18 --input-size 96 --batch-size 32 --epochs 1 --no-model-ema --no-repeated-aug >took 2>announced'
 check 'said=$(sed -n "s/.*memory: \([0-9.]*\) GB.*/\1/p" announced); awk -v said="$said" "{ took = \$2 * 1024e-9; print said, took; exit !(said > 0.3 && took > 0.7 * said && took < 1.3 * said) }" took'
