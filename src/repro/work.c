@@ -78,7 +78,7 @@ static base_status work_empty(const char *folder) {
     DIR *run = opendir(folder);
     if (!run) return errno == ENOENT ? BASE_OK : base_fail("%s: %s", folder, strerror(errno));
     base_status status = BASE_OK;
-    for (struct dirent *entry; !status && (entry = readdir(run));) {
+    for (const struct dirent *entry; !status && (entry = readdir(run));) {
         struct stat info;
         if (fstatat(dirfd(run), entry->d_name, &info, AT_SYMLINK_NOFOLLOW) || S_ISDIR(info.st_mode) ||
             !strcmp(entry->d_name, "run.lock"))
