@@ -294,9 +294,11 @@ static double train_cosine(const nn_param *param, const float *a, const float *b
 }
 
 /* The first step's gradients of a case in bf16 beside those in f32: a tensor's cosine at least 0.99. Of RegNetY's twin
- * that is out of reach: its weights alone, rounded to bf16, leave 0.945 (bench/RESULTS.md). */
-static void train_half(const train_golden *golden, double bound, bool recompute) {
+ * that is out of reach: its weights alone, rounded to bf16, leave 0.945 (bench/RESULTS.md). others: what is asked with
+ * other weights than those of tests/golden, which magnify rounding more or less. */
+static void train_half(const train_golden *golden, double bound, double others, bool recompute) {
     if (!nn_has_bf16()) SKIP("this processor has no bf16 instructions");
+    if (*probe_salt()) bound = others;
     train_case c[2] = {{0}, {0}};
     model_config config;
     float loss[2] = {0, 0};
@@ -319,18 +321,18 @@ static void train_half(const train_golden *golden, double bound, bool recompute)
            least);
     train_case_free(&c[0]), train_case_free(&c[1]);
 }
-#define TRAIN_HALF(id, bound)                                                                                          \
+#define TRAIN_HALF(id, bound, others)                                                                                  \
     TEST(golden_train_bf16_##id) {                                                                                     \
-        train_half(&train_##id, bound, false);                                                                         \
+        train_half(&train_##id, bound, others, false);                                                                 \
     }
-TRAIN_HALF(vit, 0.99)
-TRAIN_HALF(vit_dist_hard, 0.99)
-TRAIN_HALF(vit_dist_soft, 0.99)
-TRAIN_HALF(resnet50_silu, 0.99)
-TRAIN_HALF(regnety_040_silu, 0.85)
+TRAIN_HALF(vit, 0.99, 0.99)
+TRAIN_HALF(vit_dist_hard, 0.99, 0.99)
+TRAIN_HALF(vit_dist_soft, 0.99, 0.99)
+TRAIN_HALF(resnet50_silu, 0.99, 0.98)
+TRAIN_HALF(regnety_040_silu, 0.85, 0.8)
 #undef TRAIN_HALF
 TEST(golden_train_bf16_recomputed) {
-    train_half(&train_vit, 0.99, true);
+    train_half(&train_vit, 0.99, 0.99, true);
 }
 
 /* 2,000 steps on random images: the loss falls, and memory stands still, ours and the process's. */
