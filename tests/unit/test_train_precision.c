@@ -222,16 +222,12 @@ static int precision_count(const nn_graph *g, const char *op) {
     return n;
 }
 /* A network's graph for training behind the passes. */
-static nn_graph *precision_graph(const char *name, const char *kind, nn_activation activation, double drop_path) {
-    model_config config;
-    train_golden golden = {name, kind, strcmp(kind, "vit") ? 96 : 32, 2, activation, 1, 1};
-    CHECK_OK(train_config(&golden, &config));
-    config.drop_path = drop_path;
+static nn_graph *precision_graph_of(const model_config *config) {
     nn_graph *g = nn_graph_new(2);
     nn_graph_trains(g);
-    nn_value logits[MODEL_MAX_HEADS], x = nn_input(g, 3, (int64_t[]){3, config.image, config.image});
+    nn_value logits[MODEL_MAX_HEADS], x = nn_input(g, 3, (int64_t[]){3, config->image, config->image});
     nn_value targets = nn_input(g, 1, (int64_t[]){TRAIN_CLASSES});
-    config.family->build(&config, g, x, logits);
+    config->family->build(config, g, x, logits);
     nn_value loss = nn_cross_entropy(g, logits[0], targets);
     nn_output(g, loss);
     nn_backward(g, loss);
@@ -241,6 +237,13 @@ static nn_graph *precision_graph(const char *name, const char *kind, nn_activati
     nn_pass_keep_hats(g);
     CHECK_OK(nn_pass_precision(g, NN_BF16));
     return g;
+}
+static nn_graph *precision_graph(const char *name, const char *kind, nn_activation activation, double drop_path) {
+    model_config config;
+    train_golden golden = {name, kind, strcmp(kind, "vit") ? 96 : 32, 2, activation, 1, 1};
+    CHECK_OK(train_config(&golden, &config));
+    config.drop_path = drop_path;
+    return precision_graph_of(&config);
 }
 /* Every product of maps or tokens has operands of one type. */
 static void precision_check_products(const nn_graph *g) {
@@ -337,18 +340,7 @@ TEST(precision_with_dropout) {
     config.image = 32, config.patch = 8, config.dim = 32, config.depth = 2, config.heads = 2,
     config.classes = TRAIN_CLASSES;
     config.drop = 0.1;
-    nn_graph *g = nn_graph_new(2);
-    nn_graph_trains(g);
-    nn_value logits[MODEL_MAX_HEADS], x = nn_input(g, 3, (int64_t[]){3, config.image, config.image});
-    nn_value targets = nn_input(g, 1, (int64_t[]){TRAIN_CLASSES});
-    config.family->build(&config, g, x, logits);
-    nn_value loss = nn_cross_entropy(g, logits[0], targets);
-    nn_output(g, loss);
-    nn_backward(g, loss);
-    CHECK_OK(nn_graph_status(g));
-    nn_pass_dead(g);
-    nn_pass_fuse(g);
-    CHECK_OK(nn_pass_precision(g, NN_BF16));
+    nn_graph *g = precision_graph_of(&config);
     CHECK_EQ_INT(precision_type(g, "linear", "blocks.0.mlp.fc1.weight"), NN_BF16);
     nn_graph_free(g);
 }
