@@ -2,8 +2,8 @@
  * bf16; norms' and softmax's inside, a transformer's residual stream and its gradient, vectors [B, C], losses and
  * parameters' gradients stay f32. So does in training what batch norm reads and what is added to it, a convolutional
  * network's residual stream: rounded there, and once more behind it, half of ResNet-50's gradients would fall below a
- * cosine of 0.99 with f32's. None of these is kept for the backward: of the first the norm's hat is, in 16 bits, of the
- * second what the convolutions read. */
+ * cosine of 0.99 with f32's. Neither is kept for the backward, but for a sum before SiLU: of the first the norm's hat
+ * is, in 16 bits, of the second what the convolutions read. */
 #include "nn/internal.h"
 #include <string.h>
 
@@ -25,8 +25,8 @@ static bool precision_reads_16bit(const nn_graph *graph, const nn_node *node, in
     return (node->op->reads_16bit >> j & 1) && !(j == 1 && node->gated) && !precision_of_vectors(graph, node);
 }
 
-/* bf16 where whoever makes it can and everyone who reads it does. What keeps the type of a bf16 value, as the largest
- * of several does, loses nothing: it stays so, and who wants f32 has it converted. */
+/* bf16 where whoever makes it can and everyone who reads it does. What keeps the type of a bf16 value (the largest of
+ * several, every other pixel, a scaled map) stays so, and who wants f32 has it converted. */
 static bool precision_is_16bit(const nn_graph *graph, int i) {
     const nn_node *node = &graph->nodes[i];
     if (!node->op->makes_16bit || precision_of_vectors(graph, node) || precision_is_stream(graph, node)) return false;
