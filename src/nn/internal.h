@@ -330,11 +330,12 @@ DEIT_INTERNAL nn_pack *nn_pack_new(nn_plan *plan, int param, int64_t offset, con
 DEIT_INTERNAL nn_pack *nn_pack_own(nn_plan *plan, int param, void (*fill)(const nn_pack *pack, const float *values),
                                    const int64_t *dim, size_t bytes);
 #ifdef __x86_64__
-/* C[m, n] = A[m, k] B[k, n], f32, row-major with leading strides, on the calling thread: oneDNN's microkernel, for
- * operands that lie in the caches. nn_block_run may be called by any thread. */
-DEIT_INTERNAL base_status nn_block_new(nn_kernel **kernel, nn_plan *plan, int64_t m, int64_t n, int64_t k, int64_t lda,
-                                       int64_t ldb, int64_t ldc);
-DEIT_INTERNAL void nn_block_run(const nn_kernel *kernel, const float *a, const float *b, float *c);
+/* C[m, n] = A[m, k] B[k, n], C f32, A and B of `type`, row-major with leading strides, on the calling thread: oneDNN's
+ * microkernel, for operands that lie in the caches. Of bf16 B is [k / 2, n, 2]. nn_block_run may be called by any
+ * thread. */
+DEIT_INTERNAL base_status nn_block_new(nn_kernel **kernel, nn_plan *plan, nn_dtype type, int64_t m, int64_t n,
+                                       int64_t k, int64_t lda, int64_t ldb, int64_t ldc);
+DEIT_INTERNAL void nn_block_run(const nn_kernel *kernel, const void *a, const void *b, float *c);
 #endif
 DEIT_INTERNAL void nn_kernel_run(const nn_kernel *kernel, nn_worker *worker, int thread, void *const *pointers);
 DEIT_INTERNAL void nn_kernel_free(nn_kernel *kernel);
@@ -410,11 +411,11 @@ typedef struct {
     void (*add_columns)(const void *x, nn_dtype x_type, float *sums, int64_t rows, int64_t cols);
     /* Output rows begin .. end - 1 of one image; at least 16 channels. */
     void (*depthwise)(const nn_depthwise *d, int64_t begin, int64_t end);
-    /* A tile of op_winograd.c: 4 x 4 pixels of so many channels -> 16 transformed rows, `plane` apart. */
-    void (*winograd_in)(const float *const pixel[16], float *v, int64_t plane, int64_t channels);
+    /* A tile of op_winograd.c: 4 x 4 pixels of so many channels -> 16 transformed rows of that type, `plane` apart. */
+    void (*winograd_in)(const void *const pixel[16], void *v, nn_dtype type, int64_t plane, int64_t channels);
     /* 16 rows of products -> 2 x 2 pixels (NULL: outside), with bias (or NULL), added to what is there if `sum`. */
     void (*winograd_out)(const float *m, int64_t plane, const float *bias, bool sum, nn_activation activation,
-                         float *const pixel[4], int64_t channels);
+                         void *const pixel[4], nn_dtype type, int64_t channels);
     /* The loops of training (simd_train.inc). sums [cols] += the columns of x [rows, cols]. */
     void (*sum_columns)(const void *x, nn_dtype type, double *sums, int64_t rows, int64_t cols);
     /* Layer norm over rows of cols: dx = the gradient of x, + add where it is not NULL (dx may be add, or dy); sums:

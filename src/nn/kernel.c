@@ -327,17 +327,18 @@ DEIT_INTERNAL base_status nn_matmul_new(nn_kernel **out, nn_plan *plan, const nn
 }
 
 #ifdef __x86_64__
-DEIT_INTERNAL base_status nn_block_new(nn_kernel **out, nn_plan *plan, int64_t m, int64_t n, int64_t k, int64_t lda,
-                                       int64_t ldb, int64_t ldc) {
+DEIT_INTERNAL base_status nn_block_new(nn_kernel **out, nn_plan *plan, nn_dtype type, int64_t m, int64_t n, int64_t k,
+                                       int64_t lda, int64_t ldb, int64_t ldc) {
     nn_kernel *kernel = *out = nn_kernel_new(plan);
     if (!kernel) return BASE_ERROR;
-    dnnl_status_t status = dnnl_brgemm_create(&kernel->block, m, n, k, 1, lda, ldb, ldc, dnnl_f32, dnnl_f32, dnnl_f32);
+    dnnl_data_type_t ab = nn_dnnl_type(type);
+    dnnl_status_t status = dnnl_brgemm_create(&kernel->block, m, n, k, 1, lda, ldb, ldc, ab, ab, dnnl_f32);
     if (!status) status = dnnl_brgemm_finalize(kernel->block);
     if (!status) status = dnnl_brgemm_generate(kernel->block);
     return status ? nn_onednn_fail(status, "microkernel") : BASE_OK;
 }
 
-DEIT_INTERNAL void nn_block_run(const nn_kernel *kernel, const float *a, const float *b, float *c) {
+DEIT_INTERNAL void nn_block_run(const nn_kernel *kernel, const void *a, const void *b, float *c) {
     static const dnnl_dim_t begin[2] = {0, 0};
     dnnl_brgemm_execute(kernel->block, a, b, begin, c, NULL);
 }

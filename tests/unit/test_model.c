@@ -139,15 +139,16 @@ static int golden_best(const float *y, int classes) {
 }
 
 /* In bf16, as a share of the difference between the two images' logits. A quarter for convolutional networks; but where
- * PyTorch's autocast is more than a fifth off, 1.25 times its error: rounding the weights alone, which bf16 cannot do
- * without, moves ResNet-152's logits by 0.84 of the difference (bench/RESULTS.md). */
+ * PyTorch's autocast is more than a fifth off, 1.25 times the largest of its errors with four sets of weights: rounding
+ * the weights alone, which bf16 cannot do without, moves ResNet-152's logits by 0.84 of the difference, and by how much
+ * is a matter of luck (bench/RESULTS.md). */
 static double golden_half_share(const model_config *config) {
     static const struct {
         const char *name;
         double autocast;
     } loose[] = {
-        {"resnet50", 0.576},    {"resnet101", 0.700},   {"resnet152", 0.881},   {"regnety_040", 0.520},
-        {"regnety_080", 0.308}, {"regnety_120", 0.457}, {"regnety_160", 0.354},
+        {"resnet50", 0.639},    {"resnet101", 0.955},   {"resnet152", 1.142},   {"regnety_040", 0.548},
+        {"regnety_080", 0.494}, {"regnety_120", 0.574}, {"regnety_160", 0.415},
     };
     if (config->patch) return 0.05;
     for (size_t i = 0; i < sizeof loose / sizeof *loose; i++)

@@ -8,6 +8,7 @@ typedef struct {
     int height, width, in, out, kernel, stride, groups;
     bool same, bias, norm, scale, sum, expand;
     nn_activation activation;
+    nn_dtype precision;
 } networks_case;
 
 static double networks_act(double x, nn_activation activation) {
@@ -124,7 +125,7 @@ static nn_plan *networks_plan(const networks_case *t, int workers, int threads, 
     nn_shape(g, y, dim);
     *outputs = dim[1] * dim[2] * dim[3];
     nn_plan *plan = NULL;
-    nn_plan_options options = {.workers = workers, .threads = threads};
+    nn_plan_options options = {.workers = workers, .threads = threads, .precision = t->precision};
     if (nn_plan_new(&plan, g, &options))
         TEST_FAIL("%s", base_message());
     else if (nn_plan_refresh(plan, (nn_source){networks_read, NULL, NULL}))
@@ -150,11 +151,11 @@ static void networks_check(const networks_case *t) {
             for (int64_t j = 0; j < n; j++)
                 worst = fmax(worst, fabs((double)y[i * n + j] - expected[j])), most = fmax(most, fabs(expected[j]));
         }
-        if (!(worst <= 2e-6 * (1 + most)))
-            TEST_FAIL("%dx%d %d -> %d, kernel %d stride %d groups %d%s%s%s%s%s, T %d: error %.3g of %.3g", t->height,
-                      t->width, t->in, t->out, t->kernel, t->stride, t->groups, t->same ? " same" : "",
-                      t->norm ? " norm" : "", t->scale ? " scale" : "", t->sum ? " sum" : "",
-                      t->expand ? " expand" : "", threads, worst, most);
+        if (!(worst <= (t->precision == NN_BF16 ? 0x1p-7 : 2e-6) * (1 + most)))
+            TEST_FAIL("%s%dx%d %d -> %d, kernel %d stride %d groups %d%s%s%s%s%s, T %d: error %.3g of %.3g",
+                      t->precision == NN_BF16 ? "bf16 " : "", t->height, t->width, t->in, t->out, t->kernel, t->stride,
+                      t->groups, t->same ? " same" : "", t->norm ? " norm" : "", t->scale ? " scale" : "",
+                      t->sum ? " sum" : "", t->expand ? " expand" : "", threads, worst, most);
         free(y);
         nn_plan_free(plan);
     }
@@ -231,8 +232,8 @@ TEST(networks_expansions) {
 }
 
 /* 3x3 of stride 1 with many channels: Winograd's algorithm. Odd maps, groups, chunks of tiles, blocks of channels. */
-TEST(networks_winograd) {
-    static const networks_case cases[] = {
+static void networks_winograd(nn_dtype precision) {
+    const networks_case cases[] = {
         {9, 11, 32, 32, 3, 1, 1, .norm = true, .activation = NN_RELU},
         {8, 8, 40, 48, 3, 1, 1, .bias = true},
         {14, 13, 64, 64, 3, 1, 1, .norm = true, .sum = true, .activation = NN_RELU},
@@ -242,9 +243,11 @@ TEST(networks_winograd) {
         {13, 12, 120, 120, 3, 1, 3, .norm = true, .activation = NN_RELU}, /* half a line of channels is left over */
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        networks_check(&cases[i]);
+        networks_case t = cases[i];
+        t.precision = precision;
+        networks_check(&t);
         int64_t n;
-        nn_plan *plan = networks_plan(&cases[i], 1, 1, &n);
+        nn_plan *plan = networks_plan(&t, 1, 1, &n);
         bool found = false;
         for (int k = 0; plan && k < nn_step_count(plan); k++) {
             nn_step step;
@@ -254,6 +257,13 @@ TEST(networks_winograd) {
         if (!found && strcmp(nn_isa_name(), "sse41")) TEST_FAIL("case %zu runs without Winograd's algorithm", i);
         nn_plan_free(plan);
     }
+}
+TEST(networks_winograd) {
+    networks_winograd(NN_F32);
+}
+TEST(networks_winograd_bf16) {
+    if (strcmp(nn_isa_name(), "avx512_core_bf16")) SKIP("this processor is none with bf16 in AVX-512 and without AMX");
+    networks_winograd(NN_BF16);
 }
 
 TEST(networks_pooling) {
