@@ -1,9 +1,10 @@
 /* claim: what the paper says of its cells, held against what is measured, with a 95% interval where there are several
- * values a cell. Their variance is taken to be the same in all cells of a column and pooled over it: three seeds a cell
- * say little of a cell alone, but much of a column. (Of a table they would say too much: convolutional teachers vary
- * seven times less than their students in the column beside them. Of disagreements it is that of the table, which shows
- * each pair of networks twice.) Speeds are compared as ratios, so their logarithms
- * are pooled. */
+ * values a cell. Cells that the same trainings stand behind (two heads of a network; how often two networks differ from
+ * a third) are compared seed by seed, for what one training has of luck is in both. Elsewhere the values' variance is
+ * taken to be the same in all cells of a column and pooled over it: three seeds a cell say little of a cell alone, but
+ * much of a column. (Of a table they would say too much: convolutional teachers vary seven times less than their
+ * students in the column beside them. Of disagreements it is that of the table, which shows each pair of networks
+ * twice.) Speeds are compared as ratios, so their logarithms are pooled. */
 #include "repro/internal.h"
 
 #include <math.h>
@@ -103,6 +104,28 @@ static double claim_half(const repro_report *report, repro_scale scale, const re
     return claim_t(spread > 0 ? (int)(all * all / spread) : 1) * sqrt(all);
 }
 
+/* Whether two cells' values come in pairs: of a seed each, with a training in common. */
+static bool claim_paired(const repro_cell *a, const repro_cell *b) {
+    if (a->n != b->n || a->n < 2 || !a->origins || !b->origins) return false;
+    for (int i = 0; i < a->n; i++) {
+        bool shared = false;
+        const char *const *of_a = a->origins[i].trained, *const *of_b = b->origins[i].trained;
+        for (int k = 0; k < REPRO_MAX_NEEDS && of_a[k]; k++)
+            for (int l = 0; l < REPRO_MAX_NEEDS && of_b[l]; l++) shared |= !strcmp(of_a[k], of_b[l]);
+        if (!shared || a->origins[i].seed != b->origins[i].seed) return false;
+    }
+    return true;
+}
+
+/* Half the 95% interval of the mean difference of such pairs, by their own variance: those of a table vary a
+ * fiftyfold, so they are not pooled. */
+static double claim_half_paired(const repro_cell *a, const repro_cell *b) {
+    double mean = 0, squares = 0;
+    for (int i = 0; i < a->n; i++) mean += (a->values[i] - b->values[i]) / a->n;
+    for (int i = 0; i < a->n; i++) squares += pow(a->values[i] - b->values[i] - mean, 2);
+    return claim_t(a->n - 1) * sqrt(squares / (a->n - 1) / a->n);
+}
+
 static const repro_cell *claim_cell(const repro_report *report, repro_scale scale, const repro_term *term) {
     for (int i = 0; i < report->n; i++)
         if (report->rows[i].row == &report->table->rows[term->row]) return &report->rows[i].cell[scale][term->column];
@@ -129,8 +152,11 @@ static repro_judgement claim_pair(const repro_report *report, const repro_claim 
         return j;
     }
     repro_kind kind = report->table->columns[j.greater.column].kind;
+    j.paired = claim_paired(a, b);
     double difference = claim_mean(a, kind) - claim_mean(b, kind),
-           half = claim_half(report, claim->scale, (repro_term[]){j.greater, j.less}, (const repro_cell *[]){a, b});
+           half = j.paired ? claim_half_paired(a, b)
+                           : claim_half(report, claim->scale, (repro_term[]){j.greater, j.less},
+                                        (const repro_cell *[]){a, b});
     j.n_greater = a->n, j.n_less = b->n;
     j.difference = claim_unscaled(kind, difference);
     bool known = !isnan(half);

@@ -64,7 +64,7 @@ DEIT_INTERNAL void repro_cells_forget(const repro_cells *cells, const char *key)
 /* ---- Cells ------------------------------------------------------------------------------------------------------- */
 
 /* A command for a row and a seed, to run once however many cells it serves. */
-enum { REPRO_MAX_NEEDS = 4, REPRO_OWNER = 128 };
+enum { REPRO_OWNER = 128 };
 typedef enum { REPRO_JOB_PENDING, REPRO_JOB_DONE, REPRO_JOB_FAILED, REPRO_JOB_NOT_RUN } repro_job_state;
 typedef struct repro_job repro_job;
 struct repro_job {

@@ -143,12 +143,12 @@ static json_t *json_row(const repro_report *report, const repro_result *r) {
 
 static json_t *json_claim(const repro_report *report, const repro_claim *claim) {
     const repro_judgement j = repro_judge(report, claim);
-    return json_pack("{s:s, s:s, s:s, s:s*, s:s, s:s, s:s, s:o, s:o, s:o, s:[i, i], s:s*}", "column",
+    return json_pack("{s:s, s:s, s:s, s:s*, s:s, s:s, s:s, s:o, s:o, s:o, s:[i, i], s:b, s:s*}", "column",
                      report->table->columns[claim->term[0].column].name, "scale", repro_scale_name(claim->scale),
                      "claim", claim->text, "words", claim->words, "verdict", repro_verdict_name(j.verdict), "greater",
                      report->table->rows[j.greater.row].text[0], "less", report->table->rows[j.less.row].text[0],
                      "difference", json_of_number(j.verdict ? j.difference : NAN), "low", json_of_number(j.low), "high",
-                     json_of_number(j.high), "values", j.n_greater, j.n_less, "not_measured",
+                     json_of_number(j.high), "values", j.n_greater, j.n_less, "paired", j.paired, "not_measured",
                      j.verdict ? NULL : j.missing);
 }
 

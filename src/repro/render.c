@@ -199,8 +199,8 @@ static void render_statement(const repro_table *table, const repro_claim *claim,
                          table->columns[claim->term[0].column].kind == REPRO_ACCURACY ? " points" : "");
 }
 
-/* "A over B: +12%, 95% from +10 to +14; 6 and 6 values", "A - B: +0.8 points, ..."; of a claim of two cells without
- * their names. */
+/* "A over B: +12%, 95% from +10 to +14; 6 and 6 values", "A - B: +0.8 points, ..; 3 pairs"; of a claim of two cells
+ * without their names. */
 static void render_difference(const repro_report *report, const repro_claim *claim, base_text *out) {
     const repro_judgement j = repro_judge(report, claim);
     const repro_table *table = report->table;
@@ -216,8 +216,11 @@ static void render_difference(const repro_report *report, const repro_claim *cla
     if (isnan(j.low))
         base_text_printf(out, ", one value each");
     else
-        base_text_printf(out, ", 95%% from %+.*f to %+.*f; %d and %d values", digits, j.low, digits, j.high,
-                         j.n_greater, j.n_less);
+        base_text_printf(out, ", 95%% from %+.*f to %+.*f; ", digits, j.low, digits, j.high);
+    if (!isnan(j.low) && j.paired)
+        base_text_printf(out, "%d pairs", j.n_greater);
+    else if (!isnan(j.low))
+        base_text_printf(out, "%d and %d values", j.n_greater, j.n_less);
 }
 
 /* label: what stands before it. */

@@ -162,11 +162,13 @@ typedef struct {
 } repro_net;
 
 /* Where a value comes from. */
+enum { REPRO_MAX_NEEDS = 4 }; /* trainings whose weights a command reads */
 typedef struct {
     int seed;
-    const char *command, *id; /* as a shell would read it; its record's name */
-    const json_t *conditions; /* it was made under; the cell's reference */
-    bool kept, reused;        /* the record stands in the results folder; was found there */
+    const char *command, *id;             /* as a shell would read it; its record's name */
+    const char *trained[REPRO_MAX_NEEDS]; /* records of the trainings behind it, NULL behind the last */
+    const json_t *conditions;             /* it was made under; the cell's reference */
+    bool kept, reused;                    /* the record stands in the results folder; was found there */
     double seconds;
 } repro_origin;
 
@@ -263,6 +265,7 @@ typedef struct {
     double difference;        /* of that pair; speeds: percent, accuracies: points */
     double low, high;         /* its 95% interval; NAN: a single value each, so there is none */
     int n_greater, n_less;    /* values behind it */
+    bool paired;              /* of networks in common: the interval is of the differences seed by seed */
     bool left_out;            /* REPRO_UNKNOWN: of a row that was not asked for */
     const char *missing;      /* REPRO_UNKNOWN: why a cell was not measured */
 } repro_judgement;

@@ -254,6 +254,7 @@ static base_status work_add(repro_state *state, const repro_job *job, repro_cell
                                         .seconds = json_number_value(json_object_get(job->record, "seconds"))};
     for (int i = 0; i < cell->n; i++) sum += values[i];
     cell->values = values, cell->origins = origins, cell->value = sum / cell->n, cell->why = NULL;
+    for (int i = 0; i < job->n_needs; i++) origins[cell->n - 1].trained[i] = job->needs[i]->id;
     json_incref((json_t *)(uintptr_t)origins[cell->n - 1].conditions);
     return command ? BASE_OK : BASE_ERROR;
 }

@@ -72,6 +72,40 @@ TEST(repro_claims_of_one_seed_are_undecided) {
     repro_book_free(book), repro_table_free(table);
 }
 
+/* Two heads of the same networks: seeds 0 to 2 apart by 0.2, 0.3 and 0.25 points whatever the networks, so t = 4.303
+ * with two degrees of freedom, and a deviation of 0.05. */
+TEST(repro_claims_of_the_same_networks_are_paired) {
+    repro_table *table;
+    repro_book *book = test_pages_book(&table, 1);
+    if (!book) return;
+    static const double a[3] = {80, 83, 77}, b[3] = {79.8, 82.7, 76.75};
+    repro_origin of[2][3] = {{{0}}};
+    for (int k = 0; k < 6; k++)
+        of[k / 3][k % 3] = (repro_origin){.seed = k % 3,
+                                          .id = "r",
+                                          .command = "./deit eval",
+                                          .trained = {"teacher", (const char *[]){"0", "1", "2"}[k % 3]}};
+    repro_result *rows = book->report[0]->rows;
+    test_repro_accuracy(&rows[0], REPRO_DESK, 4, a, 3), test_repro_accuracy(&rows[1], REPRO_DESK, 4, b, 3);
+    rows[0].cell[REPRO_DESK][4].origins = of[0], rows[1].cell[REPRO_DESK][4].origins = of[1];
+    for (int i = 0; i < 3; i++) of[0][i].trained[0] = of[0][i].trained[1], of[0][i].trained[1] = NULL;
+    repro_judgement j = repro_judge(book->report[0], &table->claims[0]);
+    const double half = 4.303 * 0.05 / sqrt(3);
+    CHECK(j.paired && j.verdict == REPRO_HOLDS);
+    CHECK(fabs(j.low - (0.25 - half)) < 1e-9 && fabs(j.high - (0.25 + half)) < 1e-9);
+    base_text text = {0};
+    repro_write_markdown(book, &text);
+    CHECK_STR_HAS(text.data, "95% from +0.13 to +0.37; 3 pairs");
+    base_text_free(&text);
+    of[1][2].trained[1] = "another"; /* one training is not in both: no pairs */
+    j = repro_judge(book->report[0], &table->claims[0]);
+    CHECK(!j.paired && j.verdict == REPRO_UNDECIDED);
+    of[1][2].trained[1] = "2", of[1][2].seed = 3;
+    CHECK(!repro_judge(book->report[0], &table->claims[0]).paired);
+    for (int i = 0; i < 2; i++) rows[i].cell[REPRO_DESK][4].origins = NULL;
+    repro_book_free(book), repro_table_free(table);
+}
+
 /* A matrix of disagreements holds each pair twice: its values count once, and the interval is as wide as without. */
 TEST(repro_claims_count_a_pair_once) {
     static double twin[3];
