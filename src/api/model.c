@@ -104,7 +104,8 @@ static base_status model_options_of(model_options *out, const deit_options *opti
                            .batch = options->batch,
                            .threads = options->threads,
                            .head = (model_head)options->head,
-                           .features = options->features != 0};
+                           .features = options->features != 0,
+                           .cancel = options->cancel};
     return BASE_OK;
 }
 

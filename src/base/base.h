@@ -231,7 +231,7 @@ typedef struct {
     double quota;          /* the cgroup's CPU quota in processors; 0: none */
     uint64_t memory_total; /* bytes in the machine */
     uint64_t memory_limit; /* bytes the cgroup allows; 0: none */
-    uint64_t memory_free;  /* bytes that can be had now: MemAvailable, and what the cgroup has left */
+    uint64_t memory_free;  /* bytes to plan with: 15 of 16 of MemAvailable and of what the cgroup has left */
     size_t l1d, l2, l3;    /* bytes of cache a core sees; 0 where unknown */
 } base_machine;
 DEIT_INTERNAL void base_machine_read(base_machine *machine);

@@ -222,6 +222,7 @@ DEIT_INTERNAL void base_machine_read(base_machine *machine) {
     if (machine_line("/proc/meminfo", "MemTotal", &kib)) machine->memory_total = kib << 10;
     if (machine_line("/proc/meminfo", "MemAvailable", &kib)) machine->memory_free = kib << 10;
     machine_cgroup(machine);
+    machine->memory_free -= machine->memory_free / 16; /* the kernel's figure is a guess, and others need some */
     if (machine->quota > 0 && ceil(machine->quota) < machine->cores) machine->cores = (int)ceil(machine->quota);
     if (machine->cores < 1) machine->cores = 1;
 }

@@ -195,7 +195,8 @@ DEIT_INTERNAL base_status cli_options(model_options *options) {
                                .schedule = network_given.schedule ? MODEL_LATENCY : MODEL_THROUGHPUT,
                                .batch = network_given.batch,
                                .threads = (int)network_given.threads,
-                               .head = (model_head)network_given.head};
+                               .head = (model_head)network_given.head,
+                               .cancel = cli_context()->cancel};
     return BASE_OK;
 }
 

@@ -97,7 +97,7 @@ static base_status speed_run(const speed_bench *bench, const speed_way *way, int
     eval_settle();
     double start = base_now();
     for (int64_t i = 0; i < passes; i++) {
-        if (base_cancelled(bench->context)) return BASE_CANCELLED;
+        if (base_cancelled(bench->context)) return base_fail_as(BASE_CANCELLED, "stopped");
         BASE_TRY(model_net_run(way->net, way->batch, bench->noise.images, bench->noise.logits));
     }
     *seconds = base_now() - start;
@@ -178,7 +178,8 @@ static base_status speed_build(const speed_bench *bench, speed_job *job) {
                              .batch = c->batch,
                              .micro_batch = c->micro_batch,
                              .threads = c->threads,
-                             .beside = eval_noise_beside(&bench->noise, c)};
+                             .beside = eval_noise_beside(&bench->noise, c),
+                             .cancel = bench->context ? bench->context->cancel : NULL};
     BASE_TRY(model_net_new(&job->way.net, c->config, NULL, &options)); /* noise: initial values take longer to make */
     model_net *net = job->way.net;
     job->way.batch = c->batch;
@@ -199,7 +200,7 @@ static base_status speed_prepare(speed_bench *bench, speed_job *job) {
     char note[96];
     snprintf(note, sizeof note, "warm-up of %s", job->wanted->config->name);
     base_progress(bench->context, "bench", bench->done, bench->total, "samples", note);
-    if (base_cancelled(bench->context)) return BASE_CANCELLED;
+    if (base_cancelled(bench->context)) return base_fail_as(BASE_CANCELLED, "stopped");
     BASE_TRY(speed_build(bench, job));
     eval_noise_fill(&bench->noise, job->wanted);
     BASE_TRY(speed_warm(bench, &job->way));

@@ -28,7 +28,7 @@ static base_status tune_sample(const tune_job *job, model_net *net, double *seco
     eval_settle();
     double start = base_now();
     do {
-        if (base_cancelled(job->context)) return BASE_CANCELLED;
+        if (base_cancelled(job->context)) return base_fail_as(BASE_CANCELLED, "stopped");
         BASE_TRY(model_net_run(net, job->wanted->batch, job->noise.images, job->noise.logits));
         passes++;
     } while (base_now() - start < tune_shortest);
@@ -59,7 +59,8 @@ static base_status tune_net(const tune_job *job, int64_t micro_batch, model_net 
                              .micro_batch = micro_batch,
                              .threads = c->threads,
                              .share = job->best ? job->best->plan : NULL,
-                             .beside = eval_noise_beside(&job->noise, c)};
+                             .beside = eval_noise_beside(&job->noise, c),
+                             .cancel = job->context ? job->context->cancel : NULL};
     return model_net_new(net, c->config, NULL, &options);
 }
 

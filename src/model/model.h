@@ -120,9 +120,10 @@ typedef struct {
     int64_t micro_batch; /* images a worker takes at a time in throughput; 0: chosen by the cost model */
     int threads;         /* in all; 0: every core */
     model_head head;
-    bool features;  /* in place of logits */
-    nn_plan *share; /* see nn_plan_options */
-    size_t beside;  /* likewise */
+    bool features;              /* in place of logits */
+    nn_plan *share;             /* see nn_plan_options */
+    size_t beside;              /* likewise */
+    const volatile int *cancel; /* likewise */
 } model_options;
 
 typedef struct {

@@ -55,7 +55,8 @@ static base_status net_new(model_net **out, const model_config *config, model_we
                                 .workers = net->workers,
                                 .threads = net->threads,
                                 .share = options->share,
-                                .beside = options->beside};
+                                .beside = options->beside,
+                                .cancel = options->cancel};
         status = nn_plan_new(&net->plan, graph, &plan);
     }
     if (!status) status = nn_plan_refresh(net->plan, weights ? model_weights_source(weights) : nn_noise_source());

@@ -167,8 +167,9 @@ typedef struct {
     size_t beside;     /* bytes that the caller will need beside the plan: it is refused if memory cannot hold both */
     nn_params *params; /* training: where the gradients of nn_backward's graph go and batch norm's running statistics
                           are kept; otherwise NULL */
-    bool recompute;    /* training: of each nn_block keep only what it begins with, and compute the rest again in the
-                          backward: less memory, about a third more time, the same bits */
+    const volatile int *cancel; /* non-zero: a run stops before its next operator, with BASE_CANCELLED; may be NULL */
+    bool recompute; /* training: of each nn_block keep only what it begins with, and compute the rest again in the
+                       backward: less memory, about a third more time, the same bits */
 } nn_plan_options;
 
 /* Runs the passes over the graph (fuse, precision, arena), makes the primitives and allocates what running needs. Takes
@@ -182,6 +183,7 @@ DEIT_INTERNAL base_status nn_plan_refresh(nn_plan *plan, nn_source source);
 /* Bytes of packed weights (those of a shared plan not counted), and of all workers' arenas and scratch together. */
 DEIT_INTERNAL void nn_plan_memory(const nn_plan *plan, size_t *weights, size_t *activations);
 /* inputs[i]: [n, ...] f32 -> outputs[i]: [n, ...] f32, any n; workers share the n images, a graph batch at a time.
+ * BASE_CANCELLED: the outputs are not whole.
  * Creates no primitive and allocates nothing. With a loss in the graph n must be the graph's batch. One run at a time a
  * plan. */
 DEIT_INTERNAL base_status nn_run(nn_plan *plan, int64_t n, const float *const *inputs, float *const *outputs);

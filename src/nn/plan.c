@@ -104,6 +104,10 @@ static int64_t plan_item(const nn_graph *graph, int node) {
     return nn_node_count(&graph->nodes[node]) / graph->nodes[node].dim[0];
 }
 
+static bool plan_cancelled(const nn_plan *plan) {
+    return plan->options.cancel && *plan->options.cancel;
+}
+
 /* One graph batch: images begin .. begin + n - 1 of the run. */
 static void plan_run_batch(nn_worker *worker, const nn_team *run, int64_t begin, int64_t n) {
     nn_graph *graph = worker->plan->graph;
@@ -122,6 +126,7 @@ static void plan_run_batch(nn_worker *worker, const nn_team *run, int64_t begin,
     }
     for (int i = 0; i < graph->n_nodes; i++) {
         if (!graph->nodes[i].op->run) continue;
+        if (plan_cancelled(worker->plan)) return;
         double start = worker->seconds ? base_now() : 0;
         graph->nodes[i].op->run(worker, i);
         if (worker->seconds) worker->seconds[i] += base_now() - start;
@@ -142,7 +147,7 @@ static void plan_work(nn_worker *worker, nn_team *team) {
     int64_t batch = worker->plan->graph->batch;
     for (;;) {
         int64_t begin = __atomic_fetch_add(&team->next, batch, __ATOMIC_RELAXED);
-        if (begin >= team->images) return;
+        if (begin >= team->images || plan_cancelled(worker->plan)) return;
         plan_run_batch(worker, team, begin, team->images - begin < batch ? team->images - begin : batch);
     }
 }
@@ -226,7 +231,7 @@ DEIT_INTERNAL base_status nn_run(nn_plan *plan, int64_t n, const float *const *i
     nn_openmp_end(before);
     for (int w = 0; w < plan->options.workers; w++)
         if (plan->workers[w].failed) return nn_onednn_fail((dnnl_status_t)plan->workers[w].failed, "run");
-    return BASE_OK;
+    return plan_cancelled(plan) ? base_fail_as(BASE_CANCELLED, "stopped") : BASE_OK;
 }
 
 DEIT_INTERNAL void nn_plan_step(nn_plan *plan, uint64_t seed, uint64_t step) {

@@ -210,6 +210,10 @@ TEST(api_stops) {
     CHECK_EQ_INT(deit_forward(model, 1, input, logits), DEIT_CANCELLED);
     free(input);
     deit_close(model);
+    CHECK(!deit_open("nosuch", NULL, &options));
+    deit_speed speed;
+    CHECK_EQ_INT(deit_bench("vit", &options, 0, &speed), DEIT_CANCELLED);
+    CHECK_STR_HAS(deit_error(), "stopped"); /* not what failed before */
 }
 
 TEST(api_trains_and_saves) {

@@ -301,6 +301,38 @@ TEST(networks_pooling) {
         }
 }
 
+/* A long pass is left at its next operator: the flag goes up while the first of many is running. */
+static void *networks_raise(void *flag) {
+    nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+    *(volatile int *)flag = 1;
+    return NULL;
+}
+TEST(networks_stop_within_a_pass) {
+    enum { SIDE = 96, CHANNELS = 64, STEPS = 40 };
+    volatile int cancel = 0;
+    nn_graph *g = nn_graph_new(1);
+    nn_value x = nn_channels_last(g, nn_input(g, 3, (int64_t[]){CHANNELS, SIDE, SIDE}));
+    for (int i = 0; i < STEPS; i++)
+        x = nn_conv(g, x, CHANNELS, (nn_window){.kernel = 5, .stride = 1, .groups = 1}, "c%d", i);
+    nn_output(g, nn_global_pool(g, x));
+    nn_plan *plan;
+    CHECK_OK(nn_plan_new(&plan, g, &(nn_plan_options){.cancel = &cancel}));
+    if (!plan) return;
+    CHECK_OK(nn_plan_refresh(plan, nn_noise_source()));
+    float *image = calloc((size_t)CHANNELS * SIDE * SIDE, sizeof *image), out[CHANNELS];
+    double start = base_now();
+    CHECK_OK(nn_run(plan, 1, (const float *const[]){image}, (float *const[]){out}));
+    double whole = base_now() - start;
+    pthread_t thread;
+    CHECK(!pthread_create(&thread, NULL, networks_raise, (void *)(uintptr_t)&cancel));
+    start = base_now();
+    CHECK_EQ_INT(nn_run(plan, 1, (const float *const[]){image}, (float *const[]){out}), BASE_CANCELLED);
+    CHECK(base_now() - start < 0.7 * whole);
+    pthread_join(thread, NULL);
+    free(image);
+    nn_plan_free(plan);
+}
+
 TEST(networks_refuse) {
     nn_graph *g = nn_graph_new(1);
     nn_value x = nn_channels_last(g, nn_input(g, 3, (int64_t[]){6, 8, 8}));
