@@ -254,6 +254,15 @@ for row in 'ResNet-20:fashion-resnet20' 'DeiT:fashion-deit' 'DeiT⚗:fashion-tok
     check 'grep -A 80 "\"network\": \"${row%:*}, 28 pixels\"" "$TREE/bench/baseline.json" | grep -q "\"value\": $(accuracy "${row#*:}"),$"'
 done
 
+name "README's table of claims has the report's numbers"
+claims() { awk -f "$TREE/tests/cli/claims.awk" "$1" "$TREE/README.md"; }
+check_exit 0 'claims "$TREE/repro/REPORT.md"'
+check_no_out '.'
+check 'sed "/^- ..holds/s/[-+][0-9]*[.]/&9/; /^- ..undecided/s/ desk, Fashion/ Fashion/" "$TREE/repro/REPORT.md" >other.md'
+check_exit 0 'claims other.md'
+check_out '^table 3, holds: no such claim in the report: '
+check_out '^table 7, undecided: 0 claims in the report, '
+
 name 'a dry run with fewer threads than cores'
 check_exit 0 'OMP_THREAD_LIMIT=1 $DEIT repro table1 --dry-run'
 check_out "by this machine's [0-9]+ GFLOP/s"
