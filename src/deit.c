@@ -126,7 +126,6 @@
 #include "repro/command.c"
 #include "repro/conditions.c"
 #include "repro/cost.c"
-#include "repro/datasets.c"
 #include "repro/dry.c"
 #include "repro/grid.c"
 #include "repro/job.c"

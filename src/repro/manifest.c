@@ -1,49 +1,65 @@
-/* manifest: reads the table of public checkpoints that travels in the program. */
+/* manifest: reads the tables of public checkpoints and of data sets' files that travel in the program. */
 #include "repro/manifest.h"
-#include "embed.h"
+#include "repro/internal.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { MANIFEST_MOST = 96, MANIFEST_COLUMNS = 12 };
+enum { MANIFEST_WEIGHTS = 96, MANIFEST_FILES = 48, MANIFEST_COLUMNS = 12 };
 
+/* Read at first use; without memory they stay empty. text: a copy of the table, cut into strings. */
 static struct {
-    char *text; // a copy, cut into strings
+    char *text;
     int count;
-    repro_weights rows[MANIFEST_MOST];
-} manifest_table;
+    repro_weights rows[MANIFEST_WEIGHTS];
+} manifest_weights;
+static struct {
+    char *text;
+    int count;
+    repro_data_file rows[MANIFEST_FILES];
+} manifest_files;
 
-/* line: cut at its tabs. */
-static void manifest_row(char *line, repro_weights *row) {
-    const char *cell[MANIFEST_COLUMNS];
-    for (int i = 0; i < MANIFEST_COLUMNS; i++) {
-        cell[i] = line;
-        line += strcspn(line, "\t");
-        if (*line) *line++ = 0;
+/* Cuts the next line at its tabs; *at goes on behind it. False when no line is left. */
+static bool manifest_next(char **at, const char *cell[MANIFEST_COLUMNS]) {
+    while (*at && **at) {
+        char *line = *at, *next = line + strcspn(line, "\n");
+        if (*next) *next++ = 0;
+        *at = next;
+        if (!*line || *line == '#' || !strncmp(line, "name\t", 5)) continue; /* a comment, the heading */
+        for (int i = 0; i < MANIFEST_COLUMNS; i++) {
+            cell[i] = line;
+            line += strcspn(line, "\t");
+            if (*line) *line++ = 0;
+        }
+        return true;
     }
-    double number[3];
-    for (int i = 0; i < 3; i++) number[i] = *cell[6 + i] ? strtod(cell[6 + i], NULL) : -1;
-    *row = (repro_weights){cell[0],   cell[1],   cell[2],   cell[3], cell[4],  cell[5],
-                           number[0], number[1], number[2], cell[9], cell[10], cell[11]};
+    return false;
 }
 
-/* Reads the table at first use; without memory it stays empty. */
-static void manifest_read(void) {
-    if (manifest_table.text) return;
-    for (const embed_file *file = embed_files; file->name; file++)
-        if (!strcmp(file->name, "weights/manifest.tsv")) manifest_table.text = base_strdup(file->data);
-    for (char *line = manifest_table.text, *next; line && *line; line = next) {
-        next = line + strcspn(line, "\n");
-        if (*next) *next++ = 0;
-        bool heading = *line == '#' || !strncmp(line, "name\t", 5);
-        if (*line && !heading && manifest_table.count < MANIFEST_MOST)
-            manifest_row(line, &manifest_table.rows[manifest_table.count++]);
+DEIT_INTERNAL const repro_data_file *repro_data_file_at(int i) {
+    const char *c[MANIFEST_COLUMNS];
+    char *at = manifest_files.text ? NULL : base_strdup(repro_embedded("src/data/manifest.tsv"));
+    if (at) manifest_files.text = at;
+    while (manifest_files.count < MANIFEST_FILES && manifest_next(&at, c)) {
+        bool md5 = !strncmp(c[6], "md5:", 4);
+        const char *sum = strchr(c[6], ':') ? strchr(c[6], ':') + 1 : "";
+        manifest_files.rows[manifest_files.count++] =
+            (repro_data_file){c[0], c[1], c[2], c[3], c[4], c[5], md5 ? sum : "", md5 ? "" : sum, c[7], c[8], c[9]};
     }
+    return i >= 0 && i < manifest_files.count ? &manifest_files.rows[i] : NULL;
 }
 
 DEIT_INTERNAL const repro_weights *repro_weights_at(int i) {
-    manifest_read();
-    return i >= 0 && i < manifest_table.count ? &manifest_table.rows[i] : NULL;
+    const char *c[MANIFEST_COLUMNS];
+    char *at = manifest_weights.text ? NULL : base_strdup(repro_embedded("weights/manifest.tsv"));
+    if (at) manifest_weights.text = at;
+    while (manifest_weights.count < MANIFEST_WEIGHTS && manifest_next(&at, c)) {
+        double number[3];
+        for (int k = 0; k < 3; k++) number[k] = *c[6 + k] ? strtod(c[6 + k], NULL) : -1;
+        manifest_weights.rows[manifest_weights.count++] =
+            (repro_weights){c[0], c[1], c[2], c[3], c[4], c[5], number[0], number[1], number[2], c[9], c[10], c[11]};
+    }
+    return i >= 0 && i < manifest_weights.count ? &manifest_weights.rows[i] : NULL;
 }
 
 DEIT_INTERNAL const repro_weights *repro_weights_find(const char *name) {
