@@ -100,3 +100,56 @@ TEST(bench_csv_has_a_line_of_names_and_a_line_a_row) {
     base_text_free(&text);
     base_free(row);
 }
+
+/* What deit bench prints of rows with n samples each: images/s of 100 +- `wide` percent, and as many of an image alone
+ * with +- `alone` percent, 0: none. malloc'd. */
+typedef struct {
+    int n;
+    double wide, alone;
+} test_bench_samples;
+static char *test_bench_text(const test_bench_samples *given, int rows) {
+    char *text = NULL;
+    size_t size = 0;
+    bench_report report = {.rows = base_calloc((size_t)rows, sizeof *report.rows), .n = rows, .precision = "f32"};
+    FILE *own = stdout, *kept = open_memstream(&text, &size);
+    CHECK(report.rows && kept);
+    if (!report.rows || !kept) return NULL;
+    for (int i = 0; i < rows; i++) {
+        bench_row *row = &report.rows[i];
+        CHECK_OK(model_find("deit_tiny_patch16_224", &row->config));
+        row->wanted = (eval_speed_case){.config = &row->config, .precision = NN_F32, .schedule = MODEL_THROUGHPUT};
+        for (int k = 0; k < given[i].n; k++) {
+            double swing = 2 * (k % 2) - 1;
+            row->speed.sample[k] = 100 + given[i].wide * swing;
+            row->speed.sample_alone[k] = 10 + given[i].alone * swing / 10;
+            row->speed.sample_percent[k] = 80, row->speed.sample_peak[k] = 400;
+        }
+        row->speed.images_per_s.n = given[i].n, row->speed.ms_alone.n = given[i].alone > 0 ? given[i].n : 0;
+        eval_speed_summarise(&row->speed);
+    }
+    stdout = kept;
+    bench_print_text(&report);
+    stdout = own;
+    fclose(kept);
+    base_free(report.rows);
+    return text;
+}
+
+TEST(bench_says_which_rows_are_noisy) {
+    static const test_bench_samples quiet[] = {{6, 1.4, 0}, {20, 1.4, 1.4}}, noisy[] = {{20, 1.4, 1.4}, {6, 1.6, 0}},
+                                    alone[] = {{20, 1.4, 1.6}, {6, 9, 9}, {8, 0, 0}}, few[] = {{5, 0, 0}, {3, 9, 9}},
+                                    both[] = {{5, 9, 0}, {6, 9, 0}, {20, 0, 1.4}};
+    static const struct {
+        const test_bench_samples *rows;
+        int n, noisy, few;
+    } cases[] = {{quiet, 2, 0, 0}, {noisy, 2, 1, 0}, {alone, 3, 2, 0}, {few, 2, 0, 2}, {both, 3, 1, 1}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char line[2][64], *text = test_bench_text(cases[i].rows, cases[i].n);
+        snprintf(line[0], sizeof line[0], "\nNoisy     %d of %d rows: ", cases[i].noisy, cases[i].n);
+        snprintf(line[1], sizeof line[1], "\nFew       %d of %d rows have under 6 samples", cases[i].few, cases[i].n);
+        CHECK_STR_HAS(text, cases[i].noisy ? line[0] : "\nMachine");
+        CHECK_STR_HAS(text, cases[i].few ? line[1] : "\nMachine");
+        CHECK(text && !strstr(text, "Noisy") == !cases[i].noisy && !strstr(text, "Few") == !cases[i].few);
+        free(text);
+    }
+}
