@@ -176,6 +176,14 @@ check_exit 0 '$DEIT profile --model vit --image 48 --patch 16 --dim 32 --depth 1
 check_out '^vit: .*f32, batch 2'
 check_out '^linear +blocks\.0\.mlp\.fc1\.weight +[12]x[0-9]+x128 ' # two where there is one core
 check_out '^attention +1 '
+# Inputs, weights, biases and outputs: 4 (17 x 256 + 3 x 256 x 256 + 3 x 256 + 17 x 3 x 256) bytes. A layer norm is our own.
+wide='--model vit --image 64 --patch 16 --dim 256 --depth 1 --heads 4 --batch 1 --threads 1 --repeats 1'
+check_exit 0 "\$DEIT profile $wide"
+check_out '^linear +blocks\.0\.attn\.qkv\.weight +1x17x768 .* 0\.86 +[0-9.]+  [a-z_0-9]+:[a-z_0-9:]+$'
+check_out '^layer norm +blocks\.0\.norm1\.weight +1x17x256 .* 0\.04 +[0-9.]+  $'
+check_exit 0 "\$DEIT profile $wide --json"
+check_out '"bytes": 859136\.0'
+check_out '"kernel": ""'
 check_exit 0 '$DEIT profile tf_efficientnet_b0 --image 64 --batch 2 --repeats 1 --json'
 check_out '"op": "convolution"'
 check_out '"worker_peak_gflops": [0-9]'
