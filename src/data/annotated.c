@@ -71,16 +71,20 @@ static base_status annotated_flowers_part(annotated *a, const store_mat *ids, co
     return BASE_OK;
 }
 
+static base_status annotated_flowers_rows(annotated *a, const store_mat *ids, const store_mat *mat) {
+    const store_mat_array *labels;
+    a->set->classes = ANNOTATED_FLOWERS;
+    BASE_TRY(annotated_numbers(a, mat, "imagelabels.mat", "labels", &labels));
+    BASE_TRY(annotated_flowers_part(a, ids, labels, a->train ? "trnid" : "tstid"));
+    return a->train ? annotated_flowers_part(a, ids, labels, "valid") : BASE_OK;
+}
+
 static base_status annotated_flowers(annotated *a) {
     store_mat *ids = NULL, *mat = NULL;
-    const store_mat_array *labels = NULL;
-    a->set->classes = ANNOTATED_FLOWERS;
     a->folder = "jpg", a->archives[0] = "102flowers.tar", a->archives[1] = "102flowers.tgz";
     base_status status = annotated_mat(a, "setid.mat", &ids);
     if (!status) status = annotated_mat(a, "imagelabels.mat", &mat);
-    if (!status) status = annotated_numbers(a, mat, "imagelabels.mat", "labels", &labels);
-    if (!status) status = annotated_flowers_part(a, ids, labels, a->train ? "trnid" : "tstid");
-    if (!status && a->train) status = annotated_flowers_part(a, ids, labels, "valid");
+    if (!status) status = annotated_flowers_rows(a, ids, mat);
     store_mat_close(ids);
     store_mat_close(mat);
     return status;
@@ -97,29 +101,32 @@ static const char *annotated_cars_file(const char *root, bool train) {
     return NULL;
 }
 
+static base_status annotated_cars_rows(annotated *a, const char *file, const store_mat *mat) {
+    const store_mat_array *rows = store_mat_find(mat, "annotations");
+    a->set->classes = ANNOTATED_CARS;
+    if (!rows || rows->kind != STORE_MAT_STRUCT) return base_fail("%s/%s: no 'annotations' in it", a->root, file);
+    for (size_t i = 0; i < rows->count; i++) {
+        const store_mat_array *name = store_mat_field(rows, i, "fname"), *label = store_mat_field(rows, i, "class");
+        char path[320];
+        if (!name || !name->text || !label || label->kind != STORE_MAT_NUMBERS || label->count != 1)
+            return base_fail("%s/%s: annotation %zu lacks 'fname' or 'class'", a->root, file, i + 1);
+        snprintf(path, sizeof path, "%s/%.255s", a->folder, name->text);
+        BASE_TRY(annotated_add(a, file, (int64_t)i + 1, label->numbers[0], 1, path));
+    }
+    return BASE_OK;
+}
+
 static base_status annotated_cars(annotated *a) {
     const char *file = annotated_cars_file(a->root, a->train);
     store_mat *mat = NULL;
-    a->set->classes = ANNOTATED_CARS;
     a->folder = a->train ? "cars_train" : "cars_test";
     a->archives[0] = a->train ? "cars_train.tar" : "cars_test.tar";
     a->archives[1] = a->train ? "cars_train.tgz" : "cars_test.tgz";
     if (!file)
         return base_fail("%s: no %s in it", a->root,
                          a->train ? "cars_train_annos.mat" : "cars_test_annos_withlabels.mat");
-    BASE_TRY(annotated_mat(a, file, &mat));
-    const store_mat_array *rows = store_mat_find(mat, "annotations");
-    base_status status = BASE_OK;
-    if (!rows || rows->kind != STORE_MAT_STRUCT) status = base_fail("%s/%s: no 'annotations' in it", a->root, file);
-    for (size_t i = 0; !status && i < rows->count; i++) {
-        const store_mat_array *name = store_mat_field(rows, i, "fname"), *label = store_mat_field(rows, i, "class");
-        char path[320];
-        if (!name || !name->text || !label || label->kind != STORE_MAT_NUMBERS || label->count != 1)
-            status = base_fail("%s/%s: annotation %zu lacks 'fname' or 'class'", a->root, file, i + 1);
-        if (status) break;
-        snprintf(path, sizeof path, "%s/%.255s", a->folder, name->text);
-        status = annotated_add(a, file, (int64_t)i + 1, label->numbers[0], 1, path);
-    }
+    base_status status = annotated_mat(a, file, &mat);
+    if (!status) status = annotated_cars_rows(a, file, mat);
     store_mat_close(mat);
     return status;
 }

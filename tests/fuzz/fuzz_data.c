@@ -62,17 +62,60 @@ static base_status fuzz_labels(const uint8_t *data, size_t size) {
     return status;
 }
 
+static annotated fuzz_annotated(void) {
+    return (annotated){.set = fuzz_data_set(0, 0, 0), .root = "fuzz", .train = true, .folder = "folder"};
+}
+
+/* Makes items of the rows that the parser let in. */
+static base_status fuzz_annotated_done(annotated *a, base_status status) {
+    if (!status && a->count) {
+        if (annotated_from_folder(a)) abort();
+        data_sort(a->set);
+    }
+    for (int64_t i = 0; i < a->set->count; i++)
+        if (data_label(a->set, i) < 0 || data_label(a->set, i) >= a->set->classes || !a->set->items[i].name) abort();
+    base_free(a->rows);
+    data_close(a->set);
+    return status;
+}
+
 static base_status fuzz_inat(const uint8_t *data, size_t size) {
     json_t *root = json_loadb((const char *)data, size, 0, NULL);
     if (!root) return base_fail("not JSON");
-    data_set *set = fuzz_data_set(0, 0, 0);
-    annotated a = {.set = set, .root = "fuzz", .train = true};
-    base_status status = annotated_inat_rows(&a, "train2018.json", root);
-    for (int64_t i = 0; i < a.count && !status; i++)
-        if (a.rows[i].label < 0 || a.rows[i].label >= set->classes) abort();
-    base_free(a.rows);
-    data_close(set);
+    annotated a = fuzz_annotated();
+    base_status status = fuzz_annotated_done(&a, annotated_inat_rows(&a, "train2018.json", root));
     json_decref(root);
+    return status;
+}
+
+/* One file holds the numbers of the split and the labels. */
+static base_status fuzz_flowers(const uint8_t *data, size_t size) {
+    store_mat *mat;
+    BASE_TRY(store_mat_open_memory(&mat, data, size, "fuzz"));
+    annotated a = fuzz_annotated();
+    base_status status = fuzz_annotated_done(&a, annotated_flowers_rows(&a, mat, mat));
+    store_mat_close(mat);
+    return status;
+}
+
+static base_status fuzz_cars(const uint8_t *data, size_t size) {
+    store_mat *mat;
+    BASE_TRY(store_mat_open_memory(&mat, data, size, "fuzz"));
+    annotated a = fuzz_annotated();
+    base_status status = fuzz_annotated_done(&a, annotated_cars_rows(&a, "cars_train_annos.mat", mat));
+    store_mat_close(mat);
+    return status;
+}
+
+/* The numbering of ImageNet's devkit. */
+static base_status fuzz_devkit(const uint8_t *data, size_t size) {
+    store_mat *mat;
+    int index[DATA_IMAGENET_CLASSES + 1] = {0};
+    BASE_TRY(store_mat_open_memory(&mat, data, size, "fuzz"));
+    base_status status = devkit_index(store_mat_find(mat, "synsets"), "fuzz", index);
+    for (int n = 0; !status && n <= DATA_IMAGENET_CLASSES; n++)
+        if (index[n] < 0 || index[n] >= DATA_IMAGENET_CLASSES) abort();
+    store_mat_close(mat);
     return status;
 }
 

@@ -1,6 +1,7 @@
-"""Makes tests/fuzz/seeds/store and tests/fuzz/seeds/data: one small good file of every kind. Needs PyTorch and NumPy; run from the tree's top. The files are committed."""
+"""Makes tests/fuzz/seeds/store and tests/fuzz/seeds/data: one small good file of every kind. Needs PyTorch, NumPy and SciPy; run from the tree's top. The files are committed."""
 import argparse, json, os, struct
 import numpy as np
+import scipy.io
 import torch
 
 folder = "tests/fuzz/seeds/store"
@@ -38,3 +39,10 @@ inat = {"images": [{"id": 7, "file_name": "train_val2018/Aves/1/a.jpg"}, {"id": 
         "categories": [{"id": 0, "name": "x"}, {"id": 1, "name": "y"}]}
 with open(f"{folder}/inat.json", "w") as file: json.dump(inat, file)
 with open(f"{folder}/real.json", "w") as file: json.dump([[970], [], [5, 7], [999, 0]], file)
+# Flowers-102's setid.mat and imagelabels.mat in one; Stanford Cars' cars_train_annos.mat. Not compressed, so that changes get past zlib.
+scipy.io.savemat(f"{folder}/flowers.mat", {"trnid": np.array([[3, 1]], dtype=np.uint16), "valid": np.array([[2]], dtype=np.uint16),
+                                           "tstid": np.array([[4, 5]], dtype=np.uint16), "labels": np.array([[77, 102, 1, 9, 9]], dtype=np.uint8)})
+annotations = np.zeros((1, 3), dtype=[(field, "O") for field in ("bbox_x1", "bbox_y1", "bbox_x2", "bbox_y2", "class", "fname")])
+for i, (box, label) in enumerate([((39, 116, 569, 375), 14), ((36, 116, 868, 587), 3), ((85, 109, 601, 381), 196)]):
+    annotations[0, i] = (*(np.uint16(side) for side in box), np.uint8(label), f"{i + 1:05}.jpg")
+scipy.io.savemat(f"{folder}/cars.mat", {"annotations": annotations})
