@@ -21,6 +21,7 @@ typedef struct {
 typedef struct {
     const eval_speed_case *wanted;
     speed_way way, alone;
+    size_t packed, activations; /* bytes: of its own; of the arena */
     eval_speed *result;
 } speed_job;
 
@@ -29,6 +30,7 @@ typedef struct {
     nn_peak *peak;
     double last_peak; /* FLOP/s, of the product that ran last */
     eval_noise noise;
+    nn_room *room; /* one arena for all networks, which run in turn */
     const base_context *context;
     int samples;        /* a case, at least */
     double seconds;     /* left for all cases that are not measured yet */
@@ -178,19 +180,19 @@ static base_status speed_build(const speed_bench *bench, speed_job *job) {
                              .batch = c->batch,
                              .micro_batch = c->micro_batch,
                              .threads = c->threads,
+                             .room = bench->room,
                              .beside = eval_noise_beside(&bench->noise, c),
                              .cancel = bench->context ? bench->context->cancel : NULL};
     BASE_TRY(model_net_new(&job->way.net, c->config, NULL, &options)); /* noise: initial values take longer to make */
     model_net *net = job->way.net;
     job->way.batch = c->batch;
-    size_t packed, activations;
-    nn_plan_memory(net->plan, &packed, &activations);
+    nn_plan_memory(net->plan, &job->packed, &job->activations);
     int64_t numbers = c->batch * (3LL * c->config->image * c->config->image + c->config->classes);
     eval_speed *r = job->result;
     r->gflop_per_image = net->gflop;
     r->workers = net->workers, r->threads = net->threads;
     r->batch = c->batch, r->micro_batch = net->micro_batch;
-    r->memory = packed + activations + (size_t)numbers * sizeof(float);
+    r->memory = job->packed + job->activations + (size_t)numbers * sizeof(float);
     if (!c->alone) return BASE_OK;
     options.schedule = MODEL_LATENCY, options.batch = job->alone.batch = 1, options.share = net->plan;
     return model_net_new(&job->alone.net, c->config, NULL, &options);
@@ -218,8 +220,9 @@ static base_status speed_open_group(speed_bench *bench, speed_job *jobs, const e
                                     eval_speed *results, int *size) {
     base_machine machine;
     base_machine_read(&machine);
-    double held = 0;
-    for (*size = 0; *size < n && (!*size || held < speed_room * (double)machine.memory_free); ++*size) {
+    size_t packed = 0, arena = 0;
+    for (*size = 0; *size < n && (!*size || (double)(packed + arena) < speed_room * (double)machine.memory_free);
+         ++*size) {
         speed_job *job = &jobs[*size];
         job->wanted = &cases[*size], job->result = &results[*size];
         base_status status = speed_prepare(bench, job);
@@ -227,7 +230,7 @@ static base_status speed_open_group(speed_bench *bench, speed_job *jobs, const e
             speed_close(job);
             return status == BASE_ERROR && *size ? BASE_OK : status;
         }
-        held += (double)job->result->memory;
+        packed += job->packed, arena = job->activations > arena ? job->activations : arena;
     }
     return BASE_OK;
 }
@@ -289,6 +292,8 @@ static base_status speed_check(const eval_speed_case *cases, int n) {
 static base_status speed_open(speed_bench *bench, const eval_speed_case *cases, int n) {
     base_machine machine;
     base_machine_read(&machine);
+    bench->room = nn_room_new();
+    if (!bench->room) return BASE_ERROR;
     BASE_TRY(eval_noise_room(&bench->noise, cases, n));
     return nn_peak_new(&bench->peak, SPEED_PEAK_SIZE, cases[0].precision,
                        cases[0].threads > 0 ? cases[0].threads : machine.cores);
@@ -307,5 +312,6 @@ DEIT_INTERNAL base_status eval_speed_measure(const eval_speed_case *cases, int n
         status = speed_group(&bench, cases + at, n - at, results + at, &size);
     nn_peak_free(bench.peak);
     eval_noise_free(&bench.noise);
+    nn_room_free(bench.room);
     return status;
 }

@@ -122,6 +122,7 @@ typedef struct {
     model_head head;
     bool features;              /* in place of logits */
     nn_plan *share;             /* see nn_plan_options */
+    nn_room *room;              /* likewise */
     size_t beside;              /* likewise */
     const volatile int *cancel; /* likewise */
 } model_options;

@@ -55,6 +55,7 @@ static base_status net_new(model_net **out, const model_config *config, model_we
                                 .workers = net->workers,
                                 .threads = net->threads,
                                 .share = options->share,
+                                .room = options->room,
                                 .beside = options->beside,
                                 .cancel = options->cancel};
         status = nn_plan_new(&net->plan, graph, &plan);

@@ -254,9 +254,16 @@ struct nn_worker {
     int failed;            /* the first dnnl_status_t of this run that was none of success */
 };
 
+struct nn_room {
+    int workers;
+    size_t bytes;    /* of each */
+    uint8_t **pages; /* [workers] */
+};
+
 struct nn_plan {
     nn_graph *graph;
     nn_plan_options options;
+    nn_room *room; /* the caller's, or its own */
     base_arena arena;
     void **setup; /* [n_nodes]: what an operator's setup made */
     nn_kernel *kernels;

@@ -158,12 +158,17 @@ DEIT_INTERNAL nn_source nn_noise_source(void); /* small random numbers, cheap to
 /* ---- Plans ------------------------------------------------------------------------------------------------------- */
 
 typedef struct nn_plan nn_plan;
+/* Memory for the values of plans that run in turn, as much as the largest of them needs. Freed behind its plans. */
+typedef struct nn_room nn_room;
+DEIT_INTERNAL nn_room *nn_room_new(void);
+DEIT_INTERNAL void nn_room_free(nn_room *room);
 typedef struct {
     nn_dtype precision; /* NN_BF16: bf16 products with f32 accumulation; norms, softmax and losses in f32; a
                            transformer's residual stream too, and in training a convolutional network's */
     int workers,
         threads;       /* G workers of T OpenMP threads each. A worker runs whole batches of the graph's size; 0: 1 */
     nn_plan *share;    /* a plan of the same network whose packed weights serve where formats agree; or NULL */
+    nn_room *room;     /* shared with plans that never run at the same time; NULL: its own */
     size_t beside;     /* bytes that the caller will need beside the plan: it is refused if memory cannot hold both */
     nn_params *params; /* training: where the gradients of nn_backward's graph go and batch norm's running statistics
                           are kept; otherwise NULL */

@@ -208,12 +208,26 @@ static void plan_stop_team(nn_team *team) {
     pthread_cond_destroy(&team->done);
 }
 
+/* The workers' arenas and the values in them: a plan that came later may have moved the room. */
+static base_status plan_enter(nn_plan *plan) {
+    const nn_room *room = plan->room;
+    if (room->workers < plan->options.workers) return base_fail("the memory for its values is gone");
+    for (int w = 0; w < plan->options.workers; w++) {
+        nn_worker *worker = &plan->workers[w];
+        if (worker->arena == room->pages[w]) continue;
+        worker->arena = room->pages[w];
+        for (int i = 0; i < plan->graph->n_nodes; i++) worker->value[i] = worker->arena + plan->graph->nodes[i].offset;
+    }
+    return BASE_OK;
+}
+
 DEIT_INTERNAL base_status nn_run(nn_plan *plan, int64_t n, const float *const *inputs, float *const *outputs) {
     nn_team *team = plan->team;
     if ((plan->graph->has_backward || plan->graph->training) && n != plan->graph->batch)
         return base_fail("a training plan made for a batch of %lld was given %lld images",
                          (long long)plan->graph->batch, (long long)n);
     BASE_TRY(plan_check_threads(plan, "run"));
+    BASE_TRY(plan_enter(plan));
     for (int w = 0; w < plan->options.workers; w++) plan->workers[w].failed = 0;
     if (plan->graph->has_backward && !plan->accumulate)
         memset(plan->options.params->gradients, 0, (size_t)plan->options.params->size * sizeof(float));
@@ -298,6 +312,47 @@ static size_t plan_new_packs(const nn_plan *plan) {
     return bytes;
 }
 
+/* ---- The room for values ----------------------------------------------------------------------------------------- */
+
+DEIT_INTERNAL nn_room *nn_room_new(void) {
+    return base_calloc(1, sizeof(nn_room));
+}
+
+static void room_clear(nn_room *room) {
+    for (int w = 0; w < room->workers; w++)
+        if (room->pages[w]) base_unmap_pages(room->pages[w], room->bytes);
+    base_free(room->pages);
+    *room = (nn_room){0};
+}
+
+DEIT_INTERNAL void nn_room_free(nn_room *room) {
+    if (room) room_clear(room);
+    base_free(room);
+}
+
+/* What it will be for so many workers of so many bytes, and how much more that is. */
+static nn_room room_wanted(const nn_room *room, int workers, size_t bytes) {
+    return (nn_room){.workers = workers > room->workers ? workers : room->workers,
+                     .bytes = bytes + 64 > room->bytes ? bytes + 64 : room->bytes};
+}
+static size_t room_growth(const nn_room *room, int workers, size_t bytes) {
+    nn_room wanted = room_wanted(room, workers, bytes);
+    return (size_t)wanted.workers * wanted.bytes - (size_t)room->workers * room->bytes;
+}
+
+static base_status room_grow(nn_room *room, int workers, size_t bytes) {
+    nn_room wanted = room_wanted(room, workers, bytes);
+    if (wanted.workers == room->workers && wanted.bytes == room->bytes) return BASE_OK;
+    room_clear(room);
+    wanted.pages = base_calloc((size_t)wanted.workers, sizeof *wanted.pages);
+    if (!wanted.pages) return BASE_ERROR;
+    *room = wanted;
+    bool got = true;
+    for (int w = 0; w < room->workers && got; w++) got = (room->pages[w] = base_map_pages(room->bytes)) != NULL;
+    if (!got) room_clear(room);
+    return got ? BASE_OK : BASE_ERROR;
+}
+
 /* Refuses before anything large is allocated: oneDNN and libgomp cannot be trusted when memory ends. */
 static base_status plan_check_memory(const nn_plan *plan) {
     base_machine machine;
@@ -305,7 +360,7 @@ static base_status plan_check_memory(const nn_plan *plan) {
     int64_t largest = 0; // parameter: read as a whole before it is packed
     for (int i = 0; i < plan->graph->n_params; i++)
         largest = plan->graph->params[i].count > largest ? plan->graph->params[i].count : largest;
-    size_t needed = plan_new_packs(plan) + plan->arena_bytes * (size_t)plan->options.workers +
+    size_t needed = plan_new_packs(plan) + room_growth(plan->room, plan->options.workers, plan->arena_bytes) +
                     (size_t)(plan->small_size + largest) * sizeof(float) + plan->options.beside;
     if (needed <= machine.memory_free) return BASE_OK;
     int workers = plan->options.workers;
@@ -322,16 +377,15 @@ static base_status plan_allocate(nn_plan *plan) {
     plan->small = base_calloc((size_t)plan->small_size + 16, sizeof(float));
     plan->workers = base_arena_alloc(&plan->arena, (size_t)workers * sizeof *plan->workers);
     if (!plan->small || !plan->workers) return BASE_ERROR;
+    BASE_TRY(room_grow(plan->room, workers, plan->arena_bytes));
     for (nn_pack *pack = plan->packs->first; pack; pack = pack->next)
         if (!pack->data && !(pack->data = base_map_pages(pack->bytes))) return BASE_ERROR;
     for (int w = 0; w < workers; w++) {
         nn_worker *worker = &plan->workers[w];
         worker->plan = plan, worker->index = w;
-        worker->arena = base_map_pages(plan->arena_bytes + 64);
         worker->value = base_arena_alloc(&plan->arena, (size_t)plan->graph->n_nodes * sizeof *worker->value);
         worker->stream = base_arena_alloc(&plan->arena, (size_t)threads * sizeof(dnnl_stream_t));
-        if (!worker->arena || !worker->value || !worker->stream) return BASE_ERROR;
-        for (int i = 0; i < plan->graph->n_nodes; i++) worker->value[i] = worker->arena + plan->graph->nodes[i].offset;
+        if (!worker->value || !worker->stream) return BASE_ERROR;
         for (int t = 0; t < threads; t++) {
             dnnl_status_t status = dnnl_stream_create(&worker->stream[t], nn_engine(), dnnl_stream_default_flags);
             if (status) return nn_onednn_fail(status, "stream");
@@ -346,6 +400,8 @@ static base_status plan_make(nn_plan *plan) {
         return base_fail("bf16 is not in this CPU's instruction set (oneDNN uses %s; avx512_core_bf16 or avx2_vnni_2 "
                          "is needed): use f32",
                          nn_isa_name());
+    plan->room = plan->options.room ? plan->options.room : nn_room_new();
+    if (!plan->room) return BASE_ERROR;
     BASE_TRY(plan_passes(plan));
     BASE_TRY(plan_setup(plan));
     BASE_TRY(plan_check_memory(plan));
@@ -392,13 +448,13 @@ DEIT_INTERNAL void nn_plan_free(nn_plan *plan) {
         nn_worker *worker = &plan->workers[w];
         for (int t = 0; worker->stream && t < plan->options.threads; t++)
             if (worker->stream[t]) dnnl_stream_destroy(worker->stream[t]);
-        if (worker->arena) base_unmap_pages(worker->arena, plan->arena_bytes + 64);
     }
     for (nn_kernel *kernel = plan->kernels, *next; kernel; kernel = next) {
         next = kernel->next;
         nn_kernel_free(kernel);
     }
     plan_free_packs(plan->packs);
+    if (!plan->options.room) nn_room_free(plan->room);
     base_free(plan->small);
     base_arena_free(&plan->arena);
     nn_graph_free(plan->graph);

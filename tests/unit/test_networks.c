@@ -301,6 +301,41 @@ TEST(networks_pooling) {
         }
 }
 
+/* Plans that run in turn share an arena: a larger one moves it, and the smaller one answers as before. */
+TEST(networks_share_a_room) {
+    enum { CHANNELS = 8 };
+    static const int side[] = {9, 40, 12};
+    nn_room *room = nn_room_new();
+    nn_plan *plan[3] = {NULL};
+    float *image = malloc(sizeof(float) * CHANNELS * 40 * 40), before[CHANNELS], after[CHANNELS];
+    probe_fill("images", image, CHANNELS * 40 * 40, 1, 0);
+    size_t arena = 0, activations[3], weights;
+    for (int i = 0; i < 3; i++) {
+        nn_graph *g = nn_graph_new(1);
+        nn_value x = nn_channels_last(g, nn_input(g, 3, (int64_t[]){CHANNELS, side[i], side[i]}));
+        for (int k = 0; k < 3; k++)
+            x = nn_conv(g, x, CHANNELS, (nn_window){.kernel = 3, .stride = 1, .groups = 1}, "c%d", k);
+        nn_output(g, nn_global_pool(g, x));
+        CHECK_OK(nn_plan_new(&plan[i], g, &(nn_plan_options){.room = room}));
+        if (!plan[i]) return;
+        CHECK_OK(nn_plan_refresh(plan[i], (nn_source){networks_read, NULL, NULL}));
+        nn_plan_memory(plan[i], &weights, &activations[i]);
+        if (activations[i] > arena) arena = activations[i];
+        if (!i) CHECK_OK(nn_run(plan[0], 1, (const float *const[]){image}, (float *const[]){before}));
+    }
+    CHECK(activations[0] < activations[2] && activations[2] < activations[1]);
+    CHECK(room->workers == 1 && room->bytes == arena + 64);
+    for (int i = 0; i < 2; i++) {
+        CHECK_OK(nn_run(plan[1], 1, (const float *const[]){image}, (float *const[]){after}));
+        CHECK(memcmp(before, after, sizeof after) != 0);
+        CHECK_OK(nn_run(plan[0], 1, (const float *const[]){image}, (float *const[]){after}));
+        CHECK(!memcmp(before, after, sizeof after));
+    }
+    for (int i = 0; i < 3; i++) nn_plan_free(plan[i]);
+    nn_room_free(room);
+    free(image);
+}
+
 /* A long pass is left at its next operator: the flag goes up while the first of many is running. */
 static void *networks_raise(void *flag) {
     nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
