@@ -149,21 +149,22 @@ static json_t *bench_row_json(const bench_report *report, const bench_row *row) 
     const eval_speed *s = &row->speed;
     int n = s->images_per_s.n;
     double relative, paper = bench_published(row, &relative);
-    return json_pack("{s:s, s:i, s:s, s:I, s:i, s:s, s:o, s:o, s:b, s:f, s:f, s:f, s:o, s:i, s:i, s:I, s:I, s:o, s:o, "
-                     "s:o, s:o, s:o, "
-                     "s:o, s:o}",
-                     "model", row->config.name, "image", row->config.image, "precision", bench_precision_name(row),
-                     "batch", (json_int_t)s->batch, "threads", bench_threads(row), "schedule", bench_schedule_name(row),
-                     "images_per_s", bench_spread_json(&s->images_per_s), "ms_alone", bench_spread_json(&s->ms_alone),
-                     "steady", s->steady, "gflop_per_image", s->gflop_per_image, "peak_gflops", s->peak_gflops,
-                     "percent_of_peak", s->percent_of_peak.median, "percent_of_peak_spread",
-                     bench_spread_json(&s->percent_of_peak), "workers", s->workers, "threads_per_worker", s->threads,
-                     "micro_batch", (json_int_t)s->micro_batch, "memory_bytes", (json_int_t)s->memory,
-                     "published_images_per_s", bench_known(paper), "published_relative_to_deit_base",
-                     bench_known(relative), "relative_to_deit_base", bench_known(bench_relative(report, row)),
-                     "samples", bench_numbers(s->sample, n), "samples_percent_of_peak",
-                     bench_numbers(s->sample_percent, n), "samples_peak_gflops", bench_numbers(s->sample_peak, n),
-                     "samples_ms_alone", bench_numbers(s->sample_alone, s->ms_alone.n));
+    json_t *o = json_pack(
+        "{s:s, s:s, s:I, s:i, s:s, s:o, s:o, s:b, s:f, s:f, s:f, s:o, s:i, s:i, s:I, s:I, s:o, s:o, "
+        "s:o, s:o, s:o, "
+        "s:o, s:o}",
+        "model", row->config.name, "precision", bench_precision_name(row), "batch", (json_int_t)s->batch, "threads",
+        bench_threads(row), "schedule", bench_schedule_name(row), "images_per_s", bench_spread_json(&s->images_per_s),
+        "ms_alone", bench_spread_json(&s->ms_alone), "steady", s->steady, "gflop_per_image", s->gflop_per_image,
+        "peak_gflops", s->peak_gflops, "percent_of_peak", s->percent_of_peak.median, "percent_of_peak_spread",
+        bench_spread_json(&s->percent_of_peak), "workers", s->workers, "threads_per_worker", s->threads, "micro_batch",
+        (json_int_t)s->micro_batch, "memory_bytes", (json_int_t)s->memory, "published_images_per_s", bench_known(paper),
+        "published_relative_to_deit_base", bench_known(relative), "relative_to_deit_base",
+        bench_known(bench_relative(report, row)), "samples", bench_numbers(s->sample, n), "samples_percent_of_peak",
+        bench_numbers(s->sample_percent, n), "samples_peak_gflops", bench_numbers(s->sample_peak, n),
+        "samples_ms_alone", bench_numbers(s->sample_alone, s->ms_alone.n));
+    cli_network_json(&row->config, o);
+    return o;
 }
 
 DEIT_INTERNAL json_t *bench_json(const bench_report *report) {
@@ -194,9 +195,14 @@ static void bench_csv_known(base_text *text, double value) {
 static void bench_csv_row(const bench_report *report, const bench_row *row, base_text *text) {
     const eval_speed *s = &row->speed;
     double relative, paper = bench_published(row, &relative);
-    base_text_printf(text, "%s,%d,%s,%s,%lld,%lld,%d,%d,", row->config.name, row->config.image,
-                     bench_precision_name(row), bench_schedule_name(row), (long long)s->batch,
-                     (long long)s->micro_batch, s->workers, s->threads);
+    const model_config *c = &row->config;
+    base_text_printf(text, "%s,%d,%d,", c->name, c->image, c->classes);
+    if (c->patch)
+        base_text_printf(text, "%d,%d,%d,%d,%s,", c->patch, c->dim, c->depth, c->heads, c->distilled ? "yes" : "no");
+    else
+        base_text_printf(text, ",,,,,");
+    base_text_printf(text, "%s,%s,%lld,%lld,%d,%d,", bench_precision_name(row), bench_schedule_name(row),
+                     (long long)s->batch, (long long)s->micro_batch, s->workers, s->threads);
     bench_csv_spread(text, &s->images_per_s);
     bench_csv_spread(text, &s->ms_alone);
     base_text_printf(text, "%s,%.6g,%.6g,%.6g,%lld,", s->steady ? "yes" : "no", s->gflop_per_image,
@@ -208,7 +214,8 @@ static void bench_csv_row(const bench_report *report, const bench_row *row, base
 
 DEIT_INTERNAL void bench_csv(const bench_report *report, base_text *text) {
     json_t *conditions = repro_conditions(report->precision, (int)report->threads);
-    base_text_printf(text, "model,image,precision,schedule,batch,micro_batch,workers,threads_per_worker,"
+    base_text_printf(text, "model,image,classes,patch,dim,depth,heads,distilled,precision,schedule,batch,micro_batch,"
+                           "workers,threads_per_worker,"
                            "images_per_s,images_per_s_low,images_per_s_high,images_per_s_samples,"
                            "ms_alone,ms_alone_low,ms_alone_high,ms_alone_samples,steady,gflop_per_image,"
                            "percent_of_peak,peak_gflops,memory_bytes,published_images_per_s,relative_to_deit_base,"

@@ -200,6 +200,17 @@ DEIT_INTERNAL base_status cli_options(model_options *options) {
     return BASE_OK;
 }
 
+DEIT_INTERNAL void cli_network_json(const model_config *config, json_t *object) {
+    json_object_set_new(object, "image", json_integer(config->image));
+    json_object_set_new(object, "classes", json_integer(config->classes));
+    if (!config->patch) return;
+    json_object_set_new(object, "patch", json_integer(config->patch));
+    json_object_set_new(object, "dim", json_integer(config->dim));
+    json_object_set_new(object, "depth", json_integer(config->depth));
+    json_object_set_new(object, "heads", json_integer(config->heads));
+    json_object_set_new(object, "distilled", json_boolean(config->distilled));
+}
+
 DEIT_INTERNAL int64_t cli_batch(int64_t otherwise) {
     return network_given.batch ? network_given.batch : otherwise;
 }

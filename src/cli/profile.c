@@ -1,6 +1,7 @@
 /* deit profile: where the time of a pass goes, step by step. */
 #include "cli/cli.h"
 #include "eval/eval.h"
+#include "repro/repro.h"
 
 #include <string.h>
 
@@ -84,11 +85,15 @@ static base_status profile_json(const model_net *net, const eval_profile *profil
                                               step->param, "kernel", step->kernel, "value", dims, "seconds",
                                               step->seconds, "flops", step->flops, "bytes", step->bytes));
     }
-    return cli_print_json(json_pack(
-        "{s:s, s:s, s:s, s:i, s:i, s:I, s:I, s:f, s:f, s:o}", "model", net->config.name, "isa", nn_isa_name(),
-        "precision", net->options.precision == NN_BF16 ? "bf16" : "f32", "workers", net->workers, "threads_per_worker",
-        net->threads, "batch", (json_int_t)net->options.batch, "micro_batch", (json_int_t)net->micro_batch,
-        "images_per_s", profile->images_per_s, "worker_peak_gflops", profile->peak_gflops, "steps", rows));
+    const char *precision = net->options.precision == NN_BF16 ? "bf16" : "f32";
+    json_t *o =
+        json_pack("{s:o, s:s, s:s, s:s, s:i, s:i, s:I, s:I, s:f, s:f, s:o}", "conditions",
+                  repro_conditions(precision, net->workers * net->threads), "model", net->config.name, "isa",
+                  nn_isa_name(), "precision", precision, "workers", net->workers, "threads_per_worker", net->threads,
+                  "batch", (json_int_t)net->options.batch, "micro_batch", (json_int_t)net->micro_batch, "images_per_s",
+                  profile->images_per_s, "worker_peak_gflops", profile->peak_gflops, "steps", rows);
+    cli_network_json(&net->config, o);
+    return cli_print_json(o);
 }
 
 static base_status profile_run_command(int n, char **arguments) {

@@ -103,11 +103,15 @@ unset XDG_CACHE_HOME
 
 name 'CSV: names, then a line a row'
 check_exit 0 "\$DEIT bench $vit $once --csv"
-check_out '^model,image,precision,schedule,batch,micro_batch,'
+check_out '^model,image,classes,patch,dim,depth,heads,distilled,precision,schedule,batch,micro_batch,'
 check_out '^vit,48,f32,throughput,32,'
 check_exit 0 "\$DEIT bench $vit $once --csv speed.csv --json speed2.json"
 check_no_out '.'
 check '[ "$(wc -l <speed.csv)" = 2 ] && grep -q percent_of_peak speed2.json'
+# what was measured stands in the row
+check_exit 0 "\$DEIT bench --model vit --image 32 --patch 16 --dim 32 --heads 2 --depth 1 --distilled --classes 7 $once --csv seven.csv --json seven.json"
+check "grep -q '^vit,32,7,16,32,1,2,yes,f32,' seven.csv"
+check 'for one in "\"image\": 32" "\"classes\": 7" "\"patch\": 16" "\"dim\": 32" "\"depth\": 1" "\"heads\": 2" "\"distilled\": true"; do grep -q "$one" seven.json || exit 1; done'
 check "awk -F, '{ n[NR] = NF } END { exit n[1] != n[2] }' speed.csv"
 check_exit 2 "\$DEIT bench $vit --csv --json"
 check_err 'only one can be printed'
