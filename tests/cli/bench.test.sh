@@ -104,7 +104,7 @@ unset XDG_CACHE_HOME
 name 'CSV: names, then a line a row'
 check_exit 0 "\$DEIT bench $vit $once --csv"
 check_out '^model,image,classes,patch,dim,depth,heads,distilled,precision,schedule,batch,micro_batch,'
-check_out '^vit,48,f32,throughput,32,'
+check_out '^vit,48,10,16,32,1,2,no,f32,throughput,32,'
 check_exit 0 "\$DEIT bench $vit $once --csv speed.csv --json speed2.json"
 check_no_out '.'
 check '[ "$(wc -l <speed.csv)" = 2 ] && grep -q percent_of_peak speed2.json'
