@@ -7,7 +7,8 @@
  *
  * U = G g G^T is made when weights are packed. Sums stay in f32 and the transforms of V and y are sums and differences,
  * so little rounding is added: ResNets' and RegNets' logits stay within 19 to 35% of the golden tests' bound. In bf16 V
- * is rounded once more; the logits' errors grow by a fifth at most, and stay those of PyTorch's autocast (bench/RESULTS.md). */
+ * is rounded once more; the logits' errors grow by a fifth at most, and stay those of PyTorch's autocast
+ * (bench/RESULTS.md). */
 #include "nn/internal.h"
 #include <string.h>
 
