@@ -266,7 +266,7 @@ DEIT_INTERNAL base_status model_weights_open_memory(model_weights **out, const m
                                                     const base_context *context) {
     *out = NULL;
     store *s = NULL;
-    BASE_TRY(store_open_memory(&s, data, size, "weights in memory"));
+    BASE_TRY(store_open_memory(&s, data, size, "weights in memory", options ? options->part : NULL));
     return weights_new(out, config, s, options, context);
 }
 

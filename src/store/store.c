@@ -116,9 +116,10 @@ DEIT_INTERNAL base_status store_open(store **out, const char *path) {
     return store_open_part(out, path, NULL);
 }
 
-DEIT_INTERNAL base_status store_open_memory(store **out, const void *data, size_t size, const char *name) {
+DEIT_INTERNAL base_status store_open_memory(store **out, const void *data, size_t size, const char *name,
+                                            const char *part) {
     *out = NULL;
-    return store_open_data(out, NULL, data, size, name, NULL);
+    return store_open_data(out, NULL, data, size, name, part);
 }
 
 DEIT_INTERNAL void store_close(store *s) {

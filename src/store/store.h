@@ -54,8 +54,11 @@ DEIT_INTERNAL base_status store_open(store **out, const char *path);
 /* The same, of a torch file taking the dict under the key `part`; an error that lists the keys if it has none. NULL: as
  * store_open. */
 DEIT_INTERNAL base_status store_open_part(store **out, const char *path, const char *part);
-/* The same from memory, which must stay until store_close; `name` stands for the file in messages. */
-DEIT_INTERNAL base_status store_open_memory(store **out, const void *data, size_t size, const char *name);
+/* The same, with a part or NULL, from memory, which must stay until store_close; `name` stands for the file in
+ * messages.
+ */
+DEIT_INTERNAL base_status store_open_memory(store **out, const void *data, size_t size, const char *name,
+                                            const char *part);
 DEIT_INTERNAL void store_close(store *s); /* NULL allowed */
 /* Holds the members of a zip (npz, torch zip) against their checksums, which opening does not: it takes reading all.
  * Other formats have none. */

@@ -13,7 +13,7 @@
 static base_status fuzz_store(const uint8_t *data, size_t size) {
     store *s = NULL;
     size_t held = base_memory_held();
-    base_status status = store_open_memory(&s, data, size, "fuzz");
+    base_status status = store_open_memory(&s, data, size, "fuzz", NULL);
     if (status) return status;
     if (base_memory_held() - held > 400 * size + (1 << 20)) abort();
     for (size_t i = 0; i < store_count(s); i++) {

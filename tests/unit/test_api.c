@@ -131,6 +131,23 @@ TEST(api_says_what_is_wrong) {
     deit_close(model);
 }
 
+/* Of bytes in memory as of a file: not another part of it. */
+TEST(api_takes_a_part_from_memory) {
+    char *data;
+    size_t size;
+    deit_options options = {.image = 2, .classes = 2, .vit = {.patch = 2, .dim = 2, .depth = 1, .heads = 1}};
+    options.loose = 1, options.threads = 1;
+    CHECK_OK(base_read_file("tests/golden/store/calls_head.pth", 0, &data, &size));
+    options.part = "model";
+    deit_model *model = deit_open_memory("vit", data, size, &options);
+    CHECK(model != NULL);
+    deit_close(model);
+    options.part = "model_ema";
+    CHECK(!deit_open_memory("vit", data, size, &options));
+    CHECK_STR_HAS(deit_error(), "no dict under \"model_ema\"; there are: model");
+    base_free(data);
+}
+
 /* After what went well there is nothing to say. */
 TEST(api_is_silent_of_success) {
     float input[3 * 48 * 48] = {0}, logits[10];

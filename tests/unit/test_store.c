@@ -77,6 +77,15 @@ TEST(store_wrappers) {
     CHECK_OK(store_read_f32(store_find(s, "0.weight"), ema));
     for (int i = 0; i < 12; i++) CHECK(ema[i] == 2 * plain[i]);
     store_close(s);
+    char *data;
+    size_t size;
+    CHECK_OK(base_read_file(STORE_TEST_FOLDER "official_stream.pth", 0, &data, &size));
+    CHECK_OK(store_open_memory(&s, data, size, "x", "model_ema"));
+    CHECK_OK(store_read_f32(store_find(s, "0.weight"), ema));
+    for (int i = 0; i < 12; i++) CHECK(ema[i] == 2 * plain[i]);
+    store_close(s);
+    CHECK_FAIL_HAS(store_open_memory(&s, data, size, "x", "teacher"), "x: no dict under \"teacher\"");
+    base_free(data);
     CHECK_FAIL_HAS(store_open_part(&s, STORE_TEST_FOLDER "kinds.safetensors", "model"),
                    "kinds.safetensors: no part \"model\": it is safetensors, and only torch's files have parts");
     CHECK_FAIL_HAS(store_open_part(&s, STORE_TEST_FOLDER "official.pth", "teacher"),
@@ -146,7 +155,7 @@ static base_status store_test_header(const char *header, size_t size) {
     memset(file, 0, sizeof file);
     memcpy(file, &length, 8);
     memcpy(file + 8, header, length);
-    base_status status = store_open_memory(&s, file, 8 + length + size, "x.safetensors");
+    base_status status = store_open_memory(&s, file, 8 + length + size, "x.safetensors", NULL);
     if (!status) store_close(s);
     return status;
 }
@@ -186,15 +195,16 @@ TEST(store_safetensors_bad_headers) {
     const store_tensor *t;
     static const char foreign[] =
         "\x3a\0\0\0\0\0\0\0{\"a\":{\"dtype\":\"F8_E4M3\",\"shape\":[1],\"data_offsets\":[0,1]}}";
-    CHECK_OK(store_open_memory(&s, foreign, 8 + 0x3a + 1, "x"));
+    CHECK_OK(store_open_memory(&s, foreign, 8 + 0x3a + 1, "x", NULL));
     CHECK_FAIL_HAS(store_want(s, "a", &t), "its type is F8_E4M3");
     store_close(s);
     uint8_t large[16] = {0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, '{'};
-    CHECK_FAIL_HAS(store_open_memory(&s, large, 16, "x"), "a header of 4294967295 bytes, at most");
+    CHECK_FAIL_HAS(store_open_memory(&s, large, 16, "x", NULL), "a header of 4294967295 bytes, at most");
     large[3] = large[2] = 0;
-    CHECK_FAIL_HAS(store_open_memory(&s, large, 16, "x"), "a header of 65535 bytes in a file of 16: it is cut short");
-    CHECK_FAIL_HAS(store_open_memory(&s, large, 0, "x"), "the file is empty");
-    CHECK_FAIL_HAS(store_open_memory(&s, "not weights at all", 18, "x"), "neither safetensors, torch");
+    CHECK_FAIL_HAS(store_open_memory(&s, large, 16, "x", NULL),
+                   "a header of 65535 bytes in a file of 16: it is cut short");
+    CHECK_FAIL_HAS(store_open_memory(&s, large, 0, "x", NULL), "the file is empty");
+    CHECK_FAIL_HAS(store_open_memory(&s, "not weights at all", 18, "x", NULL), "neither safetensors, torch");
 }
 
 /* ---- Every format, cut and flipped ------------------------------------------------------------------------------- */
@@ -216,7 +226,7 @@ static base_status store_test_bytes(const char *data, size_t size) {
     store *s;
     char *exact = malloc(size + !size);
     memcpy(exact, data, size);
-    base_status status = store_open_memory(&s, exact, size, "x");
+    base_status status = store_open_memory(&s, exact, size, "x", NULL);
     for (size_t i = 0; !status && i < store_count(s); i++) {
         const store_tensor *t = store_at(s, i);
         if (t->count > 1 << 20) continue;
