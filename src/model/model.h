@@ -72,7 +72,8 @@ DEIT_INTERNAL base_status model_size(const model_config *config, int64_t *parame
 typedef struct model_weights model_weights;
 typedef struct {
     bool bilinear;      /* a position grid of another size is interpolated so; otherwise bicubic */
-    bool loose;         /* a head of another shape is left at its initial values, and said; otherwise it is an error */
+    bool loose;         /* heads (and a distillation token) of another shape, or that only the file or the network has,
+                         * are left out, and said; otherwise they are an error, as all else is */
     const char *loosen; /* how the user may ask for that, for the message: "--strict no"; NULL: in no way */
     uint64_t seed;      /* for what is left at its initial values */
     const char *part;   /* key in a torch checkpoint ("model_ema"); NULL: the usual ones */

@@ -20,7 +20,7 @@ struct model_weights {
     weights_entry *entry;
     base_text missing, extra, shaped, skipped; /* lists for messages */
     int n_missing, n_extra, n_shaped, n_skipped;
-    bool heads_differ; /* what --strict no leaves out is among them */
+    int stuck; /* differences that --strict no does not leave out */
 };
 
 enum { WEIGHTS_LISTED = 8 }; /* names of each kind in a message */
@@ -79,15 +79,18 @@ static bool weights_file_is_distilled(const model_weights *w) {
     return !w->flax && store_find(w->store, "dist_token");
 }
 
-/* What --strict no gives initial values. */
+/* What --strict no leaves out: the network's own gets initial values, the file's is not read. Without them a network
+ * has the same features: a block or layer more or less is another network. */
 static bool weights_may_skip(const model_weights *w, const char *name) {
-    return !strcmp(name, "dist_token") || weights_is_head(&w->config, name);
+    static const char before_head[] = "pre_logits"; /* of networks for ImageNet-21k; Google's have a '/' behind it */
+    return !strcmp(name, "dist_token") || !strncmp(name, before_head, sizeof before_head - 1) ||
+           weights_is_head(&w->config, name);
 }
 
 /* Not in the file, or there in a form that is not read: then the reason is said. */
 static void weights_miss(model_weights *w, const char *name) {
     const char *reason = w->flax ? model_flax_unreadable(w->store, name) : store_unreadable(w->store, name);
-    w->heads_differ |= weights_may_skip(w, name);
+    w->stuck += !weights_may_skip(w, name);
     if (reason)
         weights_list(&w->missing, &w->n_missing, "%s (%s)", name, reason);
     else
@@ -111,12 +114,13 @@ static void weights_match(model_weights *w, int i) {
     if (entry->tensor && entry->tensor->dtype > STORE_F64) { /* whole numbers would be read as such: never weights */
         weights_list(&w->shaped, &w->n_shaped, "%s (F32, F16, BF16 or F64 expected, %s found)", param->name,
                      store_dtype_name(entry->tensor->dtype));
+        w->stuck++;
         return;
     }
     if (weights_same_shape(param, ndim, dim)) return;
-    bool grid = !strcmp(param->name, "pos_embed") && ndim == 3 && dim[0] == 1 && dim[2] == param->dim[2];
-    if (grid && weights_grid(dim[1], weights_file_is_distilled(w), &side, &extra) &&
-        (w->options.loose || extra == (w->config.distilled ? 2 : 1))) {
+    bool grid = !strcmp(param->name, "pos_embed") && ndim == 3 && dim[0] == 1 && dim[2] == param->dim[2] &&
+                weights_grid(dim[1], weights_file_is_distilled(w), &side, &extra);
+    if (grid && (w->options.loose || extra == (w->config.distilled ? 2 : 1))) {
         entry->kind = WEIGHTS_GRID, entry->positions = dim[1];
         return;
     }
@@ -129,7 +133,7 @@ static void weights_match(model_weights *w, int i) {
         return;
     }
     weights_list(&w->shaped, &w->n_shaped, "%s (%s expected, %s found)", param->name, here, there);
-    w->heads_differ |= weights_is_head(&w->config, param->name);
+    w->stuck += !grid && !weights_is_head(&w->config, param->name);
 }
 
 static bool weights_wanted(const model_weights *w, const char *name) {
@@ -152,10 +156,13 @@ static void weights_extras(model_weights *w) {
         if (w->flax ? model_flax_knows(name, nn_param_at(w->graph, 0), nn_param_count(w->graph))
                     : weights_wanted(w, name))
             continue;
-        if (w->options.loose)
+        bool may = weights_may_skip(w, name);
+        if (w->options.loose && may) {
             weights_list(&w->skipped, &w->n_skipped, "%s (not in this network)", name);
-        else
-            weights_list(&w->extra, &w->n_extra, "%s", name);
+            continue;
+        }
+        weights_list(&w->extra, &w->n_extra, "%s", name);
+        w->stuck += !may;
     }
 }
 
@@ -203,17 +210,18 @@ static base_status weights_check(model_weights *w, const base_context *context) 
         if (!first && w->n_missing + w->n_shaped) first = nn_param_at(w->graph, i)->name;
     }
     weights_extras(w);
-    if (w->n_skipped)
-        base_log(context, BASE_LOG_WARNING, "%s: skipped %d: %s%s", store_file(w->store), w->n_skipped, w->skipped.data,
-                 w->n_skipped > WEIGHTS_LISTED ? ", ..." : "");
     int heads = weights_heads(w);
-    if (!w->n_missing && !w->n_extra && !w->n_shaped)
-        return !heads || heads == w->config.heads
-                   ? BASE_OK
-                   : base_fail(
-                         "%s: does not fit %s: it says that it has %d attention heads, %d expected; check --model "
-                         "or --heads",
-                         store_file(w->store), w->config.name, heads, w->config.heads);
+    bool other_heads = heads && heads != w->config.heads;
+    if (!w->n_missing && !w->n_extra && !w->n_shaped) {
+        if (other_heads)
+            return base_fail("%s: does not fit %s: it says that it has %d attention heads, %d expected; check --model "
+                             "or --heads",
+                             store_file(w->store), w->config.name, heads, w->config.heads);
+        if (w->n_skipped)
+            base_log(context, BASE_LOG_WARNING, "%s: skipped %d: %s%s", store_file(w->store), w->n_skipped,
+                     w->skipped.data, w->n_skipped > WEIGHTS_LISTED ? ", ..." : "");
+        return BASE_OK;
+    }
     base_text text = {0};
     const char *nearest = weights_nearest(w);
     if (nearest) base_text_printf(&text, ": it looks like %s", nearest);
@@ -221,7 +229,7 @@ static base_status weights_check(model_weights *w, const base_context *context) 
     weights_say(&text, "missing", w->n_missing, &w->missing);
     weights_say(&text, "of another shape or type", w->n_shaped, &w->shaped);
     weights_say(&text, "not in this network", w->n_extra, &w->extra);
-    bool advise = w->options.loosen && !w->options.loose && (w->heads_differ || w->n_extra);
+    bool advise = w->options.loosen && !w->options.loose && !w->stuck && !other_heads;
     base_status status =
         base_fail("%s: does not fit %s%s; check the network's name and description%s%s%s", store_file(w->store),
                   w->config.name, text.data ? text.data : "", advise ? ", or use " : "",

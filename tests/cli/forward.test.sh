@@ -103,6 +103,14 @@ check_exit 1 '$DEIT forward --model vit --image 32 --patch 8 --dim 32 --depth 2 
 check_err 'head\.weight \(\[5, 32\] expected, \[10, 32\] found\)'
 check '! test -e no.npy'
 
+name 'a deeper network is another one, --strict no or not, and the message does not advise it'
+for strict in yes no; do
+    check_exit 1 "\$DEIT forward --model vit --image 32 --patch 8 --dim 32 --depth 1 --heads 2 --classes 5 --strict $strict --weights w.safetensors --input x.npy --output no.npy"
+    check_err '12 not in this network: blocks\.1\.norm1\.weight'
+    check_no_err 'or use --strict'
+done
+check '! test -e no.npy'
+
 name '--strict no leaves heads of another shape out, and says so'
 check_exit 0 '$DEIT forward --model vit --image 32 --patch 8 --dim 32 --depth 2 --heads 2 --classes 5 --strict no --weights w.safetensors --input x.npy --output y5.npy'
 check_err 'warning: .*head\.weight'

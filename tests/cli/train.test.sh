@@ -278,6 +278,18 @@ check_exit 2 "$train --finetune six.safetensors --freeze 'block.*'"
 check_err "no parameter of vit matches 'block\.\*'"
 check_exit 0 "\$DEIT train --threads 1 --data set --patch 2 $(echo "$net" | sed 's/--patch 4//') --batch-size 16 --epochs 1"
 
+name 'fine-tuning: not a deeper network, but one with or without a distillation token'
+image=$(echo "$net" | sed s/input-size/image/)
+check_exit 0 "\$DEIT weights init deep.safetensors $(echo "$image" | sed 's/depth 1/depth 2/') --classes 10"
+check_exit 1 "$train $plain --epochs 1 --finetune deep.safetensors --output-dir shallow"
+check_err '^deit: deep\.safetensors: does not fit vit.*12 not in this network: blocks\.1\.norm1\.weight'
+check '! test -e shallow/last.safetensors'
+check_exit 0 "\$DEIT weights init token.safetensors $image --classes 10 --distilled"
+check_exit 0 "$train $plain --epochs 1 --finetune token.safetensors"
+check_err 'token.safetensors: skipped 3: dist_token \(not in this network\)'
+check_exit 0 "$train $plain --epochs 1 --distilled --distillation-type hard $teacher --finetune six.safetensors"
+check_err 'six.safetensors: skipped 5: .*dist_token \(not in the file: initial values\)'
+
 name 'fine-tuning a convolutional network: batch norm with its running statistics'
 check_exit 0 "$conv --output-dir conv"
 check_exit 0 "$conv --finetune conv/last.safetensors --output-dir conv-tuned"

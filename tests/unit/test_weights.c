@@ -163,6 +163,40 @@ TEST(weights_loose_leaves_heads_out_and_says_so) {
     base_test_folder_end();
 }
 
+/* Blocks that only the file has make it another network's, loose or not; what being loose would not help against is not
+ * answered with that advice. */
+TEST(weights_loose_takes_no_other_depth) {
+    static const model_weights_options strict = {.loosen = "--strict no"};
+    static const char advice[] = "--strict no to leave heads of another shape out";
+    const struct {
+        model_config config;
+        bool advised;
+    } cases[] = {
+        {weights_test_config(3, 7, true), true},   {weights_test_config(3, 10, false), true},
+        {weights_test_config(2, 10, true), false}, {weights_test_config(4, 7, true), false},
+        {weights_test_config(2, 7, false), false},
+    };
+    base_test_folder_begin();
+    const char *path = base_test_path("w.safetensors");
+    model_config config = weights_test_config(3, 10, true);
+    weights_test_write(&config, path);
+    weights_test_said[0] = 0;
+    CHECK_FAIL_HAS(weights_test_open(path, weights_test_config(2, 10, true), true),
+                   "12 not in this network: blocks.2.");
+    CHECK_FAIL_HAS(weights_test_open(path, weights_test_config(2, 7, false), true),
+                   "12 not in this network: blocks.2.");
+    CHECK(!weights_test_said[0]);
+    CHECK_FAIL_HAS(weights_test_open("tests/golden/extra/vit_tiny_flax.npz", weights_test_config(2, 10, false), true),
+                   "16 not in this network: Transformer/encoderblock_2/");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        model_weights *weights;
+        CHECK_FAIL_HAS(model_weights_open(&weights, &cases[i].config, path, &strict, NULL), "does not fit vit");
+        CHECK(cases[i].advised == !!strstr(base_message(), advice));
+        CHECK(cases[i].advised == !weights_test_open(path, cases[i].config, true));
+    }
+    base_test_folder_end();
+}
+
 /* A tensor that stands for a call is missing, and the message says why; one that nobody wants does not matter. */
 TEST(weights_that_a_call_would_make) {
     static const char file[] = "tests/golden/store/calls_head.pth";
