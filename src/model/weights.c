@@ -149,7 +149,9 @@ static bool weights_is_counter(const char *name) {
     return size >= sizeof counter - 1 && !strcmp(name + size - (sizeof counter - 1), counter);
 }
 
-static void weights_extras(model_weights *w) {
+/* Returns the first in the file's order; NULL: there is none. */
+static const char *weights_extras(model_weights *w) {
+    const char *first = NULL;
     for (size_t i = 0; i < store_count(w->store); i++) {
         const char *name = store_at(w->store, i)->name;
         if (weights_is_counter(name)) continue;
@@ -163,7 +165,9 @@ static void weights_extras(model_weights *w) {
         }
         weights_list(&w->extra, &w->n_extra, "%s", name);
         w->stuck += !may;
+        if (!first) first = name;
     }
+    return first;
 }
 
 /* Whether the file could be another network's: 0 no, 2 if its position grid has that network's size too, 1 if not. */
@@ -209,7 +213,8 @@ static base_status weights_check(model_weights *w, const base_context *context) 
         weights_match(w, i);
         if (!first && w->n_missing + w->n_shaped) first = nn_param_at(w->graph, i)->name;
     }
-    weights_extras(w);
+    const char *extra = weights_extras(w);
+    if (!first) first = extra;
     int heads = weights_heads(w);
     bool other_heads = heads && heads != w->config.heads;
     if (!w->n_missing && !w->n_extra && !w->n_shaped) {

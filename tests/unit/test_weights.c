@@ -133,7 +133,7 @@ TEST(weights_that_do_not_fit_are_listed) {
     CHECK_FAIL_HAS(weights_test_open(path, weights_test_config(4, 10, true), false),
                    "12 missing: blocks.3.norm1.weight,");
     CHECK_FAIL_HAS(weights_test_open(path, weights_test_config(2, 10, true), false),
-                   "12 not in this network: blocks.2.");
+                   ": differs first at blocks.2.norm1.weight; 12 not in this network: blocks.2.");
     CHECK_FAIL_HAS(weights_test_open(path, weights_test_config(3, 7, true), false),
                    "4 of another shape or type: head.weight ([7, 64] expected, [10, 64] found), head.bias");
     CHECK_FAIL_HAS(weights_test_open(path, weights_test_config(3, 10, false), false),

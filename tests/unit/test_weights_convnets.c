@@ -130,7 +130,8 @@ TEST(weights_of_another_network_are_named) {
         {"resnet50", "resnet101", "it looks like resnet50, and differs first at layer3.6.conv1.weight;"},
         {"regnety_040", "regnety_080", "it looks like regnety_040, and differs first at s1.b1.conv1.conv.weight;"},
         {"tf_efficientnet_b1", "tf_efficientnet_b0",
-         "it looks like tf_efficientnet_b1; 128 not in this network: blocks.0.1.conv_dw.weight,"},
+         "it looks like tf_efficientnet_b1, and differs first at blocks.0.1.conv_dw.weight; 128 not in this "
+         "network: blocks.0.1.conv_dw.weight,"},
         {"tf_efficientnet_b0", "tf_efficientnet_b1",
          "it looks like tf_efficientnet_b0, and differs first at blocks.0.1.conv_dw.weight;"},
         {"deit_tiny_patch16_224", "deit_small_patch16_224",
