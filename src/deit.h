@@ -151,10 +151,11 @@ typedef struct {
 deit_trainer *deit_trainer_open(const char *name, const char *weights, const deit_train_options *options);
 void deit_trainer_close(deit_trainer *trainer);
 /* One step of AdamW on images [batch][3][image][image], normalised, and targets [batch][classes], each row a
- * distribution (all but one zero for plain labels). lr: of this step; 0 takes the options'. *loss (may be NULL): the
- * mean cross entropy before the step. */
+ * distribution (all but one zero for plain labels). lr: of this step; 0 takes the options'; what is negative or not
+ * finite is DEIT_USAGE, and nothing is changed. *loss (may be NULL): the mean cross entropy before the step. */
 deit_status deit_trainer_step(deit_trainer *trainer, const float *images, const float *targets, double lr, float *loss);
-/* Writes the weights as safetensors with timm's names: whole or not at all. deit_open reads them. */
+/* Writes the weights as safetensors with timm's names: whole or not at all, and not where a number is not finite.
+ * deit_open reads them. */
 deit_status deit_trainer_save(deit_trainer *trainer, const char *path);
 
 /* ---- Speed ------------------------------------------------------------------------------------------------------- */

@@ -69,6 +69,9 @@ void deit_trainer_close(deit_trainer *trainer) {
 deit_status deit_trainer_step(deit_trainer *trainer, const float *images, const float *targets, double lr,
                               float *loss) {
     float mean = 0;
+    if (!(lr >= 0 && lr < 1e6))
+        return api_status(base_fail_as(
+            BASE_USAGE, "lr: expected a number above 0 and below 1e6, or 0 (that of the options), found %g", lr));
     base_status status = train_net_gradients(trainer->net, images, targets, NULL, false, 0, 0, &mean);
     if (status) return api_status(status);
     train_step_options options = trainer->options;
@@ -80,5 +83,14 @@ deit_status deit_trainer_step(deit_trainer *trainer, const float *images, const 
 
 deit_status deit_trainer_save(deit_trainer *trainer, const char *path) {
     const nn_params *params = trainer->net->params;
+    for (int i = 0; i < params->count; i++) {
+        const nn_param *param = &params->params[i];
+        const float *values = params->values + param->offset;
+        int64_t bad = nn_first_not_finite(values, param->count);
+        if (bad >= 0)
+            return api_status(base_fail("%s: not written: tensor %s: element %lld is %g, not a finite number; train "
+                                        "again from good weights, with a lower lr",
+                                        path, param->name, (long long)bad, (double)values[bad]));
+    }
     return api_status(train_weights_write(path, &trainer->config, params, params->values));
 }

@@ -100,7 +100,8 @@ typedef struct {
 DEIT_INTERNAL const char *const *model_describe(const model_config *config, model_metadata *metadata);
 /* The vit that such a file is of, by its metadata. */
 DEIT_INTERNAL base_status model_weights_config(const char *path, model_config *config);
-/* Writes them all as safetensors with timm's names; as: STORE_F32, STORE_F16 or STORE_BF16. */
+/* Writes them all as safetensors with timm's names; as: STORE_F32, STORE_F16 or STORE_BF16. Numbers that are not
+ * finite, or would not be in that type, are an error. */
 DEIT_INTERNAL base_status model_weights_write(model_weights *weights, const char *path, store_dtype as,
                                               const base_context *context);
 

@@ -409,6 +409,15 @@ DEIT_INTERNAL base_status model_weights_config(const char *path, model_config *c
     return status ? status : config->family->check(config);
 }
 
+/* What no network would take is not written either. */
+static base_status weights_check_finite(const model_weights *w, const nn_param *param, const float *values) {
+    int64_t bad = nn_first_not_finite(values, param->count);
+    if (bad < 0) return BASE_OK;
+    return base_fail("%s: tensor %s: element %lld is %g, not a finite number; the weights are damaged",
+                     w->store ? store_file(w->store) : "initial values", param->name, (long long)bad,
+                     (double)values[bad]);
+}
+
 DEIT_INTERNAL base_status model_weights_write(model_weights *w, const char *path, store_dtype as,
                                               const base_context *context) {
     nn_params *params = NULL;
@@ -421,6 +430,7 @@ DEIT_INTERNAL base_status model_weights_write(model_weights *w, const char *path
         const nn_param *param = &params->params[i];
         float *values = params->values + param->offset;
         status = weights_read(w, i, param, values);
+        if (!status) status = weights_check_finite(w, param, values);
         tensors[i] = store_tensor_of(param->name, STORE_F32, param->ndim, param->dim, values);
         types[i] = as;
         if (!status && base_cancelled(context)) status = base_fail_as(BASE_CANCELLED, "stopped");

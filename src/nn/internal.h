@@ -469,6 +469,5 @@ typedef struct {
 } nn_simd_table;
 DEIT_INTERNAL const nn_simd_table *nn_simd(void);
 DEIT_INTERNAL void nn_watch(nn_worker *worker, int node); /* profile.c: whether the value just made is finite */
-DEIT_INTERNAL int64_t nn_first_not_finite(const float *x, int64_t count); /* index of the first infinity or NaN; -1 */
 
 #endif

@@ -145,6 +145,7 @@ DEIT_INTERNAL base_status nn_params_new(nn_params **params, const nn_graph *grap
 DEIT_INTERNAL void nn_params_free(nn_params *params);
 /* Initial values of a parameter by its rule; they depend only on seed and the parameter's index. */
 DEIT_INTERNAL void nn_param_init(const nn_param *param, int index, uint64_t seed, float *out);
+DEIT_INTERNAL int64_t nn_first_not_finite(const float *x, int64_t count); /* index of the first infinity or NaN; -1 */
 
 /* Where a plan takes weights from: read fills out[count] with parameter `index` (the graph's order). */
 typedef struct {

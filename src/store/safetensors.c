@@ -2,6 +2,7 @@
 #include "store/internal.h"
 
 #include <jansson.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -229,7 +230,24 @@ static base_status safetensors_compose(const char *path, const safetensors_item 
     return good ? BASE_OK : base_fail("%s: cannot make the header: a name is not UTF-8", path);
 }
 
-static base_status safetensors_put(base_output *output, const safetensors_item *item) {
+/* To half the width in place, from the front. */
+static base_status safetensors_narrow(const char *path, const safetensors_item *item, void *buffer) {
+    bool half = item->as == STORE_F16;
+    const float *from = buffer;
+    uint16_t *to = buffer, infinity = half ? 0x7c00 : 0x7f80;
+    for (size_t i = 0; i < item->tensor->count; i++) {
+        float x = from[i];
+        uint16_t y = half ? store_f32_to_f16(x) : store_f32_to_bf16(x);
+        if ((y & 0x7fff) == infinity && isfinite(x))
+            return base_fail("%s: tensor %s: element %zu is %g, beyond %s's largest number, %s: choose %s", path,
+                             item->tensor->name, i, (double)x, store_dtype_name(item->as), half ? "65504" : "3.39e38",
+                             half ? "bf16 or f32" : "f32");
+        memcpy(to + i, &y, sizeof y);
+    }
+    return BASE_OK;
+}
+
+static base_status safetensors_put(const char *path, base_output *output, const safetensors_item *item) {
     const store_tensor *t = item->tensor;
     size_t size = t->count * store_dtype_size(item->as);
     if (t->count == 0) return BASE_OK;
@@ -241,15 +259,7 @@ static base_status safetensors_put(base_output *output, const safetensors_item *
     void *buffer = base_malloc(wide);
     if (!buffer) return BASE_ERROR;
     base_status status = item->as == t->dtype ? store_read_raw(t, buffer) : store_read_f32(t, buffer);
-    if (!status && item->as != t->dtype && item->as != STORE_F32) { // narrow in place, from the front
-        const float *from = buffer;
-        uint16_t *to = buffer;
-        for (size_t i = 0; i < t->count; i++) {
-            float x = from[i];
-            uint16_t y = item->as == STORE_F16 ? store_f32_to_f16(x) : store_f32_to_bf16(x);
-            memcpy(to + i, &y, sizeof y);
-        }
-    }
+    if (!status && item->as != t->dtype && item->as != STORE_F32) status = safetensors_narrow(path, item, buffer);
     if (!status) status = base_output_write(output, buffer, size);
     base_free(buffer);
     return status;
@@ -265,7 +275,7 @@ static base_status safetensors_write(const char *path, const base_text *header, 
     base_status status = base_output_write(output, length, 8);
     if (!status) status = base_output_write(output, header->data, header->size);
     if (!status) status = base_output_write(output, "        ", padding);
-    for (size_t i = 0; i < n && !status; i++) status = safetensors_put(output, &items[i]);
+    for (size_t i = 0; i < n && !status; i++) status = safetensors_put(path, output, &items[i]);
     if (!status) return base_output_commit(output);
     base_output_abort(output);
     return status;

@@ -109,8 +109,8 @@ DEIT_INTERNAL float store_f16_to_f32(uint16_t bits);
 DEIT_INTERNAL store_tensor store_tensor_of(const char *name, store_dtype dtype, int ndim, const int64_t *dim,
                                            const void *data);
 /* Writes a safetensors file (through base_output: whole or not at all), also from tensors of another store. as: the
- * types to write, NULL: as they are; anything can be written as F32, F16 or BF16. metadata: key, value, key, value,
- * ..., NULL; or NULL. */
+ * types to write, NULL: as they are; anything can be written as F32, F16 or BF16, where finite numbers stay finite.
+ * metadata: key, value, key, value, ..., NULL; or NULL. */
 DEIT_INTERNAL base_status store_write_safetensors(const char *path, const store_tensor *tensors, const store_dtype *as,
                                                   size_t n, const char *const *metadata);
 /* Writes an npy file of f32 in C order. */

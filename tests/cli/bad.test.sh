@@ -56,6 +56,18 @@ name 'safetensors whose tensors overlap'
 header over.safetensors '{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"b":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}' 8
 refused over.safetensors 'tensors a and b overlap'
 
+name 'numbers that are not finite, or would not be in the type to write, are not written'
+check 'size=$(($(wc -c <w.safetensors) - 4))'
+check '{ head -c $size w.safetensors; printf "\\000\\000\\300\\177"; } >nan.safetensors'
+refused nan.safetensors 'tensor head\.bias: element 2 is nan, not a finite number'
+check '{ head -c $size w.safetensors; printf "\\000\\120\\303\\107"; } >large.safetensors'
+check_exit 1 "\$DEIT weights convert large.safetensors out.safetensors $vit --classes 3 --as f16"
+check_err "^deit: out\.safetensors: tensor head\.bias: element 2 is 100000, beyond F16's largest number, 65504: choose bf16 or f32"
+check '! test -e out.safetensors && [ -z "$(ls | grep part)" ]'
+for type in f32 bf16; do
+    check_exit 0 "\$DEIT weights convert large.safetensors $type.safetensors $vit --classes 3 --as $type"
+done
+
 name 'a pickle that calls something is refused, and nothing is called'
 for file in calls_root calls_model; do
     check "cp \"\$store/$file.pth\" ."

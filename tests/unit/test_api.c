@@ -254,11 +254,20 @@ TEST(api_trains_and_saves) {
     CHECK(trainer != NULL);
     if (!trainer) return;
     float first = 0, last = 0;
+    for (int i = 0; i < 3; i++) {
+        static const double wrong[] = {NAN, -1e-3, INFINITY};
+        CHECK_EQ_INT(deit_trainer_step(trainer, images, targets, wrong[i], &first), DEIT_USAGE);
+        CHECK_STR_HAS(deit_error(), "lr: expected a number above 0 and below 1e6");
+    }
     for (int step = 0; step < 40; step++)
         CHECK_EQ_INT(deit_trainer_step(trainer, images, targets, 0, step ? &last : &first), DEIT_OK);
     CHECK(fabsf(first - logf(4)) < 0.2f);
     CHECK(last < 0.5f * first);
     CHECK_EQ_INT(deit_trainer_save(trainer, path), DEIT_OK);
+    const nn_params *params = trainer->net->params;
+    params->values[params->params[1].offset + 2] = NAN;
+    CHECK_EQ_INT(deit_trainer_save(trainer, path), DEIT_FAILED);
+    CHECK_STR_HAS(deit_error(), "not written: tensor pos_embed: element 2 is nan");
     deit_trainer_close(trainer);
 
     deit_options reading = {.image = SIDE, .classes = 4, .vit = options.vit, .threads = 1};

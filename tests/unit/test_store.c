@@ -393,6 +393,13 @@ TEST(store_write_safetensors_back) {
                    "/dev/full: cannot write: No space left");
     CHECK_FAIL_HAS(store_write_safetensors("/nonexistent/x", tensors, NULL, 5, NULL),
                    "/nonexistent/x: cannot write there");
+    static const float large[2] = {NAN, -65520}, larger[2] = {INFINITY, 3.4e38f};
+    store_tensor wide = store_tensor_of("wide", STORE_F32, 1, (int64_t[]){2}, large);
+    CHECK_FAIL_HAS(store_write_safetensors(base_test_path("other"), &wide, (store_dtype[]){STORE_F16}, 1, NULL),
+                   "other: tensor wide: element 1 is -65520, beyond F16's largest number, 65504: choose bf16 or f32");
+    wide.data = larger;
+    CHECK_FAIL_HAS(store_write_safetensors(base_test_path("other"), &wide, (store_dtype[]){STORE_BF16}, 1, NULL),
+                   "element 1 is 3.4e+38, beyond BF16's largest number, 3.39e38: choose f32");
     tensors[0].name = "\xff";
     CHECK_FAIL_HAS(store_write_safetensors(path, tensors, NULL, 5, NULL), "not UTF-8");
     CHECK_EQ_INT(base_test_files(), 1); // the good one, untouched
