@@ -117,7 +117,8 @@ static base_status model_load(deit_model *model, const char *path, const void *d
     model_weights_options how = {.loose = options->loose != 0,
                                  .loosen = "loose = 1 in the options",
                                  .seed = options->seed,
-                                 .part = options->part};
+                                 .part = options->part,
+                                 .parts = "part ="};
     model_options run;
     model_weights *weights;
     BASE_TRY(model_options_of(&run, options));

@@ -184,7 +184,8 @@ DEIT_INTERNAL base_status cli_weights_open(model_weights **weights, const model_
                                      .loose = network_given.strict == 1,
                                      .loosen = "--strict no",
                                      .seed = (uint64_t)network_given.seed,
-                                     .part = network_given.part};
+                                     .part = network_given.part,
+                                     .parts = "--weights-part"};
     return model_weights_open(weights, config, path, &options, cli_context());
 }
 

@@ -197,6 +197,37 @@ static const char *weights_nearest(const model_weights *w) {
     return best && strcmp(best->name, w->config.name) ? best->name : NULL;
 }
 
+/* Whether a name of the network's own begins with this component. */
+static bool weights_begins_with(const model_weights *w, const char *part) {
+    size_t size = strlen(part);
+    for (int i = 0; i < nn_param_count(w->graph); i++) {
+        const char *name = nn_param_at(w->graph, i)->name;
+        if (!strncmp(name, part, size) && name[size] == '.') return true;
+    }
+    return false;
+}
+
+/* The key of a torch file's dict that may be the weights, where the outermost was taken: one with the name of a
+ * parameter in it, else one that holds all there is. NULL: there is none. */
+static const char *weights_wrapper(const model_weights *w) {
+    static const char parallel[] = "module."; /* which opening that part would take away */
+    const char *part, *all = NULL;
+    for (size_t i = 0; (part = store_wrapper_at(w->store, i)); i++) {
+        size_t size = strlen(part), inside = 0;
+        if (weights_begins_with(w, part)) continue;
+        for (size_t t = 0; t < store_count(w->store); t++) {
+            const char *name = store_at(w->store, t)->name;
+            if (strncmp(name, part, size) || name[size] != '.') continue;
+            name += size + 1;
+            if (!strncmp(name, parallel, sizeof parallel - 1)) name += sizeof parallel - 1;
+            if (weights_wanted(w, name)) return part;
+            inside++;
+        }
+        if (inside && inside == store_count(w->store)) all = part;
+    }
+    return all;
+}
+
 static void weights_say(base_text *text, const char *what, int n, const base_text *list) {
     if (n) base_text_printf(text, "; %d %s: %s%s", n, what, list->data, n > WEIGHTS_LISTED ? ", ..." : "");
 }
@@ -235,10 +266,16 @@ static base_status weights_check(model_weights *w, const base_context *context) 
     weights_say(&text, "of another shape or type", w->n_shaped, &w->shaped);
     weights_say(&text, "not in this network", w->n_extra, &w->extra);
     bool advise = w->options.loosen && !w->options.loose && !w->stuck && !other_heads;
-    base_status status =
-        base_fail("%s: does not fit %s%s; check the network's name and description%s%s%s", store_file(w->store),
-                  w->config.name, text.data ? text.data : "", advise ? ", or use " : "",
-                  advise ? w->options.loosen : "", advise ? " to leave heads of another shape out" : "");
+    const char *wrapper = weights_wrapper(w), *parts = w->options.parts;
+    base_status status;
+    if (wrapper)
+        status = base_fail("%s: does not fit %s%s; there are weights under %s: try %s %s", store_file(w->store),
+                           w->config.name, text.data ? text.data : "", wrapper,
+                           parts ? parts : "deit weights convert with --weights-part", wrapper);
+    else
+        status = base_fail("%s: does not fit %s%s; check the network's name and description%s%s%s",
+                           store_file(w->store), w->config.name, text.data ? text.data : "", advise ? ", or use " : "",
+                           advise ? w->options.loosen : "", advise ? " to leave heads of another shape out" : "");
     base_text_free(&text);
     return status;
 }

@@ -4,7 +4,7 @@
 
 #include "store/store.h"
 
-enum { STORE_LONGEST_NAME = 1024, STORE_HEADER_LIMIT = 100 * 1000 * 1000 };
+enum { STORE_LONGEST_NAME = 1024, STORE_HEADER_LIMIT = 100 * 1000 * 1000, STORE_WRAPPERS = 16 };
 
 /* ---- The container ----------------------------------------------------------------------------------------------- */
 
@@ -30,6 +30,8 @@ struct store {
     store_tensor **sorted; // [count] by name, made when all are there
     store_blocked *blocked;
     store_pair *metadata, *metadata_last;
+    const char *wrapper[STORE_WRAPPERS]; // keys of a torch file's dicts, where the outermost was taken
+    size_t wrappers;
 };
 
 /* Sets count, bytes and contiguous from dtype and dim, and stride to C order if `strided` is not set. Refuses what

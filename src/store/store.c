@@ -140,6 +140,9 @@ DEIT_INTERNAL const char *store_file(const store *s) {
 DEIT_INTERNAL const char *store_part(const store *s) {
     return s->part;
 }
+DEIT_INTERNAL const char *store_wrapper_at(const store *s, size_t i) {
+    return i < s->wrappers ? s->wrapper[i] : NULL;
+}
 DEIT_INTERNAL size_t store_count(const store *s) {
     return s->count;
 }

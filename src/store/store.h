@@ -49,7 +49,8 @@ typedef struct {
 typedef struct store store;
 
 /* Opens by content, not by the name's ending. Of a torch file it takes the dict under "model", else "state_dict", else
- * "model_ema", else the outermost; dicts in dicts become names joined by '.'. */
+ * "model_ema", else the outermost, and in that again; one that holds nothing does not count. Dicts in dicts become
+ * names joined by '.'. */
 DEIT_INTERNAL base_status store_open(store **out, const char *path);
 /* The same, of a torch file taking the dict under the key `part`; an error that lists the keys if it has none. NULL: as
  * store_open. */
@@ -69,6 +70,8 @@ DEIT_INTERNAL const char *store_file(const store *s);   /* the path or name it w
 /* Of a torch file: the key under which the tensors stood ("model"), "" for the outermost dict; NULL for other formats.
  */
 DEIT_INTERNAL const char *store_part(const store *s);
+/* Keys of dicts in the outermost, where that was taken: parts that may be asked for. The first few; NULL past them. */
+DEIT_INTERNAL const char *store_wrapper_at(const store *s, size_t i);
 DEIT_INTERNAL size_t store_count(const store *s);
 DEIT_INTERNAL const store_tensor *store_at(const store *s, size_t i);           /* in the file's order */
 DEIT_INTERNAL const store_tensor *store_find(const store *s, const char *name); /* NULL if absent or unreadable */

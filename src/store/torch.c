@@ -259,8 +259,38 @@ static base_status torch_no_part(const store *s, const store_value *root, const 
     return status;
 }
 
-static base_status torch_add_root(torch_source *source, store_value *root, const char *part) {
+/* Whether a dict may be one of weights: a tensor is in it, or a dict that may hold one. */
+static bool torch_holds(const store_value *dict) {
+    for (const store_cell *cell = dict->u.items.first; cell; cell = cell->next)
+        if (cell->value->kind == STORE_VALUE_TENSOR || cell->value->kind == STORE_VALUE_INERT ||
+            (cell->value->kind == STORE_VALUE_DICT && cell->value->u.items.count))
+            return true;
+    return false;
+}
+
+/* The dict in which scripts put weights, and its key; NULL: there is none. */
+static store_value *torch_wrapped(const store_value *dict, const char **part) {
     static const char *const parts[] = {"model", "state_dict", "model_ema"};
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        store_value *found = torch_under(dict, parts[i]);
+        if (found && torch_holds(found)) return *part = parts[i], found;
+    }
+    return NULL;
+}
+
+static base_status torch_add_wrappers(store *s, const store_value *root) {
+    for (const store_cell *cell = root->u.items.first; cell && s->wrappers < STORE_WRAPPERS; cell = cell->next) {
+        const store_text key = cell->key->u.text;
+        if (cell->value->kind != STORE_VALUE_DICT || cell->key->kind != STORE_VALUE_TEXT || key.size > 60) continue;
+        const char *name = base_arena_printf(&s->arena, "%.*s", (int)key.size, key.data);
+        if (!name) return BASE_ERROR;
+        s->wrapper[s->wrappers++] = name;
+    }
+    return BASE_OK;
+}
+
+static base_status torch_add_root(torch_source *source, store_value *root, const char *part) {
+    enum { DEEPEST = 4 };
     char path[STORE_LONGEST_NAME + 1] = "", reason[512];
     store *s = source->s;
     if (root->kind == STORE_VALUE_INERT) {
@@ -271,8 +301,11 @@ static base_status torch_add_root(torch_source *source, store_value *root, const
         return base_fail("%s: a dict of tensors is expected; save model.state_dict()", s->file);
     store_value *dict = part ? torch_under(root, part) : NULL;
     if (part && !dict) return torch_no_part(s, root, part);
-    for (size_t i = 0; i < sizeof parts / sizeof *parts && !dict; i++)
-        if ((dict = torch_under(root, parts[i]))) part = parts[i];
+    if (!dict) dict = torch_wrapped(root, &part);
+    if (!dict) BASE_TRY(torch_add_wrappers(s, root));
+    const char *again;
+    store_value *inner = dict ? torch_wrapped(dict, &again) : NULL;
+    for (int i = 0; inner && i < DEEPEST; i++) dict = inner, inner = torch_wrapped(dict, &again);
     if (!(s->part = base_arena_printf(&s->arena, "%s", part ? part : ""))) return BASE_ERROR;
     BASE_TRY(torch_flatten(source, dict ? dict : root, path, 0, 0));
     if (s->count == 0 && s->blocked)

@@ -100,6 +100,74 @@ TEST(store_wrappers) {
     store_close(s);
 }
 
+/* Adds the pickle of one value: {key:value,key:value} a dict, T a tensor of one number, F one of float8, C what a call
+ * would give, I a number. Returns what follows it. */
+static const char *store_test_value(base_text *out, const char *at) {
+#define TENSOR(rebuild, storage, more)                                                                                 \
+    "ctorch._utils\n" rebuild "\n((X\7\0\0\0storagectorch\n" storage "\nX\1\0\0\0"                                     \
+    "0X\3\0\0\0cpuK\1tQK\0K\1\x85K\1\x85\x89}" more "tR"
+    static const char tensor[] = TENSOR("_rebuild_tensor_v2", "FloatStorage", ""),
+                      float8[] = TENSOR("_rebuild_tensor_v3", "UntypedStorage", "ctorch\nfloat8_e4m3fn\n");
+#undef TENSOR
+    if (*at == '{') {
+        base_text_add(out, "}", 1);
+        for (at++; *at != '}'; at += *at == ',') {
+            size_t size = strcspn(at, ":");
+            base_text_add(out, (char[]){'X', (char)size, 0, 0, 0}, 5);
+            base_text_add(out, at, size);
+            at = store_test_value(out, at + size + 1);
+            base_text_add(out, "s", 1);
+        }
+    }
+    if (*at == 'T') base_text_add(out, tensor, sizeof tensor - 1);
+    if (*at == 'F') base_text_add(out, float8, sizeof float8 - 1);
+    if (*at == 'C') base_text_add(out, "cposix\nsystem\n)R", 16);
+    if (*at == 'I') base_text_add(out, "K\1", 2);
+    return at + 1;
+}
+
+/* A file of torch's older format that holds such a value. */
+static base_text store_test_torch(const char *root) {
+    static const char before[] = "\x80\2\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.\x80\2M\xe9\3.\x80\2}.\x80\2",
+                      after[] = ".\x80\2]X\1\0\0\0"
+                                "0a.",
+                      data[8 + 16 * 4] = {16};
+    base_text file = {0};
+    base_text_add(&file, before, sizeof before - 1);
+    store_test_value(&file, root);
+    base_text_add(&file, after, sizeof after - 1);
+    base_text_add(&file, data, sizeof data);
+    return file;
+}
+
+static base_status store_test_open_torch(store **s, base_text *file, const char *root) {
+    *file = store_test_torch(root);
+    return store_open_memory(s, file->data, file->size, "x", NULL);
+}
+
+/* Dicts around the weights, as scripts put them. */
+TEST(store_wrappers_in_wrappers) {
+    static const struct {
+        const char *root, *part, *name;
+    } cases[] = {
+        {"{model:{},state_dict:{a:T}}", "state_dict", "a"},
+        {"{model:{name:I},state_dict:{},model_ema:{a:T}}", "model_ema", "a"},
+        {"{model:{state_dict:{a:T},epoch:I}}", "model", "a"},
+        {"{state_dict:{model:{model:{a:T}}}}", "state_dict", "a"},
+        {"{model:{},a:T}", "", "a"},
+        {"{ema:{a:T},epoch:I}", "", "ema.a"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        store *s;
+        base_text file;
+        CHECK_OK(store_test_open_torch(&s, &file, cases[i].root));
+        if (s) CHECK(!strcmp(store_part(s), cases[i].part) && store_count(s) == 1 && store_find(s, cases[i].name));
+        if (s && i == 5) CHECK(!strcmp(store_wrapper_at(s, 0), "ema") && !store_wrapper_at(s, 1));
+        store_close(s);
+        base_text_free(&file);
+    }
+}
+
 /* Nothing that a pickle asks for is called: the file it would make is not there. */
 TEST(store_pickle_calls_nothing) {
     store *s;

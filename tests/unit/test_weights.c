@@ -197,6 +197,33 @@ TEST(weights_loose_takes_no_other_depth) {
     base_test_folder_end();
 }
 
+/* Weights under a key that is not looked for: the message says how to ask for it, but not for what is no dict, and not
+ * for a dict of the network's own. */
+TEST(weights_under_another_key) {
+    static const struct {
+        const char *root, *advice;
+    } cases[] = {
+        {"{state_dict_ema:{cls_token:T}}", "there are weights under state_dict_ema: try --weights-part state_dict_ema"},
+        {"{optimizer:{state:{x:T}},model_state_dict:{module.norm.bias:T}}", "try --weights-part model_state_dict"},
+        {"{net:{conv1.weight:T}}", "try --weights-part net"},
+        {"{blocks:{0.x:T}}", NULL},
+        {"{net.cls_token:T}", NULL},
+        {"{one:{x:T},other:{x:T}}", NULL},
+    };
+    model_config config = weights_test_config(1, 10, false);
+    for (size_t i = 0; i < 2 * sizeof cases / sizeof *cases; i++) {
+        model_weights_options how = {.parts = i % 2 ? NULL : "--weights-part"};
+        base_text file = store_test_torch(cases[i / 2].root);
+        model_weights *weights;
+        CHECK_FAIL_HAS(model_weights_open_memory(&weights, &config, file.data, file.size, &how, NULL), "does not fit");
+        if (!cases[i / 2].advice)
+            CHECK(!strstr(base_message(), "--weights-part"));
+        else
+            CHECK_STR_HAS(base_message(), i % 2 ? "deit weights convert with --weights-part" : cases[i / 2].advice);
+        base_text_free(&file);
+    }
+}
+
 /* A tensor that stands for a call is missing, and the message says why; one that nobody wants does not matter. */
 TEST(weights_that_a_call_would_make) {
     static const char file[] = "tests/golden/store/calls_head.pth";
