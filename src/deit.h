@@ -54,7 +54,8 @@ enum { DEIT_F32 = 0, DEIT_BF16 = 1 };                                 /* precisi
 enum { DEIT_THROUGHPUT = 0, DEIT_LATENCY = 1 };                       /* schedule */
 enum { DEIT_HEAD_MEAN = 0, DEIT_HEAD_CLASS = 1, DEIT_HEAD_DIST = 2 }; /* head of a distilled network */
 
-/* A ViT or DeiT that has no name of its own: for deit_open("vit", ...). 0: 16, 192, 12, 3, without distillation. */
+/* A ViT or DeiT that has no name of its own: for deit_open("vit", ...), all 0 for other names. 0: 16, 192, 12, 3,
+ * without distillation. */
 typedef struct {
     int patch, dim, depth, heads, distilled;
 } deit_vit;
@@ -69,7 +70,7 @@ typedef struct {
     int classes;      /* where it differs from 1000 */
     int loose;        /* 1: heads of another shape keep initial values, and `log` says so; 0: that is an error */
     uint64_t seed;    /* for initial values */
-    const char *part; /* key of the state dict in a .pth file ("model_ema"); NULL: the usual ones */
+    const char *part; /* key of the state dict in a .pth file ("model_ema"); NULL: the usual ones, or no file */
     /* Called from the thread that called, while it calls. level: 0 information, 1 warning. May be NULL. */
     void (*log)(void *user, int level, const char *line);
     void *user;

@@ -37,11 +37,31 @@ static void model_set(int *member, int value) {
     if (value) *member = value;
 }
 
+/* What describes a vit, given for a network that has a name of its own. */
+static base_status model_check_named(const char *name, const deit_vit *vit) {
+    const struct {
+        const char *member;
+        int value;
+    } own[] = {{"patch", vit->patch},
+               {"dim", vit->dim},
+               {"depth", vit->depth},
+               {"heads", vit->heads},
+               {"distilled", vit->distilled}};
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+        if (own[i].value)
+            return base_fail_as(BASE_USAGE,
+                                "vit.%s: expected 0, found %d: it describes the network \"vit\"; %s is defined by its "
+                                "name",
+                                own[i].member, own[i].value, name);
+    return BASE_OK;
+}
+
 DEIT_INTERNAL base_status api_config(model_config *config, const char *name, const deit_vit *vit, int image,
                                      int classes) {
     if (!name) return base_fail_as(BASE_USAGE, "expected the name of a network, found NULL");
     if (strcmp(name, "vit")) {
         BASE_TRY(model_find(name, config));
+        BASE_TRY(model_check_named(name, vit));
     } else {
         *config = model_vit();
         model_set(&config->patch, vit->patch);

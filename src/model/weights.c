@@ -307,6 +307,9 @@ DEIT_INTERNAL base_status model_weights_open(model_weights **out, const model_co
                                              const model_weights_options *options, const base_context *context) {
     *out = NULL;
     store *s = NULL;
+    if (!path && options && options->part)
+        return base_fail_as(BASE_USAGE, "%s %s: initial values have no parts; give a file, or leave it out",
+                            options->parts ? options->parts : "part", options->part);
     if (path) BASE_TRY(options && options->part ? store_open_part(&s, path, options->part) : store_open(&s, path));
     return weights_new(out, config, s, options, context);
 }

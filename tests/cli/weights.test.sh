@@ -88,7 +88,10 @@ head -c 1000 w.safetensors >cut.safetensors
 check_exit 1 '$DEIT weights verify cut.safetensors'
 check_out '^BAD +cut\.safetensors'
 
-name 'init refuses an empty name'
+name 'init refuses an empty name, and a part'
+check_exit 2 "\$DEIT weights init x.safetensors $vit --weights-part model_ema"
+check_err '^deit: --weights-part model_ema: initial values have no parts'
+check '! test -e x.safetensors'
 check_exit 2 "\$DEIT weights init '' $vit"
 check_err 'found an empty word'
 

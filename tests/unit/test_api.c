@@ -117,6 +117,17 @@ TEST(api_says_what_is_wrong) {
     deit_options wrong = {.head = 7};
     CHECK(!deit_open("deit_tiny_patch16_224", NULL, &wrong));
     CHECK_STR_HAS(deit_error(), "head");
+    wrong = (deit_options){.vit.dim = 33};
+    deit_speed speed;
+    CHECK(!deit_open("resnet18", NULL, &wrong));
+    CHECK_STR_HAS(deit_error(),
+                  "vit.dim: expected 0, found 33: it describes the network \"vit\"; resnet18 is defined by its name");
+    CHECK_EQ_INT(deit_bench("resnet18", &wrong, 0, &speed), DEIT_USAGE);
+    CHECK(!deit_trainer_open("resnet18", NULL, &(deit_train_options){.batch = 1, .vit.distilled = 1}));
+    CHECK_STR_HAS(deit_error(), "vit.distilled: expected 0, found 1");
+    wrong = (deit_options){.part = "model_ema"};
+    CHECK(!deit_open("resnet18", NULL, &wrong));
+    CHECK_STR_HAS(deit_error(), "part = model_ema: initial values have no parts; give a file, or leave it out");
 
     deit_model *model = deit_open("vit", NULL, &api_small);
     CHECK(model != NULL);
