@@ -68,14 +68,6 @@ static base_status bench_take_batch(bench_plan *plan) {
     return BASE_OK;
 }
 
-/* Whether --model, one of the flags that commands share, was given. */
-static bool bench_model_given(void) {
-    const cli_flag *flag;
-    for (int i = 0; (flag = cli_flag_at(cli_bench(), i)); i++)
-        if (!strcmp(flag->name, "model")) return cli_given(flag->value);
-    return false;
-}
-
 static base_status bench_take_models(bench_plan *plan, int n, char **arguments) {
     for (int i = 0; i < n; i++) {
         if ((bench_given.json || bench_given.csv) && strpbrk(arguments[i], "./"))
@@ -84,7 +76,7 @@ static base_status bench_take_models(bench_plan *plan, int n, char **arguments) 
         BASE_TRY(bench_add(plan, arguments[i]));
     }
     if (bench_given.models) BASE_TRY(bench_split(plan, bench_given.models, bench_add));
-    if (bench_model_given()) BASE_TRY(bench_add(plan, NULL));
+    if (cli_model_given()) BASE_TRY(bench_add(plan, NULL));
     if (plan->n_models) return BASE_OK;
     return bench_split(plan, "deit_tiny_patch16_224,deit_small_patch16_224,deit_base_patch16_224", bench_add);
 }

@@ -115,6 +115,8 @@ DEIT_INTERNAL base_status cli_network(const char *model, model_config *config);
 /* Adds what defines the network to an object: image, classes, and of transformers patch, dim, depth, heads, distilled.
  */
 DEIT_INTERNAL void cli_network_json(const model_config *config, json_t *object);
+/* What --model says; NULL: it was not given. */
+DEIT_INTERNAL const char *cli_model_given(void);
 /* CLI_WEIGHTS: the file of --weights, else the manifest's file of that network in the weights folder; a usage error if
  * there is none. */
 DEIT_INTERNAL base_status cli_weights_path(const model_config *config, char **path);

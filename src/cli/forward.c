@@ -36,6 +36,19 @@ static base_status forward_images(const store *input, const model_config *config
     return *copy ? store_read_f32(tensor, *copy) : BASE_ERROR;
 }
 
+/* What is no array at all is most likely a picture. */
+static base_status forward_open(store **input, const model_config *config) {
+    base_mapping file;
+    base_status status = store_open(input, forward_given.input);
+    if (!status || base_map_file(&file, forward_given.input)) return status;
+    if (file.size && !store_begins(file.data, file.size))
+        status = base_fail("%s: expected an npy file (or npz, safetensors, .pth) of images, F32 [N, 3, %d, %d], found "
+                           "none of these; pictures are for deit predict",
+                           forward_given.input, config->image, config->image);
+    base_unmap_file(&file);
+    return status;
+}
+
 /* out: [n, net->width] */
 static base_status forward_batches(model_net *net, int64_t n, const float *images, float *out) {
     int64_t image = 3LL * net->config.image * net->config.image, step = net->options.batch;
@@ -69,7 +82,7 @@ static base_status forward_run(int count, char **arguments) {
     if (base_path_same(forward_given.input, forward_given.output))
         return base_fail_as(BASE_USAGE, "--output %s: it is the input; choose another file", forward_given.output);
     store *input;
-    BASE_TRY(store_open(&input, forward_given.input));
+    BASE_TRY(forward_open(&input, &config));
     int64_t n = 0;
     const float *images = NULL;
     float *copy = NULL;

@@ -110,6 +110,10 @@ static base_status network_named(const model_config *config) {
     return BASE_OK;
 }
 
+DEIT_INTERNAL const char *cli_model_given(void) {
+    return network_given.model;
+}
+
 static void network_set(int *member, const int64_t *value) {
     if (cli_given(value)) *member = (int)*value;
 }

@@ -19,11 +19,16 @@ static const char *predict_name(const model_net *net, int index) {
     return net->config.classes == DATA_IMAGENET_CLASSES ? data_imagenet_name(index) : NULL;
 }
 
+/* "-" is standard input, and called so. */
+static const char *predict_file(const char *path) {
+    return strcmp(path, "-") != 0 ? path : "/dev/stdin";
+}
+
 /* out: [3, image, image] */
 static base_status predict_load(image_worker *worker, const image_transform *transform, const char *path, float *out) {
     char *data;
     size_t size;
-    BASE_TRY(base_read_file(path, PREDICT_FILE_LIMIT, &data, &size));
+    BASE_TRY(base_read_file(predict_file(path), PREDICT_FILE_LIMIT, &data, &size));
     base_status status = image_eval(worker, transform, data, size, path, out);
     base_free(data);
     return status;
@@ -117,12 +122,9 @@ static base_status predict_run(int n, char **paths) {
     model_net *net;
     model_config config;
     BASE_TRY(cli_network(NULL, &config));
-    static char standard_input[] = "/dev/stdin";
-    for (int i = 0; i < n; i++)
-        if (!strcmp(paths[i], "-")) paths[i] = standard_input;
     // A missing file should not wait for the weights.
     for (int i = 0; i < n; i++)
-        if (!base_path_exists(paths[i])) return base_fail("%s: no such file", paths[i]);
+        if (!base_path_exists(predict_file(paths[i]))) return base_fail("%s: no such file", paths[i]);
     BASE_TRY(cli_net(&net, NULL, n < PREDICT_BATCH ? n : PREDICT_BATCH, false));
     json_t *rows = predict_given.json ? json_array() : NULL;
     int bad = 0;

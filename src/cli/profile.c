@@ -101,6 +101,9 @@ static base_status profile_run_command(int n, char **arguments) {
     model_options options;
     model_net *net;
     eval_profile profile;
+    if (n && cli_model_given())
+        return base_fail_as(BASE_USAGE, "profile: expected one network, found %s and --model %s; leave one out",
+                            arguments[0], cli_model_given());
     BASE_TRY(cli_network(n ? arguments[0] : NULL, &config));
     BASE_TRY(cli_options(&options));
     if (!options.batch) options.batch = options.schedule == MODEL_LATENCY ? 1 : 8;

@@ -28,7 +28,7 @@ struct store {
     store_tensor *tensors; // [count]
     size_t count, capacity;
     store_tensor **sorted; // [count] by name, made when all are there
-    store_blocked *blocked;
+    store_blocked *blocked, *blocked_last;
     store_pair *metadata, *metadata_last;
     const char *wrapper[STORE_WRAPPERS]; // keys of a torch file's dicts, where the outermost was taken
     size_t wrappers;
@@ -131,6 +131,7 @@ struct store_value {
         struct {
             store_text module, name;
             bool misused; // one we know, with arguments it does not take
+            bool element; // an element type that is not read
         } global;         // GLOBAL, INERT
         store_storage *storage;
         struct {

@@ -25,7 +25,12 @@ DEIT_INTERNAL base_status store_add_blocked(store *s, const char *name, const ch
     blocked->name = base_arena_printf(&s->arena, "%s", name);
     blocked->reason = base_arena_printf(&s->arena, "%s", reason);
     if (!blocked->name || !blocked->reason) return BASE_ERROR;
-    blocked->next = s->blocked, s->blocked = blocked;
+    blocked->next = NULL;
+    if (s->blocked_last)
+        s->blocked_last->next = blocked;
+    else
+        s->blocked = blocked;
+    s->blocked_last = blocked;
     return BASE_OK;
 }
 
@@ -55,6 +60,13 @@ static base_status store_finish(store *s) {
         if (!store_compare(&s->sorted[i - 1], &s->sorted[i]))
             return base_fail("%s: two tensors are named %s; the file is damaged", s->file, s->sorted[i]->name);
     return BASE_OK;
+}
+
+DEIT_INTERNAL bool store_begins(const void *data, size_t size) {
+    static const char *const magic[] = {"PK\3\4", "PK\5\6", "\x93NUMPY"};
+    for (size_t i = 0; i < sizeof magic / sizeof *magic; i++)
+        if (size >= strlen(magic[i]) && !memcmp(data, magic[i], strlen(magic[i]))) return true;
+    return store_is_torch_stream(data, size) || (size > 8 && ((const char *)data)[8] == '{');
 }
 
 static base_status store_read(store *s, const char *part) {

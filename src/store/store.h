@@ -48,6 +48,8 @@ typedef struct {
  * opening: any number of threads may use it together. */
 typedef struct store store;
 
+/* Whether a file begins as one of these formats does. */
+DEIT_INTERNAL bool store_begins(const void *data, size_t size);
 /* Opens by content, not by the name's ending. Of a torch file it takes the dict under "model", else "state_dict", else
  * "model_ema", else the outermost, and in that again; one that holds nothing does not count. Dicts in dicts become
  * names joined by '.'. */

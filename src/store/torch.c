@@ -98,6 +98,11 @@ static store_value *torch_rebuild(base_arena *arena, const store_value *function
     int dtype = storage->kind == STORE_VALUE_STORAGE ? storage->u.storage->dtype : -1;
     for (int i = 0; i < STORE_DTYPES && type; i++)
         if (store_global_is(type, "torch", torch_types[i].dtype)) dtype = i;
+    if (type && type->kind == STORE_VALUE_GLOBAL && dtype < 0) { /* float8, or a wide type without a sign */
+        store_value *foreign = torch_inert(arena, type, false);
+        if (foreign) foreign->u.global.element = true;
+        return foreign;
+    }
     /* What is said behind the backward hooks, such as that the sign is turned, changes the values. */
     const store_value *more = torch_item(arguments, typed ? 7 : 6);
     if (more && !(more->kind == STORE_VALUE_DICT && more->u.items.count == 0) && more->kind != STORE_VALUE_NONE)
@@ -182,7 +187,10 @@ struct torch_source {
 static void torch_reason(const store_value *value, char reason[512]) {
     store_text module = value->u.global.module, name = value->u.global.name;
     int a = module.size > 100 ? 100 : (int)module.size, b = name.size > 100 ? 100 : (int)name.size;
-    if (value->u.global.misused)
+    if (value->u.global.element)
+        snprintf(reason, 512, "its type is %.*s.%.*s; F32, F16, BF16 or F64 expected", a, a ? module.data : "", b,
+                 b ? name.data : "");
+    else if (value->u.global.misused)
         snprintf(reason, 512, "its pickle gives %.*s.%.*s what it does not take; save it again as a plain tensor", a,
                  a ? module.data : "", b, b ? name.data : "");
     else

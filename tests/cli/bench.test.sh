@@ -191,6 +191,8 @@ check_out '"kernel": ""'
 check_exit 0 '$DEIT profile tf_efficientnet_b0 --image 64 --batch 2 --repeats 1 --json'
 check_out '"op": "convolution"'
 check_out '"worker_peak_gflops": [0-9]'
+check_exit 2 '$DEIT profile resnet18 --model resnet50'
+check_err '^deit: profile: expected one network, found resnet18 and --model resnet50; leave one out'
 check_exit 2 '$DEIT profile resnet51'
 check_err "did you mean 'resnet50'"
 check_exit 2 '$DEIT profile'

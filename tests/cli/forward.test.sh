@@ -58,6 +58,16 @@ check_exit 1 "\$DEIT forward $vit --weights w.safetensors --input x.npy --output
 check_err '^deit: a batch of 1000000000 images of 32 x 32 takes [0-9.]+ GB, and [0-9.]+ GB of memory are free'
 check '! test -e no.npy'
 
+name 'an input that is no array'
+check 'cp "$TREE/tests/golden/images/inputs/tiny.jpg" photo.JPEG && head -c 3000 "$TREE/LICENSE" >text.npy && : >empty.npy'
+for file in photo.JPEG text.npy; do
+    check_exit 1 "\$DEIT forward $vit --weights w.safetensors --input $file --output no.npy"
+    check_err "^deit: $file: expected an npy file \\(or npz, safetensors, \\.pth\\) of images, F32 \\[N, 3, 32, 32\\], found none of these; pictures are for deit predict"
+done
+check_exit 1 "\$DEIT forward $vit --weights w.safetensors --input empty.npy --output no.npy"
+check_err '^deit: empty\.npy: the file is empty'
+check '! test -e no.npy'
+
 name 'files that are not there'
 check_exit 1 "\$DEIT forward $vit --weights w.safetensors --input none.npy --output no.npy"
 check_err '^deit: none\.npy: .*No such file'

@@ -32,6 +32,12 @@ check_exit 0 '$DEIT predict $images/grey.jpg --model vit --image 48 --patch 16 -
 check_out '"synset": "n[0-9]{8}"'
 check_out '"name": "[A-Za-z]'
 
+name 'standard input is called -'
+check '$DEIT predict - $vit --weights w.safetensors <$images/grey.jpg | head -n 1 | grep -x -- -'
+check '$DEIT predict - $vit --weights w.safetensors --json <$images/grey.jpg | grep "\"image\": \"-\""'
+check_exit 1 "\$DEIT predict - $vit --weights w.safetensors"
+check_err '^deit: warning: bad file: -: the file is empty'
+
 name 'every batch gives the same answers'
 check '$DEIT predict $images/*.jpg $vit --weights w.safetensors --threads 1 >all'
 check 'for image in $images/*.jpg; do $DEIT predict $image $vit --weights w.safetensors --threads 1; done >each'

@@ -33,6 +33,13 @@ name 'convert to f32 keeps every bit'
 check_exit 0 "\$DEIT weights convert w.safetensors again.safetensors $vit"
 check 'cmp w.safetensors again.safetensors'
 
+name 'inspect lists what it cannot read in the order of the file'
+json='{"b":{"dtype":"F8_E4M3","shape":[1],"data_offsets":[0,1]},"a":{"dtype":"F8_E5M2","shape":[1],"data_offsets":[1,2]}}'
+check '{ printf "\\$(printf %03o ${#json})\\000\\000\\000\\000\\000\\000\\000%s12" "$json"; } >float8.safetensors'
+check_exit 0 '$DEIT weights inspect float8.safetensors'
+check_out '2 more cannot be read'
+check '[ "$($DEIT weights inspect float8.safetensors | sed -n "s/ .*not read: .*//p" | tr -d "\n")" = ba ]'
+
 name 'files without tensors are refused'
 check ': >empty.safetensors && head -c 3000 "$TREE/LICENSE" >text.pth'
 check_exit 1 '$DEIT weights inspect empty.safetensors'

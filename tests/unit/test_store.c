@@ -168,6 +168,22 @@ TEST(store_wrappers_in_wrappers) {
     }
 }
 
+TEST(store_unreadable_in_order) {
+    store *s;
+    base_text file;
+    const char *name, *reason;
+    CHECK_OK(store_test_open_torch(&s, &file, "{d:T,c:C,b:C}"));
+    for (size_t i = 0; s && i < 2; i++) {
+        CHECK(store_blocked_at(s, i, &name, &reason) && *name == "cb"[i]);
+        CHECK_STR_HAS(reason, "it depends on posix.system");
+    }
+    store_close(s);
+    base_text_free(&file);
+    CHECK_FAIL_HAS(store_test_open_torch(&s, &file, "{a:F,b:C}"),
+                   "x: no tensors: a: its type is torch.float8_e4m3fn; F32, F16, BF16 or F64 expected");
+    base_text_free(&file);
+}
+
 /* Nothing that a pickle asks for is called: the file it would make is not there. */
 TEST(store_pickle_calls_nothing) {
     store *s;
