@@ -228,7 +228,8 @@ DEIT_INTERNAL const cli_command *cli_repro(void) {
         {"fresh", CLI_YES, &repro_given.fresh,
          .help = "make anew what an interrupted run has kept, and finished cells"},
         {"scale", CLI_CHOICE, &repro_given.scale,
-         .help = "accuracies: of the paper's networks, of small ones too, or small ones where ImageNet is not here",
+         .help = "accuracies: as desk where ImageNet is not here, else as paper; of the paper's networks; of small "
+                 "ones too, without training the paper's",
          .choices = scales},
         {"retrain", CLI_YES, &repro_given.retrain, .help = "train what cells need, too"},
         {"dry-run", CLI_YES, &repro_given.dry_run, .help = "print the commands in order, and what they will cost"},

@@ -9,11 +9,16 @@ enum { DRY_PEAK_SIDE = 2048 };
 static const double dry_share_inference = 0.6, dry_share_training = 0.3; /* of the peak, about */
 
 typedef struct {
+    double seconds; /* of all that could be estimated */
+    int commands, unknown;
+} dry_total;
+
+typedef struct {
     repro_state *state;
     base_text *out;
-    double peak;    /* FLOP/s */
-    double seconds; /* of all that could be estimated */
-    int commands, done, unknown;
+    double peak; /* FLOP/s */
+    dry_total total[REPRO_SCALES];
+    int done;
 } dry_run;
 
 /* FLOP/s of a large product on this machine, now. */
@@ -55,14 +60,15 @@ static double dry_cost(const dry_run *run, const repro_job *job) {
     return repro_job_flop(run->state, job) / (run->peak * (job->trains ? dry_share_training : dry_share_inference));
 }
 
-static void dry_print(dry_run *run, const char *what, const char *line, double seconds) {
+static void dry_print(dry_run *run, repro_scale scale, const char *what, const char *line, double seconds) {
     char time[48];
+    dry_total *total = &run->total[scale];
     base_text_printf(run->out, "# %s: %s\n%s\n", what, dry_time(time, seconds), line);
-    run->commands++;
+    total->commands++;
     if (isnan(seconds))
-        run->unknown++;
+        total->unknown++;
     else
-        run->seconds += seconds;
+        total->seconds += seconds;
 }
 
 /* ---- Speeds ------------------------------------------------------------------------------------------------------ */
@@ -77,7 +83,8 @@ static base_status dry_speed(dry_run *run, repro_net *net) {
                *what = base_arena_printf(arena, "%s at %d", net->config.name, net->config.image);
     if (!line || !what) return BASE_ERROR;
     double pass = net->batch * net->gflop * 1e9 / (run->peak * dry_share_inference);
-    dry_print(run, what, line, (samples + 1) * pass + (samples + 2) * product + (double)net->params * 1e-8 + 0.3);
+    dry_print(run, REPRO_PAPER, what, line,
+              (samples + 1) * pass + (samples + 2) * product + (double)net->params * 1e-8 + 0.3);
     return BASE_OK;
 }
 
@@ -97,7 +104,7 @@ static base_status dry_job(dry_run *run, repro_job *job, bool weights) {
         base_arena_printf(&state->book->arena, "%s, %s, seed %d%s%s", job->table->name, job->row->text[0], job->seed,
                           job->wants ? "; " : "", job->wants ? job->wants : "");
     if (!line || !what) return BASE_ERROR;
-    dry_print(run, what, line, dry_cost(run, job));
+    dry_print(run, job->command->scale, what, line, dry_cost(run, job));
     return BASE_OK;
 }
 
@@ -149,15 +156,28 @@ static base_status dry_all(dry_run *run) {
     return BASE_OK;
 }
 
-static void dry_head(const dry_run *run, base_text *out) {
+static void dry_sum(const dry_total *total, base_text *out) {
     char time[48];
-    base_text_printf(out, "# %s: %d commands", run->state->progress.what, run->commands);
-    if (run->commands > run->unknown) base_text_printf(out, ", %s", dry_time(time, run->seconds));
-    if (run->unknown) base_text_printf(out, ", %d of unknown length", run->unknown);
-    if (run->commands)
+    base_text_printf(out, "%d commands", total->commands);
+    if (total->commands > total->unknown) base_text_printf(out, ", %s", dry_time(time, total->seconds));
+    if (total->unknown) base_text_printf(out, ", %d of unknown length", total->unknown);
+}
+
+static void dry_head(const dry_run *run, base_text *out) {
+    const dry_total *paper = &run->total[REPRO_PAPER], *desk = &run->total[REPRO_DESK];
+    const dry_total all = {paper->seconds + desk->seconds, paper->commands + desk->commands,
+                           paper->unknown + desk->unknown};
+    base_text_printf(out, "# %s: ", run->state->progress.what);
+    dry_sum(&all, out);
+    if (all.commands)
         base_text_printf(out, ", by this machine's %.0f GFLOP/s and what others like them took", run->peak * 1e-9);
     if (run->done) base_text_printf(out, "; %d cells are done already", run->done);
     base_text_printf(out, "\n");
+    for (int s = 0; s < REPRO_SCALES && paper->commands && desk->commands; s++) {
+        base_text_printf(out, "# of these at %s scale: ", repro_scale_name((repro_scale)s));
+        dry_sum(&run->total[s], out);
+        base_text_printf(out, "\n");
+    }
 }
 
 DEIT_INTERNAL base_status repro_dry_run(repro_table *const *tables, int n, const repro_options *options,

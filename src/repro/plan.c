@@ -382,6 +382,16 @@ static bool plan_seeded(const repro_table *table, const repro_command *command) 
     return plan_mentions(command->text, "seed");
 }
 
+/* Whether small networks were asked for, and the command trains the paper's, or reads what such a training makes. What
+ * is recorded already is shown. */
+static bool plan_too_large(const repro_state *state, repro_job *job) {
+    const repro_options *options = &state->book->options;
+    bool trains = job->trains;
+    if (job->command->scale == REPRO_DESK || options->scale != REPRO_DESK || !options->scale_named) return false;
+    for (int i = 0; i < job->n_needs; i++) trains |= job->needs[i]->command->scale == REPRO_PAPER;
+    return trains && !repro_job_there(state, job, false);
+}
+
 static base_status plan_cell(repro_state *state, const repro_report *report, repro_result *r,
                              const repro_command *command) {
     const repro_table *table = report->table;
@@ -399,6 +409,8 @@ static base_status plan_cell(repro_state *state, const repro_report *report, rep
         before = job;
         if (!job)
             repro_reason(r, command, lacks.needs->why, false);
+        else if (plan_too_large(state, job))
+            repro_reason(r, command, "it trains a network of the paper (--scale paper)", false);
         else
             BASE_TRY(plan_use(state, table, r, command, job, lacks.left_out ? lacks.left_out->why : NULL));
     }

@@ -241,6 +241,17 @@ check_no_out 'left out'
 check_exit 0 '$DEIT repro table3 --scale paper --weights-dir none --dry-run'
 check_out '^# table3: left out, no public weights: DeiT⚗, class embedding; DeiT⚗, distil\. embedding$'
 
+name "desk scale leaves out what trains the paper's networks; where both scales are planned each has its total"
+check_exit 0 '$DEIT repro table2 --scale desk --retrain --results desk --dry-run'
+check_out '^# table2: left out, it trains a network of the paper \(--scale paper\): DeiT-B; RegNetY-4GF; '
+check_out '^# of these at paper scale: [0-9]+ commands, about '
+check_no_out '--recipe deit|years|\$DEIT_DATA/imagenet'
+check_exit 0 '$DEIT repro table2 --retrain --results desk --dry-run'
+check_out '^# of these at paper scale: [0-9]+ commands, about [0-9]+ years$'
+check_out '^# of these at desk scale: [0-9]+ commands, about [0-9.]+ (min|h)$'
+check_exit 0 '$DEIT repro --help'
+check_out '^ +--scale auto\|paper\|desk +accuracies: as desk where ImageNet is not here, else as paper; of the paper'
+
 name 'the whole paper: what is kept, and what is left to do'
 check 'mkdir records && cp "$TREE"/repro/results/*.json records'
 check_exit 0 'DEIT_DATA= $DEIT repro all --results records --dry-run'
