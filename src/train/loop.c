@@ -293,18 +293,24 @@ static base_status loop_epoch(loop_run *r) {
 
 /* ---- The run ----------------------------------------------------------------------------------------------------- */
 
+/* What training took is the checkpoint's; its speed is that of all epochs. */
 static base_status loop_only_evaluate(train_session *s, train_result *result) {
+    const train_state *state = &s->state;
     eval_result test, ema = {.top1 = -1};
     if (s->ema) BASE_TRY(loop_evaluate(s, true, &ema));
     BASE_TRY(loop_evaluate(s, false, &test));
-    *result = (train_result){.epochs = s->state.epoch,
-                             .steps = s->state.step,
+    double seen = (double)(state->step * s->options->accumulate * s->options->batch_size);
+    *result = (train_result){.epochs = state->epoch,
+                             .steps = state->step,
                              .test_acc1 = test.top1,
                              .test_acc5 = test.top5,
                              .test_loss = test.loss,
-                             .best_acc1 = s->state.best_acc1,
-                             .best_epoch = s->state.best_epoch,
-                             .ema_acc1 = ema.top1};
+                             .best_acc1 = state->best_acc1,
+                             .best_epoch = state->best_epoch,
+                             .ema_acc1 = ema.top1,
+                             .images_per_s = state->seconds > 0 ? seen / state->seconds : 0,
+                             .seconds = state->seconds,
+                             .cpu_seconds = state->cpu_seconds};
     return BASE_OK;
 }
 

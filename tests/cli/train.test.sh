@@ -48,6 +48,13 @@ check_err 'is finished'
 check_exit 1 '$DEIT train --resume nowhere'
 check_err 'nowhere: no run to go on with'
 
+name 'a finished run that is picked up again says what its training took'
+check '$DEIT train --resume run --json >picked.json'
+took() { grep -o "\"$1\": [0-9.]*" | tail -n 1 | cut -d" " -f2 | awk '{ printf "%.4f", $1 }'; }
+check '[ "$(took seconds <picked.json)" = "$(took seconds <run/log.jsonl)" ]'
+check '[ "$(took cpu_seconds <picked.json)" = "$(cat run/checkpoints/00000800.json | took cpu_seconds)" ]'
+check 'echo "$(took seconds <picked.json) $(took images_per_s <picked.json)" | awk "{ exit !(\$1 > 0 && \$2 > 0.999 * 12800 / \$1 && \$2 < 1.001 * 12800 / \$1) }"'
+
 name 'log compares runs'
 check_exit 0 "$train $plain --epochs 3 --lr 0.002 --output-dir slow"
 check_exit 0 '$DEIT log run slow'
