@@ -150,3 +150,14 @@ DEIT_INTERNAL double repro_job_flop(const repro_state *state, const repro_job *j
     train_options_free(&said.options);
     return flop;
 }
+
+DEIT_INTERNAL bool repro_job_trained(const repro_state *state, const repro_job *job) {
+    const char *words[REPRO_MAX_WORDS];
+    repro_lacks lacks;
+    cost_words said = {0};
+    if (!job->folder || repro_job_words(state, job, REPRO_FILL_RUN, words, &lacks) || lacks.needs) return false;
+    bool trained = words[1] && !strcmp(words[1], "train") && !cost_read(&said, words) &&
+                   train_finished(&said.options, job->folder);
+    train_options_free(&said.options);
+    return trained;
+}

@@ -18,7 +18,7 @@ typedef struct {
     base_text *out;
     double peak; /* FLOP/s */
     dry_total total[REPRO_SCALES];
-    int done;
+    int done, trainings;
 } dry_run;
 
 /* FLOP/s of a large product on this machine, now. */
@@ -52,9 +52,10 @@ static double dry_sibling(const repro_state *state, const repro_job *job) {
     return NAN;
 }
 
-/* A sibling's time; what the command says; else the job's work at this machine's speed. */
-static double dry_cost(const dry_run *run, const repro_job *job) {
-    double seconds = dry_sibling(run->state, job);
+/* A sibling's time; what the command says; else the job's work at this machine's speed. Of a run that is finished only
+ * an evaluation is left. */
+static double dry_cost(const dry_run *run, const repro_job *job, bool trained) {
+    double seconds = trained ? 1 : dry_sibling(run->state, job);
     if (isnan(seconds)) seconds = repro_job_seconds(run->state, job);
     if (!isnan(seconds)) return seconds;
     return repro_job_flop(run->state, job) / (run->peak * (job->trains ? dry_share_training : dry_share_inference));
@@ -99,12 +100,13 @@ static base_status dry_job(dry_run *run, repro_job *job, bool weights) {
     }
     for (int i = 0; i < job->n_needs; i++) BASE_TRY(dry_job(run, job->needs[i], true));
     job->said = true;
-    const char *line = repro_job_line(state, job);
-    const char *what =
-        base_arena_printf(&state->book->arena, "%s, %s, seed %d%s%s", job->table->name, job->row->text[0], job->seed,
-                          job->wants ? "; " : "", job->wants ? job->wants : "");
+    bool trained = job->trains && repro_job_trained(state, job);
+    const char *line = repro_job_line(state, job), *note = trained ? "its run is finished" : job->wants;
+    const char *what = base_arena_printf(&state->book->arena, "%s, %s, seed %d%s%s", job->table->name,
+                                         job->row->text[0], job->seed, note ? "; " : "", note ? note : "");
     if (!line || !what) return BASE_ERROR;
-    dry_print(run, job->command->scale, what, line, dry_cost(run, job));
+    run->trainings += job->trains;
+    dry_print(run, job->command->scale, what, line, dry_cost(run, job, trained));
     return BASE_OK;
 }
 
@@ -173,6 +175,9 @@ static void dry_head(const dry_run *run, base_text *out) {
         base_text_printf(out, ", by this machine's %.0f GFLOP/s and what others like them took", run->peak * 1e-9);
     if (run->done) base_text_printf(out, "; %d cells are done already", run->done);
     base_text_printf(out, "\n");
+    if (run->trainings)
+        base_text_printf(out, "# a training that was run by hand, in the folder named here and to its end, is taken up "
+                              "and recorded by deit repro without --retrain; other commands it runs itself\n");
     for (int s = 0; s < REPRO_SCALES && paper->commands && desk->commands; s++) {
         base_text_printf(out, "# of these at %s scale: ", repro_scale_name((repro_scale)s));
         dry_sum(&run->total[s], out);

@@ -155,6 +155,8 @@ DEIT_INTERNAL double repro_job_seconds(const repro_state *state, const repro_job
 /* cost.c: what eval or train will compute, evaluations after each epoch too; NAN: another command, or data of unknown
  * size. */
 DEIT_INTERNAL double repro_job_flop(const repro_state *state, const repro_job *job);
+/* Whether the folder of a training holds its run, finished: going on with it evaluates and no more. */
+DEIT_INTERNAL bool repro_job_trained(const repro_state *state, const repro_job *job);
 /* Says why the cells of a command have no value, where nothing was said yet. */
 DEIT_INTERNAL void repro_reason(repro_result *r, const repro_command *command, const char *why, bool failed);
 

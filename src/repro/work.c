@@ -186,7 +186,8 @@ static base_status work_needs(repro_state *state, repro_job *job, bool *ready) {
 static base_status work_job(repro_state *state, repro_job *job, bool weights) {
     const repro_options *options = &state->book->options;
     if (job->state == REPRO_JOB_FAILED || repro_job_there(state, job, weights) || job->no_weights) return BASE_OK;
-    if (job->trains && !options->retrain) return work_not_run(state, job);
+    if (job->trains && !options->retrain && (options->fresh || !repro_job_trained(state, job)))
+        return work_not_run(state, job);
     bool ready;
     BASE_TRY(work_needs(state, job, &ready));
     if (!ready) return BASE_OK;

@@ -287,6 +287,29 @@ DEIT_INTERNAL bool train_checkpoint_any(const char *folder) {
     return any;
 }
 
+/* Epochs that the newest checkpoint has behind it; -1: it is not whole, or there is none. */
+static int64_t checkpoint_epochs(const char *folder) {
+    int64_t *steps, epochs = -1;
+    json_t *json = NULL;
+    int n = checkpoint_list(folder, &steps), i = 0;
+    while (i < n && !checkpoint_complete(folder, steps[i])) i++;
+    if (i < n && !checkpoint_verify(folder, steps[i], &json)) epochs = checkpoint_integer(json, "epoch");
+    json_decref(json);
+    base_free(steps);
+    return epochs;
+}
+
+DEIT_INTERNAL bool train_finished(const train_options *options, const char *folder) {
+    char *args = base_path_join(folder, "args.json");
+    train_options begun = {0};
+    bool finished = args && base_path_exists(args) && !train_options_init(&begun) &&
+                    !train_options_read(&begun, args) && !train_options_goes_on(&begun, options, folder) &&
+                    checkpoint_epochs(folder) >= options->epochs + options->cooldown_epochs;
+    train_options_free(&begun);
+    base_free(args);
+    return finished;
+}
+
 DEIT_INTERNAL base_status train_checkpoint_load(const char *folder, train_net *net, train_optimizer *optimizer,
                                                 float *ema, train_state *state, const base_context *context) {
     int64_t *steps;

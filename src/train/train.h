@@ -232,6 +232,8 @@ typedef struct {
  * When context->cancel is set, the step is finished, a checkpoint written, and BASE_CANCELLED returned. */
 DEIT_INTERNAL base_status train_run(const train_options *options, bool resume, train_result *result,
                                     const base_context *context);
+/* Whether a folder holds a run with these options that has all their epochs behind it, its last checkpoint whole. */
+DEIT_INTERNAL bool train_finished(const train_options *options, const char *folder);
 /* The network that options name, for so many classes. */
 DEIT_INTERNAL base_status train_network(const train_options *options, int classes, model_config *config);
 
