@@ -66,11 +66,40 @@ static double cost_part(double all, int classes, const char *split) {
 
 /* ---- The job ----------------------------------------------------------------------------------------------------- */
 
-static base_status cost_gflop(const cost_words *said, bool teacher, int classes, double *gflop) {
+/* Shares of the peak of large products, about. Measured on Zen 4 in f32: forward by bench/RESULTS.md and Table 5 in
+ * README.md (DeiT 92 to 101%, DeiT-Ti in small batches 76; ResNets and RegNetYs 88 to 125%, EfficientNets 56 to 76%); a
+ * step of training by RESULTS (DeiT-B 90%) and `deit bench --training` (DeiT-Ti 81, ResNet-50 84, RegNetY-4GF 74,
+ * EfficientNet-B0 36%). Small pictures are far below (a vit of dim 64 at 28 pixels 32%), and augmenting them takes time
+ * too. */
+DEIT_INTERNAL double repro_share(const model_config *config, bool trains) {
+    static const struct {
+        const char *family;
+        double forward, training;
+    } shares[] = {{"vit", 0.95, 0.85}, {"resnet", 1, 0.8}, {"regnet", 0.95, 0.75}, {"efficientnet", 0.65, 0.35}};
+    enum { SMALL = 32 };
+    for (size_t i = 0; i < sizeof shares / sizeof *shares && config->image > SMALL; i++)
+        if (!strcmp(config->family->name, shares[i].family)) return trains ? shares[i].training : shares[i].forward;
+    return trains ? 0.3 : 0.6;
+}
+
+/* A network's work for an image, in GFLOP: a forward; what the peak would do in the time of a forward, and in that of
+ * a forward and a backward, which is twice as much. */
+typedef struct {
+    double gflop, forward, training;
+} cost_pass;
+
+static base_status cost_size(const model_config *config, cost_pass *pass) {
+    int64_t parameters;
+    BASE_TRY(model_size(config, &parameters, &pass->gflop));
+    pass->forward = pass->gflop / repro_share(config, false);
+    pass->training = 3 * pass->gflop / repro_share(config, true);
+    return BASE_OK;
+}
+
+static base_status cost_network(const cost_words *said, bool teacher, int classes, cost_pass *pass) {
     const train_options *o = &said->options;
     model_config config;
-    int64_t parameters;
-    *gflop = 0;
+    *pass = (cost_pass){0};
     if (!teacher) {
         BASE_TRY(train_network(o, classes, &config));
     } else {
@@ -81,35 +110,34 @@ static base_status cost_gflop(const cost_words *said, bool teacher, int classes,
         if (o->teacher_resolution || o->input_size)
             config.image = (int)(o->teacher_resolution ? o->teacher_resolution : o->input_size);
     }
-    return model_size(&config, &parameters, gflop);
+    return cost_size(&config, pass);
 }
 
 /* Of the networks that disagree compares, together: where trainings make them, theirs; else those it names. */
 static base_status cost_compared(const repro_state *state, const repro_job *job, const char *const *words, int classes,
-                                 double *gflop) {
-    *gflop = 0;
+                                 cost_pass *all) {
+    *all = (cost_pass){0};
     for (int i = 0; i < job->n_needs; i++) {
         const char *training[REPRO_MAX_WORDS];
         repro_lacks lacks;
-        double one = 0;
+        cost_pass one = {0};
         cost_words said = {0};
         BASE_TRY(repro_job_words(state, job->needs[i], REPRO_FILL_SHOW, training, &lacks));
         base_status status = cost_read(&said, training);
-        if (!status) status = cost_gflop(&said, false, classes, &one);
+        if (!status) status = cost_network(&said, false, classes, &one);
         train_options_free(&said.options);
         if (status) return status;
-        *gflop += one;
+        all->forward += one.forward;
     }
     for (int i = 2; words[i] && strncmp(words[i], "--", 2) && !job->n_needs; i++) { // [NAME=]MODEL[:WEIGHTS]
         const char *equals = strchr(words[i], '='), *name = equals ? equals + 1 : words[i];
         char model[64];
         model_config config;
-        int64_t parameters;
-        double one = 0;
+        cost_pass one = {0};
         snprintf(model, sizeof model, "%.*s", (int)strcspn(name, ":"), name);
         BASE_TRY(model_find(model, &config));
-        BASE_TRY(model_size(&config, &parameters, &one));
-        *gflop += one;
+        BASE_TRY(cost_size(&config, &one));
+        all->forward += one.forward;
     }
     return BASE_OK;
 }
@@ -126,11 +154,12 @@ DEIT_INTERNAL double repro_job_seconds(const repro_state *state, const repro_job
     return NAN;
 }
 
-DEIT_INTERNAL double repro_job_flop(const repro_state *state, const repro_job *job) {
+DEIT_INTERNAL double repro_job_work(const repro_state *state, const repro_job *job) {
     const char *words[REPRO_MAX_WORDS];
     repro_lacks lacks;
     cost_words said = {0};
-    double student = 0, teacher = 0, flop = NAN;
+    cost_pass student = {0}, teacher = {0};
+    double work = NAN;
     if (repro_job_words(state, job, REPRO_FILL_SHOW, words, &lacks) || !words[1]) return NAN;
     bool trains = !strcmp(words[1], "train"), compares = !strcmp(words[1], "disagree");
     if (!trains && !compares && strcmp(words[1], "eval") != 0 && strcmp(words[1], "tokens") != 0) return NAN;
@@ -140,15 +169,16 @@ DEIT_INTERNAL double repro_job_flop(const repro_state *state, const repro_job *j
     int classes = set ? atoi(set->classes) : 1000;
     if (!status)
         status = compares ? cost_compared(state, job, words, classes, &student)
-                          : cost_gflop(&said, false, classes, &student);
-    if (!status && trains) status = cost_gflop(&said, true, classes, &teacher);
+                          : cost_network(&said, false, classes, &student);
+    if (!status && trains) status = cost_network(&said, true, classes, &teacher);
     if (!status && set) {
-        double test = student * cost_part(atof(set->test), classes, trains ? o->test_split : said.split);
-        double pass = trains ? (3 * student + teacher) * cost_part(atof(set->train), classes, o->train_split) : 0;
-        flop = 1e9 * (trains ? (double)o->epochs * (pass + test) : test);
+        double test = student.forward * cost_part(atof(set->test), classes, trains ? o->test_split : said.split);
+        double pass = trains ? student.training + teacher.forward : 0;
+        pass *= cost_part(atof(set->train), classes, o->train_split);
+        work = 1e9 * (trains ? (double)o->epochs * (pass + test) : test);
     }
     train_options_free(&said.options);
-    return flop;
+    return work;
 }
 
 DEIT_INTERNAL bool repro_job_trained(const repro_state *state, const repro_job *job) {

@@ -6,7 +6,6 @@
 #include <string.h>
 
 enum { DRY_PEAK_SIDE = 2048 };
-static const double dry_share_inference = 0.6, dry_share_training = 0.3; /* of the peak, about */
 
 typedef struct {
     double seconds; /* of all that could be estimated */
@@ -40,12 +39,14 @@ static const char *dry_time(char text[48], double seconds) {
     return text;
 }
 
-/* What the same cell took with another seed; NAN: no such record. */
+/* What the same cell took with another seed, all sessions of a training; NAN: no such record. */
 static double dry_sibling(const repro_state *state, const repro_job *job) {
     for (const repro_job *other = state->jobs; other; other = other->next) {
         if (other->row != job->row || other->command != job->command || !state->book->options.results) continue;
         json_t *record = repro_record_load(state->book->options.results, other);
+        const json_t *output = json_object_get(record, "output");
         double seconds = record ? json_number_value(json_object_get(record, "seconds")) : NAN;
+        if (record && job->trains) seconds = fmax(seconds, json_number_value(json_object_get(output, "seconds")));
         json_decref(record);
         if (!isnan(seconds)) return seconds;
     }
@@ -58,7 +59,7 @@ static double dry_cost(const dry_run *run, const repro_job *job, bool trained) {
     double seconds = trained ? 1 : dry_sibling(run->state, job);
     if (isnan(seconds)) seconds = repro_job_seconds(run->state, job);
     if (!isnan(seconds)) return seconds;
-    return repro_job_flop(run->state, job) / (run->peak * (job->trains ? dry_share_training : dry_share_inference));
+    return repro_job_work(run->state, job) / run->peak;
 }
 
 static void dry_print(dry_run *run, repro_scale scale, const char *what, const char *line, double seconds) {
@@ -83,7 +84,7 @@ static base_status dry_speed(dry_run *run, repro_net *net) {
     const char *line = repro_command_line(words, arena),
                *what = base_arena_printf(arena, "%s at %d", net->config.name, net->config.image);
     if (!line || !what) return BASE_ERROR;
-    double pass = net->batch * net->gflop * 1e9 / (run->peak * dry_share_inference);
+    double pass = net->batch * net->gflop * 1e9 / (run->peak * repro_share(&net->config, false));
     dry_print(run, REPRO_PAPER, what, line,
               (samples + 1) * pass + (samples + 2) * product + (double)net->params * 1e-8 + 0.3);
     return BASE_OK;

@@ -152,9 +152,11 @@ DEIT_INTERNAL base_status repro_job_words(const repro_state *state, const repro_
 DEIT_INTERNAL const char *repro_job_line(const repro_state *state, const repro_job *job); /* to be read */
 /* Seconds of a job that computes nothing or whose command says how long (bench); NAN: another. */
 DEIT_INTERNAL double repro_job_seconds(const repro_state *state, const repro_job *job);
-/* cost.c: what eval or train will compute, evaluations after each epoch too; NAN: another command, or data of unknown
- * size. */
-DEIT_INTERNAL double repro_job_flop(const repro_state *state, const repro_job *job);
+/* cost.c: the share of the peak that a network reaches, about. */
+DEIT_INTERNAL double repro_share(const model_config *config, bool trains);
+/* The FLOP that the peak would do while eval or train runs, evaluations after each epoch too; NAN: another command, or
+ * data of unknown size. */
+DEIT_INTERNAL double repro_job_work(const repro_state *state, const repro_job *job);
 /* Whether the folder of a training holds its run, finished: going on with it evaluates and no more. */
 DEIT_INTERNAL bool repro_job_trained(const repro_state *state, const repro_job *job);
 /* Says why the cells of a command have no value, where nothing was said yet. */

@@ -493,10 +493,11 @@ makes last.safetensors
 seeds 1
 column training label training
 column network attribute
-command desk: deit train [--resume {resume}] {network} --data-path set --threads 1 --batch-size 16 --epochs 60 --save-steps 7 --seed {seed} --output-dir {folder} --json
-| training | network |
-|---|---|
-| small | --model vit --input-size 8 --patch 4 --dim 32 --depth 1 --heads 2 |
+column cpu number processors
+command desk cpu=cpu_seconds: deit train [--resume {resume}] {network} --data-path set --threads 1 --batch-size 16 --epochs 60 --save-steps 7 --seed {seed} --output-dir {folder} --json
+| training | network | cpu |
+|---|---|---|
+| small | --model vit --input-size 8 --patch 4 --dim 32 --depth 1 --heads 2 | - |
 END
 cat >own3/top <<'END'
 title Top
@@ -534,6 +535,13 @@ check_exit 0 '$DEIT repro own3/top --scale desk --results hand --json >taken.jso
 check 'grep -c "\"value\"" taken.json | grep -qx 1'
 check '[ "$was" = "$(sha256sum hand/runs/*/last.safetensors)" ] && [ "$(ls hand/*.json | wc -l)" = 2 ] && [ ! hand/runs/*/log.jsonl -nt before ]'
 check 'grep -h "\"cpu_seconds\"" hand/*.json | awk "{ exit !(\$2 + 0 > 0) }"'
+
+name 'another seed of a training is taken to last as long as all sessions of a recorded one'
+check 'cp -r hand long && sed "s/^seeds 1/seeds 2/" own3/top >own3/twice'
+check 'sed -i "s/^\(  *\"seconds\": \)[0-9.e-]*/\17200/; s/^\( \"seconds\": \)7200/\10.5/" $(grep -l test_acc1 long/*.json)'
+check 'grep -q "^ \"seconds\": 0.5" long/*.json && grep -q "^  \"seconds\": 7200" long/*.json'
+check_exit 0 '$DEIT repro own3/twice --scale desk --results long --dry-run'
+check_out '^# trainings, small, seed 1: about 2\.0 h$'
 
 name 'one that was stopped, or was run for fewer epochs, waits for --retrain'
 check 'rm -r hand && mkdir -p hand/runs && sed -n "s/--epochs 60/--epochs 2/; /^\.\/deit train/p" dry.sh | sh -e'

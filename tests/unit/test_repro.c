@@ -323,24 +323,37 @@ TEST(repro_cost_of_what_a_command_says) {
         "deit",    "eval", "--model", "vit", "--input-size", "28", "--patch", "4", "--dim", "64", "--depth", "4",
         "--heads", "2",    "--image", "56",  "--classes",    "10", "--data",  "y", NULL};
     cost_words said = {0};
-    double gflop;
+    cost_pass pass;
     CHECK_OK(cost_read(&said, train));
     CHECK(said.options.epochs == 7 && !said.options.repeated_aug && !strcmp(said.options.data_path, "x"));
-    CHECK_OK(cost_gflop(&said, false, 1000, &gflop));
-    CHECK(fabs(gflop - 2.5) < 0.05); /* RECIPE: 1.3 G multiply-adds */
-    CHECK_OK(cost_gflop(&said, true, 1000, &gflop));
-    CHECK(fabs(gflop - 31.9) < 0.5); /* RegNetY-16GF */
+    CHECK_OK(cost_network(&said, false, 1000, &pass));
+    CHECK(fabs(pass.gflop - 2.5) < 0.05);                                           /* RECIPE: 1.3 G multiply-adds */
+    CHECK(pass.training < 3 * pass.gflop / 0.8 && pass.forward < pass.gflop / 0.9); /* as fast as RESULTS says */
+    CHECK_OK(cost_network(&said, true, 1000, &pass));
+    CHECK(fabs(pass.gflop - 31.9) < 0.5); /* RegNetY-16GF */
     train_options_free(&said.options);
     said = (cost_words){0};
     CHECK_OK(cost_read(&said, eval));
-    CHECK_OK(cost_gflop(&said, false, 10, &gflop));
+    CHECK_OK(cost_network(&said, false, 10, &pass));
     /* 197 tokens: 4 blocks of 12 dim^2 products and two of tokens^2 dim each; the patches */
-    CHECK(fabs(gflop - (4 * (197 * 12. * 64 * 64 + 2 * 197. * 197 * 64) + 196 * 48. * 64) * 2e-9) < 1e-5);
-    CHECK_OK(cost_gflop(&said, true, 10, &gflop));
-    CHECK(gflop == 0); /* no distillation, no teacher */
+    CHECK(fabs(pass.gflop - (4 * (197 * 12. * 64 * 64 + 2 * 197. * 197 * 64) + 196 * 48. * 64) * 2e-9) < 1e-5);
+    CHECK_OK(cost_network(&said, true, 10, &pass));
+    CHECK(pass.gflop == 0); /* no distillation, no teacher */
     train_options_free(&said.options);
     CHECK(cost_part(60000, 10, "train") == 60000 && cost_part(60000, 10, "train:0-4") == 30000);
     CHECK(cost_part(60000, 10, "train:0-4[:5000]") == 5000 && cost_part(10000, 10, NULL) == 10000);
+}
+
+/* Every family has a share of its own, and networks of small pictures a lower one. */
+TEST(repro_shares_of_the_peak) {
+    for (int i = 0; i < model_count(); i++) {
+        model_config config = *model_at(i);
+        double forward = repro_share(&config, false), training = repro_share(&config, true);
+        bool efficient = strstr(config.name, "efficientnet") != NULL;
+        if (config.image > 32) CHECK(efficient ? forward == 0.65 && training < 0.4 : forward >= 0.95 && training > 0.7);
+        config.image = 28;
+        CHECK(repro_share(&config, false) == 0.6 && repro_share(&config, true) == 0.3);
+    }
 }
 
 /* Compares the report with itself after row 1's measured object of the baseline got another value, and other samples:
