@@ -89,12 +89,12 @@ static json_t *json_runs(const repro_report *report, const repro_result *r, repr
         for (int i = 0; i < cell->n; i++) {
             const repro_origin *from = &cell->origins[i];
             const json_t *made = from->conditions;
-            json_array_append_new(runs,
-                                  json_pack("{s:i, s:f, s:o, s:s?, s:b, s:f, s:O*, s:O*, s:O*}", "seed", from->seed,
-                                            "value", cell->values[i], "command", base_json_text(from->command),
-                                            "record", from->kept ? from->id : NULL, "reused", from->reused, "seconds",
-                                            from->seconds, "date", json_object_get(made, "date"), "deit",
-                                            json_object_get(made, "deit"), "cpu", json_object_get(made, "cpu")));
+            json_array_append_new(
+                runs, json_pack("{s:i, s:o, s:o, s:s?, s:b, s:f, s:O*, s:O*, s:O*}", "seed", from->seed, "value",
+                                cell->text ? json_string(cell->text) : json_real(cell->values[i]), "command",
+                                base_json_text(from->command), "record", from->kept ? from->id : NULL, "reused",
+                                from->reused, "seconds", from->seconds, "date", json_object_get(made, "date"), "deit",
+                                json_object_get(made, "deit"), "cpu", json_object_get(made, "cpu")));
         }
         json_object_set_new(o, report->table->columns[c].name, runs);
     }

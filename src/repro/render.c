@@ -300,7 +300,7 @@ static void render_origin(const repro_report *report, int row, const repro_cell 
         return;
     base_text label = {0};
     base_text_printf(&label, "# %s", report->rows[row].row->text[0]);
-    for (int k = 0; k < cell->n; k++) {
+    for (int k = 0; k < cell->n && !cell->text; k++) { /* what the program says of itself has no seed */
         const repro_origin *from = &cell->origins[k];
         base_text_printf(&label, "; seed %d%s%s%s", from->seed, from->kept ? ": " : "", from->kept ? from->id : "",
                          from->kept ? ".json" : "");
@@ -311,8 +311,20 @@ static void render_origin(const repro_report *report, int row, const repro_cell 
     base_text_free(&label);
 }
 
+/* Whether there is a command behind any of the numbers. */
+static bool render_has_origins(const repro_report *report) {
+    bool has = report->n_trained > 0;
+    for (int i = 0; i < report->n; i++) {
+        has |= report->rows[i].net && report->rows[i].net->command;
+        for (int s = 0; s < REPRO_SCALES; s++)
+            for (int c = 1; c < report->table->n_columns; c++)
+                has |= report->rows[i].cell[s][c].n && report->rows[i].cell[s][c].origins;
+    }
+    return has;
+}
+
 static void render_origins(const repro_report *report, repro_page *page) {
-    if (page->dress == REPRO_AS_TEXT) return;
+    if (page->dress == REPRO_AS_TEXT || !render_has_origins(report)) return;
     repro_page_details(page, "Commands behind the numbers");
     for (int i = 0; i < report->n_trained; i++) render_trained(report, i, page);
     for (int i = 0; i < report->n; i++) {

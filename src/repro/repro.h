@@ -175,7 +175,7 @@ typedef struct {
 /* One measured value of a row. */
 typedef struct {
     double value;                /* the mean of its runs; NAN: not measured */
-    const char *text;            /* of a column of text: what was found, and value is 0 */
+    const char *text;            /* of a column of text: what was found, and value and values are 0 */
     const char *why;             /* why not; NULL where it was, and where nothing is to be measured */
     bool failed;                 /* it was tried */
     int n;                       /* runs (speed: samples) */

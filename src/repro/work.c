@@ -292,8 +292,10 @@ static base_status work_take(repro_state *state, const repro_use *use, int k) {
     if (!key) return BASE_OK;
     const json_t *output = json_object_get(use->job->record, "output"), *number = work_find(output, key);
     repro_cell *cell = &use->result->cell[use->command->scale][use->command->column[k]];
-    if (number && use->table->columns[use->command->column[k]].kind == REPRO_TEXT)
-        return work_take_text(state, cell, number);
+    if (number && use->table->columns[use->command->column[k]].kind == REPRO_TEXT) {
+        BASE_TRY(work_take_text(state, cell, number));
+        return work_add(state, use->job, cell, 0);
+    }
     if (!json_is_number(number)) {
         const char *why =
             use->left_out ? use->left_out : base_arena_printf(&state->book->arena, "the command gave no %s", key);
