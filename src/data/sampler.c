@@ -1,5 +1,7 @@
 /* The order of training: a shuffle an epoch, perhaps with each picture repeated, dealt round robin to a step's passes
- * as the official samplers deal it to processes: so the three copies of a picture meet different companions in Mixup.
+ * as the official samplers deal it to processes. With three passes or more the copies of a picture are in batches of
+ * their own and meet different companions in Mixup; with one pass, as on one GPU, they stand side by side, and a batch
+ * holds a third as many pictures.
  */
 #include "data/internal.h"
 

@@ -55,6 +55,10 @@ DEIT_INTERNAL bool repro_has_measured(const repro_report *report, repro_scale sc
     return kind >= REPRO_TEXT && kind != REPRO_PARAMS && repro_command_for(table, scale, column) != NULL;
 }
 
+DEIT_INTERNAL bool repro_note_shown(const repro_report *report, const repro_note *note) {
+    return note->scale == REPRO_PAPER || report->book->options.scale == REPRO_DESK;
+}
+
 /* Whether a column is not shown: it serves commands, or has values of the other scale alone. */
 static bool grid_hidden(const repro_report *report, int c) {
     const repro_table *table = report->table;

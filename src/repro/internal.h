@@ -204,6 +204,7 @@ DEIT_INTERNAL bool repro_has_published(const repro_table *table, int column);
 /* Whether a measured value is of public weights that were trained otherwise than the paper's. */
 DEIT_INTERNAL bool repro_otherwise(const repro_report *report, const repro_result *r, int column);
 DEIT_INTERNAL bool repro_has_measured(const repro_report *report, repro_scale scale, int column);
+DEIT_INTERNAL bool repro_note_shown(const repro_report *report, const repro_note *note);
 /* claim.c: half the 95% interval of a cell's mean, by the deviation that the column's cells share; NAN: one value each.
  */
 DEIT_INTERNAL double repro_interval(const repro_report *report, repro_scale scale, int column, const repro_cell *cell);

@@ -165,7 +165,8 @@ static json_t *json_trained(const repro_report *report) {
 }
 
 DEIT_INTERNAL json_t *repro_report_json(const repro_report *report) {
-    json_t *o = json_object(), *rows = json_array(), *todo = json_array(), *claims = json_array();
+    json_t *o = json_object(), *rows = json_array(), *todo = json_array(), *claims = json_array(),
+           *notes = json_array();
     const repro_book *book = report->book;
     json_object_set_new(o, "table", json_string(report->table->name));
     json_object_set_new(o, "title", json_string(report->table->title));
@@ -175,6 +176,10 @@ DEIT_INTERNAL json_t *repro_report_json(const repro_report *report) {
     for (int i = 0; i < report->table->n_claims; i++)
         json_array_append_new(claims, json_claim(report, &report->table->claims[i]));
     json_object_set_new(o, "claims", claims);
+    for (int i = 0; i < report->table->n_notes; i++)
+        if (repro_note_shown(report, &report->table->notes[i]))
+            json_array_append_new(notes, base_json_text(report->table->notes[i].text));
+    json_object_set_new(o, "notes", notes);
     for (int i = 0; i < book->n_todo; i++)
         json_array_append_new(todo, json_pack("{s:s, s:o}", "network", book->todo[i].label, "command",
                                               base_json_text(book->todo[i].command)));

@@ -175,6 +175,9 @@ static void render_legend(const repro_report *report, repro_page *page) {
                         "fewer than %d samples, to end within %.0f minutes: this machine is slow for the network",
                         report->table->samples, report->table->budget / 60);
     if (marks.other) repro_page_item(page, RENDER_LEGEND, "~", "weights trained otherwise than the row's");
+    for (int i = 0; i < report->table->n_notes; i++)
+        if (repro_note_shown(report, &report->table->notes[i]))
+            repro_page_item(page, RENDER_LEGEND, "note", "%s", report->table->notes[i].text);
 }
 
 /* A cell of a claim: its row, and its column where that is not the claim's own. */

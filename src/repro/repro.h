@@ -20,6 +20,7 @@ enum {
     REPRO_MAX_CLAIMS = 32,
     REPRO_MAX_TERMS = 8,
     REPRO_MAX_PLOTS = 4,
+    REPRO_MAX_NOTES = 8,
     REPRO_MAX_TABLES = 32,
     REPRO_MAX_TODO = 256,
     REPRO_MAX_SEEDS = 100,
@@ -74,6 +75,12 @@ typedef struct {
     const char *words; /* what that means; NULL: the text says it */
 } repro_claim;
 
+/* A remark that stands below the table; of REPRO_DESK only where small networks' values do. */
+typedef struct {
+    repro_scale scale;
+    const char *text;
+} repro_note;
+
 /* A plot: a point a row; rows of the same series are joined. */
 typedef struct {
     int x, y, series, names; /* columns; series -1: none; names -1: the label */
@@ -90,12 +97,13 @@ typedef struct {
     double budget;          /* seconds in all */
     double speed_tolerance, accuracy_tolerance; /* percent of the share of the peak; points */
     int seeds;                                  /* runs of a cell whose command has {seed} */
-    int n, n_columns, n_commands, n_claims, n_plots;
+    int n, n_columns, n_commands, n_claims, n_plots, n_notes;
     repro_column columns[REPRO_MAX_COLUMNS];
     repro_row rows[REPRO_MAX_ROWS];
     repro_command commands[REPRO_MAX_COMMANDS];
     repro_claim claims[REPRO_MAX_CLAIMS];
     repro_plot plots[REPRO_MAX_PLOTS];
+    repro_note notes[REPRO_MAX_NOTES];
     base_arena arena;
 } repro_table;
 

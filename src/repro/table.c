@@ -163,6 +163,17 @@ static base_status table_claim_line(table_reader *reader, const char *text) {
     return BASE_OK;
 }
 
+/* "[desk] TEXT" */
+static base_status table_note(table_reader *reader, char *text) {
+    repro_table *table = reader->table;
+    bool desk = !strncmp(text, "desk", 4) && strchr(" \t", text[4]); /* the NUL, too */
+    if (desk) text = table_trim(text + 4);
+    if (!*text || table->n_notes == REPRO_MAX_NOTES)
+        return TABLE_FAIL(reader, "expected 'note [desk] TEXT', at most %d of them", REPRO_MAX_NOTES);
+    table->notes[table->n_notes++] = (repro_note){desk ? REPRO_DESK : REPRO_PAPER, text};
+    return BASE_OK;
+}
+
 static base_status table_line(table_reader *reader, char *line) {
     repro_table *table = reader->table;
     line = table_trim(line);
@@ -173,6 +184,7 @@ static base_status table_line(table_reader *reader, char *line) {
     if (!strcmp(word, "command")) return table_command(reader, value);
     if (!strcmp(word, "tolerance")) return table_tolerance(reader, value);
     if (!strcmp(word, "claim")) return table_claim_line(reader, value);
+    if (!strcmp(word, "note")) return table_note(reader, value);
     if (!strcmp(word, "title"))
         table->title = value;
     else if (!strcmp(word, "source"))

@@ -46,6 +46,7 @@ TEST(repro_table_says_which_line_is_wrong) {
     CHECK_FAIL_HAS(
         repro_table_parse(&table, "my/t", "column a label A\ncolumn seeds attribute\n| a | seeds |\n| x | 0 |\n"),
         "my/t:4: expected 1 to 100 seeds, found '0'");
+    CHECK_FAIL_HAS(repro_table_parse(&table, "my/t", "note desk \n"), "my/t:1: expected 'note [desk] TEXT'");
     CHECK_FAIL_HAS(repro_table_parse(&table, "repro/t", ""), "expected title, source, columns and rows");
 }
 
@@ -266,6 +267,28 @@ TEST(repro_report_as_text) {
     CHECK_STR_HAS(markdown.data, "```sh\n./deit weights fetch ");
     base_text_free(&text), base_text_free(&markdown);
     repro_book_free(report);
+    repro_table_free(table);
+}
+
+/* Remarks stand below the table in every dress, those of small networks only where their values do. */
+TEST(repro_notes) {
+    repro_table *table;
+    CHECK_OK(repro_table_parse(&table, "repro/t", "note of <all>\nnote desk of small ones\n" TEST_REPRO_TABLE));
+    if (!table) return;
+    for (int desk = 0; desk < 2; desk++) {
+        base_text text = {0}, markdown = {0}, html = {0}, json = {0};
+        repro_book *report = test_repro_measured(table);
+        report->options.scale = desk ? REPRO_DESK : REPRO_PAPER;
+        repro_write_text(report, &text), repro_write_markdown(report, &markdown), repro_write_html(report, &html);
+        CHECK_OK(repro_write_json(report, &json));
+        CHECK_STR_HAS(text.data, "\nnote   of <all>\n");
+        CHECK_STR_HAS(markdown.data, "- **note** of <all>\n");
+        CHECK_STR_HAS(html.data, "<dt>note</dt><dd>of &lt;all&gt;</dd>");
+        CHECK_STR_HAS(json.data, desk ? "\"of <all>\",\n  \"of small ones\"" : "\"of <all>\"\n");
+        CHECK(desk == (strstr(text.data, "\nnote   of small ones\n") != NULL));
+        base_text_free(&text), base_text_free(&markdown), base_text_free(&html), base_text_free(&json);
+        repro_book_free(report);
+    }
     repro_table_free(table);
 }
 
