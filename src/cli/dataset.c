@@ -5,6 +5,8 @@
 #include "repro/repro.h"
 
 #include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
 
 static struct {
     const char *split, *labels, *folder, *mirror;
@@ -179,7 +181,20 @@ static base_status dataset_speed(const char *path) {
     return BASE_OK;
 }
 
+/* A tar without compression, under a name that says so, and not over a file that is there. */
 static base_status dataset_pack(const char *from, const char *to) {
+    static const char *const compressed[] = {".gz", ".tgz", ".bz2", ".tbz2", ".xz", ".txz", ".zst", ".tzst", ".zip"};
+    struct stat info;
+    for (size_t i = 0; i < sizeof compressed / sizeof *compressed; i++) {
+        size_t size = strlen(compressed[i]), all = strlen(to);
+        if (all >= size && !strcasecmp(to + all - size, compressed[i]))
+            return base_fail_as(BASE_USAGE,
+                                "data pack: %s: what it writes is a tar without compression; give it a name that ends "
+                                "in .tar",
+                                to);
+    }
+    if (!stat(to, &info) && S_ISREG(info.st_mode))
+        return base_fail("data pack: %s: is there already; remove it, or choose another name", to);
     base_status status = store_repack(from, to, cli_context());
     cli_progress_end();
     return status;

@@ -24,15 +24,18 @@ static base_status log_run(int n, char **arguments) {
     train_log *logs = base_calloc((size_t)n, sizeof *logs);
     if (!logs) return BASE_ERROR;
     base_status status = BASE_OK;
-    int opened = 0;
+    int opened = 0, missing = 0;
     for (int i = 0; i < n && !status; i++) {
         // of many folders some are no runs, or have only begun
         if (!(status = train_log_open(&logs[opened], arguments[i])))
             opened++;
-        else if (status == BASE_ERROR && (opened || i < n - 1))
+        else if (status == BASE_ERROR && (opened || i < n - 1)) {
             base_log(cli_context(), BASE_LOG_WARNING, "left out: %s", base_message()), status = BASE_OK;
+            missing += !base_path_exists(arguments[i]);
+        }
     }
     if (!status) status = log_show(logs, opened);
+    if (!status && missing) status = base_fail("%d of %d runs are not there", missing, n);
     for (int i = 0; i < opened; i++) train_log_close(&logs[i]);
     base_free(logs);
     return status;

@@ -136,9 +136,10 @@ static base_status train_print_json(const train_options *options, const train_re
 
 static void train_print_text(const train_options *options, const train_result *r) {
     printf("top-1     %.3f %%\ntop-5     %.3f %%\nloss      %.4f\n", r->test_acc1, r->test_acc5, r->test_loss);
-    if (options->eval > 0) return;
-    printf("best      %.3f %% after epoch %lld\n", r->best_acc1, (long long)r->best_epoch + 1);
+    bool trained = options->eval <= 0;
+    if (trained) printf("best      %.3f %% after epoch %lld\n", r->best_acc1, (long long)r->best_epoch + 1);
     if (r->ema_acc1 >= 0) printf("average   %.3f %%\n", r->ema_acc1);
+    if (!trained) return;
     printf("epochs    %lld, %lld steps", (long long)r->epochs, (long long)r->steps);
     printf(r->images_per_s > 0 ? ", %.1f images/s\n" : "\n", r->images_per_s);
     if (*options->output_dir)

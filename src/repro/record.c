@@ -63,11 +63,15 @@ DEIT_INTERNAL base_status repro_record_save(const char *folder, const repro_job 
 
 /* ---- Locks ------------------------------------------------------------------------------------------------------- */
 
-/* Who holds a lock, from what it wrote there. */
+/* Who holds a lock, from what it wrote there: between its lock and its name a moment may pass. */
 static void record_owner(int fd, char owner[REPRO_OWNER]) {
-    ssize_t n = pread(fd, owner, REPRO_OWNER - 1, 0);
-    owner[n > 0 ? n : 0] = 0;
-    owner[strcspn(owner, "\n")] = 0;
+    *owner = 0;
+    for (int i = 0; i < 25 && !*owner; i++) {
+        if (i) nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+        ssize_t n = pread(fd, owner, REPRO_OWNER - 1, 0);
+        owner[n > 0 ? n : 0] = 0;
+        owner[strcspn(owner, "\n")] = 0;
+    }
 }
 
 /* Whether the path still is the file: its holder may have removed it between our open and our lock. */

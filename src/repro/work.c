@@ -144,12 +144,16 @@ DEIT_INTERNAL bool repro_job_there(const repro_state *state, repro_job *job, boo
 /* Takes the lock and runs it, unless somebody else has meanwhile, or is at it: then it stays as it is. */
 static base_status work_locked(repro_state *state, repro_job *job, bool weights) {
     int lock = -1;
+    char owner[REPRO_OWNER];
     const char *folder = state->unkept ? NULL : state->book->options.results;
-    if (repro_record_lock(folder, job, &lock, state->owner)) {
+    if (repro_record_lock(folder, job, &lock, owner)) {
         work_unkept(state);
         folder = NULL;
     }
-    if (folder && lock < 0) return BASE_OK;
+    if (folder && lock < 0) {
+        memcpy(state->owner, owner, sizeof owner);
+        return BASE_OK;
+    }
     base_status status = repro_job_there(state, job, weights) ? BASE_OK : work_child(state, job, lock);
     repro_record_unlock(folder, job, lock);
     return status;

@@ -56,7 +56,11 @@ DEIT_INTERNAL base_status train_log_open(train_log *log, const char *folder) {
     base_status status = base_path_exists(path) || !inside ? journal_lines(log, path)
                          : journal_begun(folder) ? base_fail("%s: no epoch of this run is finished yet", folder)
                                                  : base_fail("%s: no log.jsonl: expected the folder of a run", folder);
-    if (!status && inside) log->args = journal_json(folder, "args.json");
+    char *end = path + strlen(path) - strlen("log.jsonl"); // the file itself was named: its run's options lie beside it
+    if (!status && inside)
+        log->args = journal_json(folder, "args.json");
+    else if (!status && !strcmp(base_path_name(path), "log.jsonl"))
+        *end = 0, log->args = journal_json(*path ? path : ".", "args.json");
     if (status) train_log_close(log);
     base_free(path);
     return status;
@@ -100,11 +104,15 @@ DEIT_INTERNAL const json_t *train_log_best(const train_log *log) {
 
 /* ---- Options that differ ----------------------------------------------------------------------------------------- */
 
-/* Where a run lies is no difference. */
+/* Where a run lies is no difference; of a log without options nothing is known. */
 static bool journal_differs(const train_log *logs, int n, const char *key) {
+    const json_t *first = NULL;
     if (!strcmp(key, "output_dir")) return false;
-    for (int i = 1; i < n; i++)
-        if (!json_equal(json_object_get(logs[i].args, key), json_object_get(logs[0].args, key))) return true;
+    for (int i = 0; i < n; i++) {
+        if (first && logs[i].args && !json_equal(json_object_get(logs[i].args, key), json_object_get(first, key)))
+            return true;
+        if (!first) first = logs[i].args;
+    }
     return false;
 }
 

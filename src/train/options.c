@@ -242,8 +242,12 @@ DEIT_INTERNAL void train_options_free(train_options *options) {
 
 /* ---- To text and JSON -------------------------------------------------------------------------------------------- */
 
-/* The shortest decimal that reads back as the same number. */
+/* The shortest decimal that reads back as the same number; whole ones as people write them, not 3e+01. */
 static void options_real_text(double number, char text[32]) {
+    if (number == rint(number) && fabs(number) < 1e6) {
+        snprintf(text, 32, "%.0f", number);
+        return;
+    }
     for (int digits = 1; digits <= 17; digits++) {
         snprintf(text, 32, "%.*g", digits, number);
         if (strtod(text, NULL) == number) return;

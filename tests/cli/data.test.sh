@@ -54,6 +54,15 @@ check 'cp "$(ls set/train/*/* | head -n 1)" hole.jpg && truncate -s 1M hole.jpg 
 check_exit 1 '$DEIT data pack thin.tgz again.tar'
 check_err 'sparse file: thin/ant/hole\.jpg'
 check_exit 2 '$DEIT data pack set.tgz'
+check 'cp set.tar before.tar'
+check_exit 1 '$DEIT data pack names.tgz set.tar'
+check_err '^deit: data pack: set\.tar: is there already; remove it, or choose another name'
+check 'cmp set.tar before.tar'
+for packed in new.tar.gz new.TGZ new.tar.zst; do
+    check_exit 2 "\$DEIT data pack set.tgz $packed"
+    check_err "^deit: data pack: $packed: what it writes is a tar without compression; give it a name that ends in \.tar"
+    check "[ ! -e $packed ]"
+done
 check_exit 2 '$DEIT data chek set'
 check_err "did you mean 'check'"
 

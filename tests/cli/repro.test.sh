@@ -481,6 +481,15 @@ check_err 'waiting for 1 cells that process 9 on elsewhere is making'
 check_out '"cells_reused": 5'
 wait
 
+name 'who holds a lock is named, though its name comes a moment after its lock'
+rm -f locked
+check "rm r/$cell.json"
+flock "r/$cell.lock" -c ": >r/$cell.lock; touch locked; sleep 0.2; echo 'process 8 on elsewhere' >r/$cell.lock; sleep 0.5" &
+while [ ! -f locked ]; do sleep 0.01; done
+check_exit 0 "$own --results r --json"
+check_err 'waiting for 1 cells that process 8 on elsewhere is making'
+wait
+
 name 'killed in the middle, the next run goes on'
 rm -rf r
 eval "$own --results r --retrain --json >killed.json 2>killed.err &"
