@@ -51,7 +51,7 @@ NR == FNR && /^## / {
 }
 NR == FNR && /^- \*\*(holds|DOES NOT HOLD|undecided)\*\* desk, / {
     split($0, bold, /\*\*/)
-    if (!match($0, /[-+][0-9.]+( points)?, 95% from [-+][0-9.]+ to [-+][0-9.]+; [0-9]+ and [0-9]+ values\)$/)) {
+    if (!match($0, /[-+][0-9.]+( points)?, 95% from [-+][0-9.]+ to [-+][0-9.]+; ([0-9]+ and [0-9]+ values|[0-9]+ pairs)\)$/)) {
         print "a claim without numbers: " $0
         next
     }
