@@ -15,10 +15,11 @@ DEIT_INTERNAL const char *repro_verdict_name(repro_verdict verdict) {
     return names[verdict];
 }
 
-/* The quantile of Student's t that 95% of it lie within. */
+/* The quantile of Student's t that 95% of it lie within; df at least 1. */
 static double claim_t(int df) {
     static const double exact[] = {12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228};
     const double z = 1.959964;
+    if (df < 1) return NAN;
     if (df <= 10) return exact[df - 1];
     double z3 = z * z * z, z5 = z3 * z * z, z7 = z5 * z * z;
     return z + (z3 + z) / (4.0 * df) + (5 * z5 + 16 * z3 + 3 * z) / (96.0 * df * df) +
