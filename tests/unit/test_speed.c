@@ -246,7 +246,8 @@ TEST(speed_refuses_images_beside_the_network) {
     double before = test_speed_most_memory();
     CHECK_FAIL_HAS(eval_speed_measure(&one, 1, 1, 0, &speed, NULL), "of memory, ");
     CHECK_FAIL_HAS(eval_tune(&one, NULL), "of memory, ");
-    CHECK(test_speed_most_memory() - before < 0.1 * batch * image);
+    double share = (test_speed_most_memory() - before) / (batch * image);
+    if (!(share < 0.2)) TEST_FAIL("%.2f of the images' memory was touched", share); /* AddressSanitizer's notes: 1/8 */
 }
 
 TEST(speed_percent_of_peak_is_of_its_sample) {
