@@ -77,8 +77,7 @@ typedef struct {
     const char *loosen; /* how the user may ask for that, for the message: "--strict no"; NULL: in no way */
     uint64_t seed;      /* for what is left at its initial values */
     const char *part;   /* key in a torch checkpoint ("model_ema"); NULL: the usual ones */
-    const char
-        *parts; /* how the user may ask for one, for the message: "--weights-part"; NULL: by converting the file */
+    const char *parts;  /* how the user asks for one, for the message: "--weights-part"; NULL: by converting the file */
 } model_weights_options;
 
 /* Opens weights for a network: safetensors, torch .pth, or npz with Google's ViT names. Position grids of another size

@@ -88,23 +88,21 @@ static base_status fuzz_inat(const uint8_t *data, size_t size) {
     return status;
 }
 
-/* One file holds the numbers of the split and the labels. */
-static base_status fuzz_flowers(const uint8_t *data, size_t size) {
+/* Of Flowers one file holds the numbers of the split and the labels. */
+static base_status fuzz_annotations(const uint8_t *data, size_t size, bool cars) {
     store_mat *mat;
     BASE_TRY(store_mat_open_memory(&mat, data, size, "fuzz"));
     annotated a = fuzz_annotated();
-    base_status status = fuzz_annotated_done(&a, annotated_flowers_rows(&a, mat, mat));
+    base_status status = fuzz_annotated_done(&a, cars ? annotated_cars_rows(&a, "cars_train_annos.mat", mat)
+                                                      : annotated_flowers_rows(&a, mat, mat));
     store_mat_close(mat);
     return status;
 }
-
+static base_status fuzz_flowers(const uint8_t *data, size_t size) {
+    return fuzz_annotations(data, size, false);
+}
 static base_status fuzz_cars(const uint8_t *data, size_t size) {
-    store_mat *mat;
-    BASE_TRY(store_mat_open_memory(&mat, data, size, "fuzz"));
-    annotated a = fuzz_annotated();
-    base_status status = fuzz_annotated_done(&a, annotated_cars_rows(&a, "cars_train_annos.mat", mat));
-    store_mat_close(mat);
-    return status;
+    return fuzz_annotations(data, size, true);
 }
 
 /* The numbering of ImageNet's devkit. */
