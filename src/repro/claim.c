@@ -1,6 +1,7 @@
 /* claim: what the paper says of its cells, held against what is measured, with a 95% interval where there are several
  * values a cell. Cells that the same trainings stand behind (two heads of a network; how often two networks differ from
- * a third) are compared seed by seed, for what one training has of luck is in both. Elsewhere the values' variance is
+ * a third; a network before and after fine-tuning) are compared seed by seed, for what one training has of luck is in
+ * both. Elsewhere the values' variance is
  * taken to be the same in all cells of a column and pooled over it: three seeds a cell say little of a cell alone, but
  * much of a column. (Of a table they would say too much: convolutional teachers vary seven times less than their
  * students in the column beside them. Of disagreements it is that of the table, which shows each pair of networks

@@ -174,7 +174,7 @@ enum { REPRO_MAX_NEEDS = 4 }; /* trainings whose weights a command reads */
 typedef struct {
     int seed;
     const char *command, *id;             /* as a shell would read it; its record's name */
-    const char *trained[REPRO_MAX_NEEDS]; /* records of the trainings behind it, NULL behind the last */
+    const char *trained[REPRO_MAX_NEEDS]; /* records of the trainings that began its networks, NULL behind the last */
     const json_t *conditions;             /* it was made under; the cell's reference */
     bool kept, reused;                    /* the record stands in the results folder; was found there */
     double seconds;

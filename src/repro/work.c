@@ -240,6 +240,13 @@ static base_status work_all(repro_state *state) {
 
 /* ---- Values ------------------------------------------------------------------------------------------------------ */
 
+/* The training that a network's weights began with: its own, or that of the network which it was tuned from. */
+static const repro_job *work_origin(const repro_job *job) {
+    for (int i = 0; i < job->n_needs; i++)
+        if (!strcmp(job->table->columns[job->need_column[i]].name, "start")) return work_origin(job->needs[i]);
+    return job;
+}
+
 /* Adds a value to those of the cell. */
 static base_status work_add(repro_state *state, const repro_job *job, repro_cell *cell, double value) {
     base_arena *arena = &state->book->arena;
@@ -259,7 +266,7 @@ static base_status work_add(repro_state *state, const repro_job *job, repro_cell
                                         .seconds = json_number_value(json_object_get(job->record, "seconds"))};
     for (int i = 0; i < cell->n; i++) sum += values[i];
     cell->values = values, cell->origins = origins, cell->value = sum / cell->n, cell->why = NULL;
-    for (int i = 0; i < job->n_needs; i++) origins[cell->n - 1].trained[i] = job->needs[i]->id;
+    for (int i = 0; i < job->n_needs; i++) origins[cell->n - 1].trained[i] = work_origin(job->needs[i])->id;
     json_incref((json_t *)(uintptr_t)origins[cell->n - 1].conditions);
     return command ? BASE_OK : BASE_ERROR;
 }

@@ -541,6 +541,45 @@ check '! ls killed/*.json'
 check_exit 0 '$DEIT repro own3/top --scale desk --retrain --results killed --json'
 check 'cmp whole/runs/*/last.safetensors killed/runs/*/last.safetensors'
 
+name 'a network and what was tuned from it are compared seed by seed'
+check 'mkdir own4'
+cat >own4/trainings <<'END'
+title Trainings
+source nobody
+makes last.safetensors
+seeds 2
+column training label training
+column epochs text epochs
+column start training
+column top1 accuracy top-1
+command desk top1=test_acc1: deit train --model vit --input-size 8 --patch 4 --dim 32 --depth 1 --heads 2 --data-path set --threads 1 --batch-size 16 --epochs {epochs} [--finetune {start}] --seed {seed} --output-dir {folder} --json
+| training | epochs | start | top1 |
+|---|---|---|---|
+| first | 2 | - | - |
+| tuned | 1 | first | - |
+| again | 1 | tuned | - |
+| other | 1 | - | - |
+END
+cat >own4/top <<'END'
+title Top
+source nobody
+seeds 2
+column network label network
+column student training
+column top1 accuracy top-1
+command desk top1: deit eval --model vit --input-size 8 --patch 4 --dim 32 --depth 1 --heads 2 --classes 10 --weights {student} --data set --json
+claim desk top1 within 200: again >= first -- tuned twice
+claim desk top1 within 200: other >= first -- on its own
+| network | student | top1 |
+|---|---|---|
+| first | first | - |
+| again | again | - |
+| other | other | - |
+END
+check_exit 0 '$DEIT repro own4/top --scale desk --retrain --results pairs --markdown'
+check_out 'tuned twice: .*; 2 pairs\)'
+check_out 'on its own: .*; 2 and 2 values\)'
+
 name 'a training that was run by hand to its end is taken up without --retrain'
 check_exit 0 '$DEIT repro own3/top --scale desk --results hand --dry-run >dry.sh'
 check 'grep -q "^# a training that was run by hand, .* is taken up and recorded by deit repro without --retrain" dry.sh'
