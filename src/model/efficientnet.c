@@ -67,7 +67,8 @@ static int efficientnet_build(const model_config *config, nn_graph *g, nn_value 
     }
     nn_block(g);
     x = efficientnet_conv(g, x, efficientnet_width(shape, 1280), 1, 1, 1, NN_SILU, "", "conv_head", "bn2");
-    logits[0] = nn_linear(g, nn_dropout(g, nn_global_pool(g, x), config->drop), config->classes, "classifier");
+    x = nn_linear(g, nn_dropout(g, nn_global_pool(g, x), config->drop), config->classes, "classifier");
+    logits[0] = nn_start(g, x, NN_INIT_UNIFORM_FAN, NN_INIT_ZERO, config->classes);
     return 1;
 }
 

@@ -26,6 +26,7 @@ static nn_value regnet_block(const model_config *config, nn_graph *g, nn_value x
     y = regnet_conv(g, y, width, grouped, relu, name, "conv2");
     y = model_squeeze(g, y, lrint((double)dim[3] * 0.25), relu, name, "se.fc1", "se.fc2");
     y = regnet_conv(g, y, width, pointwise, NN_NO_ACTIVATION, name, "conv3");
+    y = nn_start(g, y, NN_INIT_ZERO, NN_INIT_ZERO, 0); /* training begins with the shortcuts alone */
     if (dim[3] != width || stride > 1)
         shortcut =
             regnet_conv(g, x, width, (nn_window){.kernel = 1, .stride = stride}, NN_NO_ACTIVATION, name, "downsample");
@@ -47,7 +48,8 @@ static int regnet_build(const model_config *config, nn_graph *g, nn_value x, nn_
             x = regnet_block(config, g, x, shape->width[stage], block ? 1 : 2, path, name);
         }
     nn_block(g);
-    logits[0] = nn_linear(g, nn_dropout(g, nn_global_pool(g, x), config->drop), config->classes, "head.fc");
+    x = nn_linear(g, nn_dropout(g, nn_global_pool(g, x), config->drop), config->classes, "head.fc");
+    logits[0] = nn_start(g, x, NN_INIT_NORMAL, NN_INIT_ZERO, 0);
     return 1;
 }
 

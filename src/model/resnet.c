@@ -31,6 +31,7 @@ static nn_value resnet_block(const model_config *config, nn_graph *g, nn_value x
     }
     if (dim[3] != out || stride > 1)
         shortcut = resnet_conv(g, x, out, 1, stride, NN_NO_ACTIVATION, name, "downsample.0", "downsample.1");
+    y = nn_start(g, y, NN_INIT_ZERO, NN_INIT_ZERO, 0); /* training begins with the shortcuts alone */
     return nn_activate(g, nn_add(g, shortcut, nn_drop_path(g, y, path)), relu);
 }
 
@@ -56,7 +57,11 @@ static int resnet_build(const model_config *config, nn_graph *g, nn_value x, nn_
             x = resnet_block(config, g, x, (shape->small ? 16 : 64) << stage, stage && !block ? 2 : 1, path, name);
         }
     nn_block(g);
-    logits[0] = nn_linear(g, nn_dropout(g, nn_global_pool(g, x), config->drop), config->classes, "fc");
+    x = nn_dropout(g, nn_global_pool(g, x), config->drop); /* [B, C] */
+    int64_t dim[4] = {0};
+    nn_shape(g, x, dim);
+    x = nn_linear(g, x, config->classes, "fc");
+    logits[0] = nn_start(g, x, NN_INIT_UNIFORM_FAN, NN_INIT_UNIFORM_FAN, dim[1]);
     return 1;
 }
 

@@ -143,6 +143,14 @@ DEIT_INTERNAL int nn_add_fold(nn_graph *graph, nn_fold fold) {
     return graph->n_folds++;
 }
 
+DEIT_INTERNAL nn_value nn_start(nn_graph *graph, nn_value x, nn_init weight, nn_init bias, int64_t fan) {
+    if (x < 0) return -1;
+    const int *param = graph->nodes[x].param;
+    graph->params[param[0]].init = weight, graph->params[param[0]].fan = fan;
+    graph->params[param[1]].init = bias, graph->params[param[1]].fan = fan;
+    return x;
+}
+
 DEIT_INTERNAL void nn_graph_freeze(nn_graph *graph, bool (*frozen)(void *user, const nn_param *param), void *user) {
     for (int i = 0; i < graph->n_params; i++) graph->params[i].frozen |= frozen(user, &graph->params[i]);
 }

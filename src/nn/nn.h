@@ -101,10 +101,9 @@ DEIT_INTERNAL nn_value nn_distillation(nn_graph *graph, nn_value logits, nn_valu
 /* weight_a a + weight_b b. */
 DEIT_INTERNAL nn_value nn_weighted(nn_graph *graph, nn_value a, double weight_a, nn_value b, double weight_b);
 
-/* How a parameter starts. RECIPE: truncated normal 0.02, zeros, ones, PyTorch's default for the patch embedding,
- * uniform in +-1 / sqrt(fan); convolutional networks, nearly as timm: normal, sqrt(2 / fan), heads truncated normal,
- * and the last norm of a block 1, where timm begins with 0. */
-typedef enum { NN_INIT_ZERO, NN_INIT_ONE, NN_INIT_NORMAL, NN_INIT_UNIFORM_FAN, NN_INIT_HE } nn_init;
+/* How a parameter starts, as timm's: zeros, ones, truncated normal 0.02 (transformers), normal 0.01, uniform in
+ * +-1 / sqrt(fan) (PyTorch's default), normal with sqrt(2 / fan) (convolutions). */
+typedef enum { NN_INIT_ZERO, NN_INIT_ONE, NN_INIT_TRUNCATED, NN_INIT_NORMAL, NN_INIT_UNIFORM_FAN, NN_INIT_HE } nn_init;
 typedef struct {
     const char *name; /* timm's state_dict name; lives as long as the graph or parameter store it came from */
     int ndim;
@@ -112,10 +111,13 @@ typedef struct {
     int64_t count;  /* elements */
     int64_t offset; /* of the first element in the flat arrays; a multiple of 16 */
     nn_init init;
-    int64_t fan; /* for NN_INIT_UNIFORM_FAN (in), NN_INIT_HE (out) */
+    int64_t fan; /* for NN_INIT_UNIFORM_FAN, NN_INIT_HE */
     bool buffer; /* a statistic that the network keeps: no parameter to count or to train */
     bool frozen; /* by nn_graph_freeze */
 } nn_param;
+/* The weight and bias of the layer that made x start otherwise than the layer has it; returns x. fan: for
+ * NN_INIT_UNIFORM_FAN. */
+DEIT_INTERNAL nn_value nn_start(nn_graph *graph, nn_value x, nn_init weight, nn_init bias, int64_t fan);
 /* Freezes every parameter so far for which `frozen` says so; call before nn_backward, which then leaves out what only
  * they would need. Their gradients stay 0; optimizers must leave alone what nn_param.frozen or .buffer marks. */
 DEIT_INTERNAL void nn_graph_freeze(nn_graph *graph, bool (*frozen)(void *user, const nn_param *param), void *user);

@@ -19,7 +19,7 @@ DEIT_INTERNAL nn_value nn_linear(nn_graph *graph, nn_value x, int64_t out, const
     dim[from.ndim - 1] = out;
     nn_value y = nn_add_node(graph, &linear_op, 1, &x, from.ndim, dim);
     if (y < 0) return -1;
-    int weight = nn_add_param(graph, NN_INIT_NORMAL, 0, 2, (int64_t[]){out, in}, "%s.weight", prefix);
+    int weight = nn_add_param(graph, NN_INIT_TRUNCATED, 0, 2, (int64_t[]){out, in}, "%s.weight", prefix);
     int bias = nn_add_param(graph, NN_INIT_ZERO, 0, 1, &out, "%s.bias", prefix);
     graph->nodes[y].n_params = 2, graph->nodes[y].param[LINEAR_WEIGHT] = weight,
     graph->nodes[y].param[LINEAR_BIAS] = bias;

@@ -26,9 +26,10 @@ DEIT_INTERNAL nn_value nn_tokens(nn_graph *graph, nn_value x, int64_t patch, int
     int64_t tokens = extra + rows / patch * (cols / patch);
     nn_value y = nn_add_node(graph, &tokens_op, 1, &x, 3, (int64_t[]){graph->batch, tokens, dim});
     if (y < 0) return -1;
-    int class_token = nn_add_param(graph, NN_INIT_NORMAL, 0, 3, (int64_t[]){1, 1, dim}, "cls_token");
-    int positions = nn_add_param(graph, NN_INIT_NORMAL, 0, 3, (int64_t[]){1, tokens, dim}, "pos_embed");
-    int distillation = extra > 1 ? nn_add_param(graph, NN_INIT_NORMAL, 0, 3, (int64_t[]){1, 1, dim}, "dist_token") : -1;
+    int class_token = nn_add_param(graph, NN_INIT_TRUNCATED, 0, 3, (int64_t[]){1, 1, dim}, "cls_token");
+    int positions = nn_add_param(graph, NN_INIT_TRUNCATED, 0, 3, (int64_t[]){1, tokens, dim}, "pos_embed");
+    int distillation =
+        extra > 1 ? nn_add_param(graph, NN_INIT_TRUNCATED, 0, 3, (int64_t[]){1, 1, dim}, "dist_token") : -1;
     int64_t fan_in = channels * patch * patch;
     int weight = nn_add_param(graph, NN_INIT_UNIFORM_FAN, fan_in, 4, (int64_t[]){dim, channels, patch, patch},
                               "patch_embed.proj.weight");

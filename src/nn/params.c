@@ -55,7 +55,8 @@ DEIT_INTERNAL void nn_param_init(const nn_param *param, int index, uint64_t seed
     for (int64_t j = 0; j < param->count; j++) switch (param->init) {
         case NN_INIT_ZERO: out[j] = 0; break;
         case NN_INIT_ONE: out[j] = 1; break;
-        case NN_INIT_NORMAL: out[j] = params_truncated_normal(&random); break;
+        case NN_INIT_TRUNCATED: out[j] = params_truncated_normal(&random); break;
+        case NN_INIT_NORMAL: out[j] = (float)(0.01 * base_random_normal(&random)); break;
         case NN_INIT_UNIFORM_FAN: out[j] = (float)(bound * (2 * base_random_uniform(&random) - 1)); break;
         case NN_INIT_HE: out[j] = (float)(bound * sqrt(2) * base_random_normal(&random)); break;
         }
@@ -71,11 +72,11 @@ DEIT_INTERNAL nn_source nn_params_source(nn_params *params) {
     return (nn_source){params_read, params, NULL};
 }
 
-/* Uniform with the standard deviation of initial weights, a few operations a number: what is timed does not depend on
- * them. */
+/* Ones where a parameter starts so (a variance must be one), elsewhere uniform with the standard deviation of initial
+ * weights, a few operations a number: what is timed does not depend on them. */
 static base_status params_noise(void *user, int index, const nn_param *param, float *out) {
     (void)user;
-    if (param->ndim == 1) { /* few; and a variance must be one */
+    if (param->init == NN_INIT_ONE) {
         nn_param_init(param, index, 0, out);
         return BASE_OK;
     }

@@ -287,3 +287,53 @@ TEST(golden_tensor_lists) {
     if (!found) SKIP("no tensor lists");
     if (!getenv("DEIT_GOLDEN")) CHECK_EQ_INT(found, model_count());
 }
+
+/* Every parameter starts from the distribution that timm's does (init.tsv: mean, deviation and largest magnitude of one
+ * sample): zeros and ones exactly, the others within five deviations of the difference of two samples; what is uniform
+ * ends at sqrt(3) deviations. The class token is the paper's (0.02; timm's has been 1e-6 since). */
+TEST(initial_values_as_timms) {
+    FILE *file = fopen("tests/golden/extra/init.tsv", "r");
+    CHECK(file);
+    if (!file) return;
+    char line[512], model[64], last[64] = "", tensor[128];
+    nn_graph *graph = NULL;
+    double count, mean, deviation, largest;
+    int index = 0, compared = 0;
+    while (fgets(line, sizeof line, file)) {
+        if (sscanf(line, "%63s %127s %lf %lf %lf %lf", model, tensor, &count, &mean, &deviation, &largest) != 6)
+            continue;
+        if (strcmp(model, last)) {
+            model_config config;
+            nn_graph_free(graph);
+            CHECK_OK(model_find(strcpy(last, model), &config));
+            CHECK_OK(model_graph(&graph, &config, 1, MODEL_HEAD_MEAN));
+            index = 0;
+        }
+        while (index < nn_param_count(graph) && strcmp(nn_param_at(graph, index)->name, tensor)) index++;
+        if (index == nn_param_count(graph)) {
+            TEST_FAIL("%s: no %s", model, tensor);
+            break;
+        }
+        const nn_param *param = nn_param_at(graph, index);
+        CHECK_EQ_INT(param->count, (int64_t)count);
+        float *x = malloc(sizeof *x * (size_t)param->count);
+        double sum = 0, squares = 0, max = 0;
+        nn_param_init(param, index, 1, x);
+        for (int64_t j = 0; j < param->count; j++) {
+            sum += x[j], squares += (double)x[j] * x[j];
+            if (fabs(x[j]) > max) max = fabs(x[j]);
+        }
+        free(x);
+        double ours = sum / count, ours_deviation = sqrt(fmax(squares / count - ours * ours, 0));
+        if (strcmp(tensor, "cls_token") &&
+            (fabs(ours - mean) > 5 * sqrt(2 / count) * deviation ||
+             fabs(ours_deviation - deviation) > 5 / sqrt(count) * deviation ||
+             (count > 100 && (max < 1.8 * ours_deviation) != (largest < 1.8 * deviation))))
+            TEST_FAIL("%s %s: mean %g, deviation %g, largest %g; timm's %g, %g, %g", model, tensor, ours,
+                      ours_deviation, max, mean, deviation, largest);
+        compared++;
+    }
+    CHECK_EQ_INT(compared, 894);
+    nn_graph_free(graph);
+    fclose(file);
+}

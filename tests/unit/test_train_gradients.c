@@ -370,6 +370,8 @@ static void gradients_recomputed_convnets(nn_dtype precision, double drop_path) 
             for (int i = 0; i < params[recompute]->count; i++) {
                 const nn_param *param = &params[recompute]->params[i];
                 nn_param_init(param, i, 3, params[recompute]->values + param->offset);
+                if (param->init == NN_INIT_ZERO && !param->buffer) /* a block that starts at zero would show nothing */
+                    for (int64_t j = 0; j < param->count; j++) params[recompute]->values[param->offset + j] = 0.5f;
             }
             nn_plan_options o = {
                 .precision = precision, .threads = 2, .params = params[recompute], .recompute = recompute};
