@@ -159,8 +159,9 @@ DEIT_INTERNAL double repro_share(const model_config *config, bool trains);
 DEIT_INTERNAL double repro_job_work(const repro_state *state, const repro_job *job);
 /* Whether the folder of a training holds its run, finished: going on with it evaluates and no more. */
 DEIT_INTERNAL bool repro_job_trained(const repro_state *state, const repro_job *job);
-/* Says why the cells of a command have no value, where nothing was said yet. */
-DEIT_INTERNAL void repro_reason(repro_result *r, const repro_command *command, const char *why, bool failed);
+/* Says why the cells of a command that are shown have no value, where nothing was said yet. */
+DEIT_INTERNAL void repro_reason(const repro_table *table, repro_result *r, const repro_command *command,
+                                const char *why, bool failed);
 
 /* record.c: the results folder (NULL: none). A lock: *fd -1 and the owner's name where another process has it. */
 DEIT_INTERNAL json_t *repro_record_load(const char *folder, const repro_job *job);

@@ -160,13 +160,18 @@ static void plan_cell_name(plan_list *list, const char *column, const char *text
     plan_name(list, column, text, NULL, NULL);
 }
 
+/* Whether a training of the row's own can stand behind the column: its accuracy, or what no column shows. */
+static bool plan_own(const repro_column *column) {
+    return column->kind == REPRO_ACCURACY || column->kind == REPRO_ATTRIBUTE;
+}
+
 /* {made.b}: the weights of the row's own training for column b. */
 static void plan_made_names(plan_list *list, const repro_job *job) {
     for (int c = 0; c < job->table->n_columns; c++) {
         const repro_job *made = NULL;
         for (int i = 0; i < job->n_needs; i++)
             if (job->need_column[i] == c) made = job->needs[i];
-        if (job->table->columns[c].kind != REPRO_ACCURACY) continue;
+        if (!plan_own(&job->table->columns[c])) continue;
         const char *name = base_arena_printf(list->arena, "made.%s", job->table->columns[c].name);
         plan_name(list, name, made ? made->weights : NULL, NULL, "it is not trained here");
         if (made) list->names[list->n - 1].key = base_arena_printf(list->arena, "made-%d#%s", made->seed, made->id);
@@ -309,7 +314,7 @@ static base_status plan_needs(repro_state *state, repro_job *job, repro_lacks *l
         const repro_column *column = &job->table->columns[c];
         const char *name = job->row->text[c];
         repro_job **need;
-        if (column->kind == REPRO_ACCURACY) BASE_TRY(plan_made(state, job, c, lacks));
+        if (plan_own(column)) BASE_TRY(plan_made(state, job, c, lacks));
         if (column->kind != REPRO_TRAINING || !strcmp(name, "-") || !plan_mentions(job->command->text, column->name))
             continue;
         BASE_TRY(plan_add_need(job, c, &need));
@@ -367,10 +372,12 @@ static base_status plan_use(repro_state *state, const repro_table *table, repro_
     return BASE_OK;
 }
 
-DEIT_INTERNAL void repro_reason(repro_result *r, const repro_command *command, const char *why, bool failed) {
+DEIT_INTERNAL void repro_reason(const repro_table *table, repro_result *r, const repro_command *command,
+                                const char *why, bool failed) {
     for (int k = 0; k < command->n; k++) {
         repro_cell *cell = &r->cell[command->scale][command->column[k]];
-        if (isnan(cell->value) && !cell->why) cell->why = why, cell->failed = failed;
+        bool shown = table->columns[command->column[k]].kind != REPRO_ATTRIBUTE;
+        if (shown && isnan(cell->value) && !cell->why) cell->why = why, cell->failed = failed;
     }
 }
 
@@ -408,9 +415,9 @@ static base_status plan_cell(repro_state *state, const repro_report *report, rep
         if (job && job == before) break; // what it wants of a training is the same whatever the seed
         before = job;
         if (!job)
-            repro_reason(r, command, lacks.needs->why, false);
+            repro_reason(table, r, command, lacks.needs->why, false);
         else if (plan_too_large(state, job))
-            repro_reason(r, command, "it trains a network of the paper (--scale paper)", false);
+            repro_reason(table, r, command, "it trains a network of the paper (--scale paper)", false);
         else
             BASE_TRY(plan_use(state, table, r, command, job, lacks.left_out ? lacks.left_out->why : NULL));
     }

@@ -323,7 +323,7 @@ static base_status work_take(repro_state *state, const repro_use *use, int k) {
 
 static base_status work_deliver(repro_state *state, const repro_use *use) {
     if (use->job->state != REPRO_JOB_DONE) {
-        repro_reason(use->result, use->command, use->job->why, use->job->state == REPRO_JOB_FAILED);
+        repro_reason(use->table, use->result, use->command, use->job->why, use->job->state == REPRO_JOB_FAILED);
         return BASE_OK;
     }
     const json_t *output = json_object_get(use->job->record, "output");
