@@ -151,6 +151,31 @@ static base_status bench_show(const bench_plan *plan, const bench_report *report
     return BASE_OK;
 }
 
+/* Of a run that failed or was stopped: the rows that have their samples come first. Their number. */
+static int bench_keep_measured(bench_row *rows, int n) {
+    int kept = 0;
+    for (int i = 0; i < n; i++)
+        if (rows[i].speed.images_per_s.n >= bench_given.repeats &&
+            (!rows[i].wanted.alone || rows[i].speed.ms_alone.n >= bench_given.repeats)) {
+            rows[kept] = rows[i];
+            rows[kept].wanted.config = &rows[kept].config;
+            kept++;
+        }
+    return kept;
+}
+
+/* Shows what there is, whole or not. */
+static base_status bench_end(const bench_plan *plan, bench_report *report, base_status status) {
+    int asked = report->n;
+    if (!status) return bench_show(plan, report);
+    report->n = bench_keep_measured(report->rows, asked);
+    if (!report->n) return status;
+    base_log(cli_context(), BASE_LOG_WARNING, "not finished: %d of %d rows have their samples and are shown", report->n,
+             asked);
+    BASE_TRY(bench_show(plan, report));
+    return status;
+}
+
 static base_status bench_run_training(const bench_plan *plan) {
     enum { BATCH = 64 }; /* the official script's */
     if (plan->tune || bench_given.csv || bench_given.schedule != BENCH_BOTH || plan->n_precisions > 1)
@@ -181,7 +206,7 @@ static base_status bench_run(int n, char **arguments) {
     for (int k = 0; k < plan->n_precisions && !status; k++)
         status = bench_measure(plan, plan->precision[k], report.rows + k * plan->n_models);
     cli_progress_end();
-    if (!status) status = bench_show(plan, &report);
+    if (report.rows) status = bench_end(plan, &report, status);
     base_free(report.rows);
     base_free(plan);
     return status;

@@ -253,9 +253,10 @@ static base_status speed_rounds(speed_bench *bench, speed_job *jobs, int n, doub
         double begin = base_now();
         if (r >= bench->samples && (speed_all_steady(jobs, n) || begin - start + round > seconds)) break;
         if (r >= bench->samples) bench->total += n;
-        BASE_TRY(speed_round(bench, jobs, n));
+        base_status status = speed_round(bench, jobs, n);
         round = base_now() - begin;
         for (int i = 0; i < n; i++) eval_speed_summarise(jobs[i].result);
+        if (status) return status;
     }
     return BASE_OK;
 }

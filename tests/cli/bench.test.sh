@@ -132,9 +132,11 @@ check_exit 0 "\$DEIT bench $vit $once --json speed.json"
 check_no_out '.'
 check 'grep -q "\"percent_of_peak\"" speed.json'
 
-name 'Ctrl-C ends it at once, and leaves nothing'
-check "\$DEIT bench $vit --seconds 100 --json stopped.json & pid=\$!; sleep 1; kill -INT \$pid; wait \$pid; [ \$? = 130 ]"
+name 'Ctrl-C ends it at once, and leaves nothing but whole rows'
+check "\$DEIT bench $vit --seconds 100 --repeats 200 --json stopped.json & pid=\$!; sleep 1; kill -INT \$pid; wait \$pid; [ \$? = 130 ]"
 check '[ -z "$(ls | grep stopped)" ]'
+check "\$DEIT bench $vit --seconds 100 --repeats 1 --json rows.json 2>said & pid=\$!; sleep 2; kill -INT \$pid; wait \$pid; [ \$? = 130 ]"
+check 'grep -q "not finished: 1 of 1 rows have their samples and are shown" said && grep -q "\"percent_of_peak\"" rows.json'
 check "\$DEIT bench $vit --seconds 100 >/dev/null 2>&1 & pid=\$!; sleep 1; kill -TERM \$pid; wait \$pid; [ \$? = 143 ]"
 
 name 'unknown words'
