@@ -101,8 +101,9 @@ DEIT_INTERNAL nn_value nn_distillation(nn_graph *graph, nn_value logits, nn_valu
 /* weight_a a + weight_b b. */
 DEIT_INTERNAL nn_value nn_weighted(nn_graph *graph, nn_value a, double weight_a, nn_value b, double weight_b);
 
-/* How a parameter starts, as timm's: zeros, ones, truncated normal 0.02 (transformers), normal 0.01, uniform in
- * +-1 / sqrt(fan) (PyTorch's default), normal with sqrt(2 / fan) (convolutions). */
+/* How a parameter starts, as timm's (the class token as in the paper's days): zeros, ones, truncated normal 0.02
+ * (transformers), normal 0.01, uniform in +-1 / sqrt(fan) (PyTorch's default), normal with sqrt(2 / fan)
+ * (convolutions). */
 typedef enum { NN_INIT_ZERO, NN_INIT_ONE, NN_INIT_TRUNCATED, NN_INIT_NORMAL, NN_INIT_UNIFORM_FAN, NN_INIT_HE } nn_init;
 typedef struct {
     const char *name; /* timm's state_dict name; lives as long as the graph or parameter store it came from */

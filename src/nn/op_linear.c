@@ -31,7 +31,7 @@ static double linear_flops(const nn_graph *graph, const nn_node *node) {
 }
 
 /* Whether GELU is a loop of our own behind the product: in f32 it costs less than oneDNN's within it (AVX2: 30 cycles a
- * vector; AVX-512 on Zen 4: 28, fc1 of DeiT-Ti 4% longer, of DeiT-B 1%); bf16 would be rounded before it. */
+ * vector; AVX-512 on Zen 4: 28, fc1 of DeiT-Ti took 4% longer, of DeiT-B 2%); bf16 would be rounded before it. */
 static bool linear_gelu_apart(const nn_node *node) {
     return node->activation == NN_GELU && node->dtype == NN_F32;
 }
