@@ -3,10 +3,10 @@
 Every engine keeps its network in a process (worker.py) that is stopped by SIGSTOP except while it is measured, so that no idle thread spins
 beside another engine, and none loses the spinning that makes it fast. A round gives each engine one turn, every second round in the opposite
 order; deit is a fresh process a turn. A turn gives the median pass of about --seconds. Reported: medians over the rounds, half the range, and
-the median of the rounds' ratios. Before it is measured each engine (deit too) computes the logits of the same weights and images; one that
-gets others is left out.
+the median of the rounds' ratios, rounded down. Before it is measured each engine (deit too) computes the logits of the same weights and
+images, in the batch and the schedule to come; one that gets others is left out. (deit's turns are `deit bench`: weights and images of noise.)
 """
-import argparse, json, math, os, platform, re, select, signal, statistics, subprocess, sys, tempfile, time
+import argparse, importlib.metadata, json, math, os, platform, re, select, signal, statistics, subprocess, sys, tempfile, time
 from datetime import datetime, timezone
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -131,7 +131,7 @@ class Deit:
     def ready(self, precision, latency, batch):
         import numpy as np
         self.call('forward', '--model', self.model, '--weights', f'{self.folder}/weights.safetensors', '--input', f'{self.folder}/images.npy',
-                  '--output', f'{self.folder}/deit.npy', '--precision', precision)
+                  '--output', f'{self.folder}/deit.npy', '--precision', precision, '--schedule', 'latency' if latency else 'throughput')
         expected = np.load(f'{self.folder}/logits.npy')
         error = float(np.abs(np.load(f'{self.folder}/deit.npy') - expected).max() / np.abs(expected).max())
         if not error <= TOLERANCE[precision]: raise Failed(f'its logits differ by {error:.2g} of the largest')
@@ -219,8 +219,10 @@ def cell(spent, ours, latency):
     values = [1000 * s if latency else 1 / s for s in spent]
     median, spread = statistics.median(values), (max(values) - min(values)) / 2
     text = f'{median:.{1 if median >= 10 else 2}f} ±{100 * spread / median:.0f}%'
-    if ours and ours is not spent: text += f' ({ratio(spent, ours):.2f}x)'
+    if ours and ours is not spent: text += f' ({floor(ratio(spent, ours))}x)'
     return text
+
+def floor(x): return f'{math.floor(100 * x) / 100:.2f}'  # never more than was measured: a target is not met by rounding
 
 def ratio(theirs, ours): return statistics.median(t / u for t, u in zip(theirs, ours))
 
@@ -235,7 +237,7 @@ def table(rows, titles, latency):
         ratios = [(ratio(spent[t], spent['deit']), name) for name, *_, spent in rows if spent.get(t) and spent.get('deit')]
         if not ratios: continue
         mean = math.exp(statistics.fmean(math.log(x) for x, _ in ratios))
-        lines.append(f'- beside {t}: {mean:.2f}x as fast over {len(ratios)} networks (geometric mean); least {min(ratios)[0]:.2f}x '
+        lines.append(f'- beside {t}: {mean:.2f}x as fast over {len(ratios)} networks (geometric mean); least {floor(min(ratios)[0])}x '
                      f'({min(ratios)[1]}); faster on {sum(x > 1 for x, _ in ratios)}')
     return lines + ['']
 
@@ -243,6 +245,10 @@ def cpu_name():
     with open('/proc/cpuinfo') as f:
         names = [line.split(':')[1].strip() for line in f if line.startswith('model name')]
     return names[0] if names else platform.machine()
+
+def installed(package):
+    try: return f'{package} {importlib.metadata.version(package)}'
+    except importlib.metadata.PackageNotFoundError: return f'no {package}'
 
 def report(results, versions, notes, o, load, start):
     titles, lines = ['deit'] + [PEERS[p] for p in o.peers], []
@@ -257,9 +263,10 @@ def report(results, versions, notes, o, load, start):
               f'- {cpu_name()}, {len(os.sched_getaffinity(0))} cores, {os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9:.0f} GB, '
               f'Linux {platform.release()}, not pinned; load average before {load[0]:.2f}; {datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC, '
               f'after {(time.time() - start) / 60:.0f} minutes',
-              '- ' + ', '.join(f'{t} {versions[t]}' for t in titles if t in versions) + f'; Python {platform.python_version()}']
+              '- ' + ', '.join(f'{t} {versions[t]}' for t in titles if t in versions) + f'; {installed("timm")}, {installed("onnx")}, Python {platform.python_version()}']
     if conditions: lines.append('- oneDNN {onednn} in deit uses {isa}'.format(**conditions))
-    lines.append('- torch.compile with frozen weights and fixed shapes; OpenVINO with one stream and the precision set; bf16: PyTorch\'s with all '
+    lines.append('- PyTorch and torch.compile: convolutional networks with channels first or last, whichever PyTorch ran faster before the turns; '
+                 'torch.compile with frozen weights and fixed shapes; OpenVINO with one stream and the precision set; bf16: PyTorch\'s with all '
                  'weights and activations in bf16; the rest at defaults')
     if o.longest: lines.append(f'- batches are halved until a pass takes deit at most {o.longest:g} s')
     return '\n'.join(lines + [f'- not measured: {who}: {why}' for who, why in notes]) + '\n'
