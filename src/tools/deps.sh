@@ -57,7 +57,6 @@ if [ $check = yes ]; then
     exit 1
 fi
 
-install="apt-get install -y --no-install-recommends$missing"
 if ! command -v apt-get >/dev/null; then
     echo "deit: missing packages:$missing. There is no apt-get here: install them by other means, then run make again." >&2
     exit 1
@@ -66,9 +65,9 @@ if [ "$(id -u)" = 0 ]; then
     as=
 elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then
     as='sudo -n'
-else
+else # as below: lists that are absent or old, and a broken source, must not stand in the way
     echo "deit: these packages are missing, and installing them needs root. Run this, then make again:" >&2
-    echo "  sudo $install" >&2
+    echo "  sudo sh -c 'apt-get update; apt-get install -y --no-install-recommends$missing'" >&2
     exit 1
 fi
 

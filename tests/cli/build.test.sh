@@ -23,11 +23,16 @@ check_err '^deit: missing packages: libpng-dev nettle-dev$'
 check_err 'make deps'
 check '! test -e apt.log'
 
-name 'without root the one command is printed'
+name 'without root the one command is printed, which fetches the package lists too'
 echo 'echo 1000' | fake id
+echo '[ "$1" != -n ] && exec "$@"' | fake sudo # it asks for a password
 check_exit 1 "$deps </dev/null"
-check_err '^  sudo apt-get install -y --no-install-recommends libpng-dev nettle-dev$'
+check_err "^  sudo sh -c 'apt-get update; apt-get install -y --no-install-recommends libpng-dev nettle-dev'\$"
 check '! test -e apt.log'
+check "$deps 2>&1 | sed -n 's/^  sudo/sudo/p' >command"
+check '! PATH=$PWD/bin:$PATH DEBIAN_FRONTEND=dialog sh command' # one source is broken: the packages are asked for all the same
+check '[ "$(cat apt.log)" = "dialog update
+dialog install -y --no-install-recommends libpng-dev nettle-dev" ]'
 
 name 'with root the packages are installed, without a question'
 echo 'echo 0' | fake id
