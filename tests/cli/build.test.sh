@@ -71,3 +71,31 @@ check_err 'the source of oneDNN [0-9.]+ could not be fetched'
 check_err 'put Debian trixie.s onednn_.*\.orig\.tar\.xz'
 check_err 'into .*cache/deit/src, or copy'
 check '! ls cache/deit/*/lib'
+
+# What comes under the expected name is checked before anything is built from it.
+onednn='PATH=$PWD/bin:$PATH "$TREE/src/tools/onednn.sh"'
+nothing_built() { ! ls "$1"/deit/onednn-*/lib && ! ls "$1"/deit/onednn-*.build/source; }
+
+name 'a source package of oneDNN that is not the expected one is not built from'
+fake apt-get <<'END'
+echo "$*" >>"$XDG_CACHE_HOME/apt.log"
+case $* in *source*) tar cJf 'onednn_3.7.2+ds.orig.tar.xz' -C "$TREE" LICENSE ;; esac
+END
+mkdir wrong_package
+check_exit 1 "TREE=\$TREE XDG_CACHE_HOME=\$PWD/wrong_package $onednn"
+grep -q 'source .*onednn' wrong_package/apt.log 2>/dev/null || skip 'no Debian or Ubuntu here: apt is not asked'
+check_err 'the source of oneDNN [0-9.]+ could not be fetched'
+check 'test -e wrong_package/deit/src/onednn_*.orig.tar.xz && nothing_built wrong_package'
+
+name 'a tag of oneDNN that is another commit is not built from'
+echo 'exit 1' | fake apt-get
+fake git <<'END'
+case $* in
+*clone*) for to; do :; done && mkdir -p "$to" ;;
+*rev-parse*) echo 0123456789abcdef0123456789abcdef01234567 ;;
+*archive*) tar c -C "$TREE" LICENSE ;;
+esac
+END
+check_exit 1 "TREE=\$TREE XDG_CACHE_HOME=\$PWD/wrong_tag $onednn"
+check_err 'tag v[0-9.]+ is commit 0123456789abcdef0123456789abcdef01234567, expected [0-9a-f]{40}; do not build from it'
+check '! ls wrong_tag/deit/src | grep . && nothing_built wrong_tag'
