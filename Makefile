@@ -128,7 +128,7 @@ test: deps
 run-tests: test-programs
 	@DEIT='$(CURDIR)/$(TEST_DEIT)' OUT=$(OUT) CC='$(CC)' CXX='$(CXX)' DROPIN_LIBS='$(LDEXTRA) $(LIBS)' ONEDNN=$(ONEDNN) \
 	    SANITIZE=$(SANITIZE) tests/run.sh
-# make test-golden  the golden tests alone (DEIT_GOLDEN, DEIT_GOLDEN_SALT)
+# make test-golden  the golden tests alone (DEIT_GOLDEN, DEIT_GOLDEN_SALT, DEIT_GOLDEN_INPUTS: the photos' pictures)
 test-golden: $(OUT)/unit
 	$(OUT)/unit golden_
 # make unit         build the unit tests' program
@@ -160,8 +160,8 @@ build/steps: bench/peers/steps.c build/deit.c build/deit.h $(ONEDNN_READY)
 	$(CC) -std=gnu11 $(CFLAGS) -fopenmp $(WARN) -Ibuild -I$(ONEDNN)/include bench/peers/steps.c build/deit.c -o $@ $(GC) $(LDEXTRA) $(LIBS)
 
 # make bench-check  speed targets beside other engines, Pillow and the GEMM peak; takes more than an hour and an idle machine
-bench-check: deit
-	tests/bench_check.sh ./deit
+bench-check: deit $(OUT)/unit
+	tests/bench_check.sh ./deit $(OUT)/unit
 
 # make regress      Table 5 against bench/baseline.json: the shipped checkpoints' accuracies to the image, speed relative to the GEMM
 #                   peak; fails with a table of what moved. make baseline writes that file anew

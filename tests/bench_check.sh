@@ -1,11 +1,13 @@
 #!/bin/sh
 # Measures the speed targets, one line each: `ok`, `MISS`, or `skip` with what this machine lacks. It takes more than an hour
-# and an idle machine, so `make test` never runs it; `make bench-check` does. Usage: bench_check.sh DEIT
+# and an idle machine, so `make test` never runs it; `make bench-check` does.
+# Usage: bench_check.sh DEIT UNIT (the program, and its unit tests)
 #
 # With DEIT_DATA, a folder that holds imagenet-sample.tar (or val/), preprocessing is measured too; beside ONNX Runtime
-# and Pillow where `bench/peers/run` has installed them.
+# and Pillow, whose bytes it must give, where `bench/peers/run` has installed them.
 set -u
-deit=$(realpath "${1:?usage: bench_check.sh DEIT}")
+deit=$(realpath "${1:?usage: bench_check.sh DEIT UNIT}")
+unit=$(realpath "${2:?usage: bench_check.sh DEIT UNIT}")
 cd "$(dirname "$0")/.." || exit 1
 met=0 missed=0 skipped=0
 work=$(mktemp -d)
@@ -198,6 +200,11 @@ else
     ours=$(awk -v a="$(value loader_cpu_seconds <"$work/eval.json")" -v b="$(value images <"$work/eval.json")" 'BEGIN { if (b > 0) printf "%.6f", a / b }')
     pillow=$("$venv/bin/python" bench/peers/preprocess.py "$sample")
     at_least 'preprocessing beside Pillow, one thread' "$(divide "$pillow" "${ours:-0}")" 1.5 times
+    # The test is ok where none differs; otherwise it has a line for each picture and kernel.
+    crops=$("$venv/bin/python" bench/peers/preprocess.py "$sample" "$work/pillow")
+    DEIT_GOLDEN=$work/pillow DEIT_GOLDEN_INPUTS=$work/pillow/inputs "$unit" golden_image_photos >"$work/crops.txt" 2>&1
+    differ=$(grep -q '^ok   golden_image_photos' "$work/crops.txt" && echo 0 || grep -c "differs from Pillow's" "$work/crops.txt" | grep -v '^0$')
+    at_most "differences from Pillow's bytes, ${crops:-no} crops with every kernel" "$differ" 0 crops
     ours=$("$deit" data speed "$sample" --json 2>/dev/null | value cpu_ms_per_image)
     step=$("$deit" bench --training deit_tiny_patch16_224 --threads 2 --repeats 3 --json 2>/dev/null | value median)
     at_most "the loader's CPU time with the recipe, deit_tiny" "$(awk -v ms="${ours:-0}" -v rate="${step:-0}" 'BEGIN { if (ms * rate > 0) printf "%.3g", 100 * ms * rate / 2000 }')" 15 '% of a training step'

@@ -1,11 +1,17 @@
-/* image: goldens from Pillow (tests/golden/images; DEIT_GOLDEN: another folder of the same shape), every kernel against
- * the plain one, the verdict on cut files, bad input, failing memory. */
+/* image: goldens from Pillow, every kernel against the plain one, the verdict on cut files, bad input, failing memory.
+ *   tests/golden/images   pictures (inputs/NAME) and their crops (NAME.SIZE.rgb), resizes, operators
+ *   DEIT_GOLDEN           another folder of the same shape; it may hold photos/NAME.SIZE.rgb too, crops of pictures
+ * that lie elsewhere: DEIT_GOLDEN_INPUTS    the folder of the photos' pictures */
+#include <dirent.h>
 #include <math.h>
 
+static const char *image_test_golden(void) {
+    return getenv("DEIT_GOLDEN") ? getenv("DEIT_GOLDEN") : "tests/golden";
+}
+
 static base_status image_test_read(const char *file, char **data, size_t *size) {
-    const char *folder = getenv("DEIT_GOLDEN") ? getenv("DEIT_GOLDEN") : "tests/golden";
     char path[1024];
-    snprintf(path, sizeof path, "%s/images/%s", folder, file);
+    snprintf(path, sizeof path, "%s/images/%s", image_test_golden(), file);
     return base_read_file(path, 0, data, size);
 }
 
@@ -36,30 +42,66 @@ static void image_test_input(const char *name, char **data, size_t *size) {
     CHECK_OK(image_test_read(file, data, size));
 }
 
-TEST(golden_image_eval) {
+static int image_test_is_crop(const struct dirent *entry) {
+    size_t n = strlen(entry->d_name);
+    return n > 4 && !strcmp(entry->d_name + n - 4, ".rgb") && strncmp(entry->d_name, "op_", 3) != 0 &&
+           strncmp(entry->d_name, "resize_", 7) != 0;
+}
+
+/* Holds every FOLDER/NAME.SIZE.rgb against the evaluation crop of INPUTS/NAME, with every kernel; returns how many. */
+static int image_test_crops(const char *folder, const char *inputs) {
+    struct dirent **crops = NULL;
     image_worker *worker;
-    if (!image_test_there()) SKIP("no pictures in DEIT_GOLDEN");
     CHECK_OK(image_worker_new(&worker));
-    for (int i = 0; i < IMAGE_TEST_INPUTS; i++)
-        for (int size = 160; size <= 224; size += 64)
-            for (int k = 0; image_kernels_at(k); k++) {
-                char *data, *want, file[256];
-                size_t bytes, want_bytes;
-                image_u8 *crop;
-                image_transform transform = image_test_transform(size);
-                snprintf(file, sizeof file, "%s.%d.rgb", image_test_inputs[i], size);
-                image_test_input(image_test_inputs[i], &data, &bytes);
-                want = NULL;
-                CHECK_OK(image_test_read(file, &want, &want_bytes));
-                worker->kernels = image_kernels_at(k);
-                base_status status = image_eval_source(
-                    worker, &transform, &(image_source){.bytes = data, .size = bytes, .name = file}, &crop);
-                CHECK_OK(status);
-                if (want && (status || want_bytes != 3ul * size * size || memcmp(want, crop->data, want_bytes)))
-                    TEST_FAIL("%s differs from Pillow's with %s kernels", file, worker->kernels->name);
-                base_free(data), base_free(want);
-            }
+    int n = scandir(folder, &crops, image_test_is_crop, alphasort), seen = 0;
+    for (int i = 0; i < n; i++) {
+        char path[1024], name[256] = "", *data = NULL, *want = NULL;
+        size_t bytes, want_bytes;
+        image_u8 *crop;
+        int size = 0;
+        snprintf(path, sizeof path, "%s/%s", folder, crops[i]->d_name);
+        CHECK_OK(base_read_file(path, 0, &want, &want_bytes));
+        snprintf(name, sizeof name, "%.*s", (int)strlen(crops[i]->d_name) - 4, crops[i]->d_name);
+        char *dot = strrchr(name, '.');
+        if (dot) size = atoi(dot + 1), *dot = 0;
+        if (size < 1) TEST_FAIL("%s: expected NAME.SIZE.rgb", path);
+        snprintf(path, sizeof path, "%s/%s", inputs, name);
+        CHECK_OK(base_read_file(path, 0, &data, &bytes));
+        image_transform transform = image_test_transform(size);
+        for (int k = 0; size > 0 && data && want && image_kernels_at(k); k++) {
+            worker->kernels = image_kernels_at(k);
+            base_status status = image_eval_source(worker, &transform,
+                                                   &(image_source){.bytes = data, .size = bytes, .name = name}, &crop);
+            CHECK_OK(status);
+            if (status || want_bytes != 3ul * size * size || memcmp(want, crop->data, want_bytes))
+                TEST_FAIL("%s at %d differs from Pillow's with %s kernels", name, size, worker->kernels->name);
+            else if (getenv("DEIT_TEST_VERBOSE"))
+                printf("  %s at %d, %s kernels\n", name, size, worker->kernels->name);
+        }
+        seen++;
+        base_free(data), base_free(want), free(crops[i]);
+    }
+    free(crops);
     image_worker_free(worker);
+    return seen;
+}
+
+TEST(golden_image_eval) {
+    if (!image_test_there()) SKIP("no pictures in DEIT_GOLDEN");
+    char folder[512], inputs[512];
+    snprintf(folder, sizeof folder, "%s/images", image_test_golden());
+    snprintf(inputs, sizeof inputs, "%s/images/inputs", image_test_golden());
+    int seen = image_test_crops(folder, inputs);
+    if (seen < (getenv("DEIT_GOLDEN") ? 1 : 2 * IMAGE_TEST_INPUTS)) TEST_FAIL("only %d crops in %s", seen, folder);
+}
+
+TEST(golden_image_photos) {
+    char folder[512];
+    snprintf(folder, sizeof folder, "%s/photos", image_test_golden());
+    const char *inputs = getenv("DEIT_GOLDEN_INPUTS");
+    if (!inputs && !base_path_exists(folder)) SKIP("no photos in the golden set");
+    if (!inputs) SKIP("where the photos' pictures lie is not given: DEIT_GOLDEN_INPUTS");
+    if (!image_test_crops(folder, inputs)) TEST_FAIL("no crops in %s", folder);
 }
 
 /* Kinds of files that the pictures above do not cover, whole; tests/golden/extra/make_pictures_golden.py. */
