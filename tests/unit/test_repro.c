@@ -270,6 +270,34 @@ TEST(repro_report_as_text) {
     repro_table_free(table);
 }
 
+/* A network with fewer samples than the table asks for is marked, and the mark explained; others are not. */
+TEST(repro_fewer_samples_are_said) {
+    repro_table *table;
+    CHECK_OK(repro_table_parse(&table, "repro/t", TEST_REPRO_TABLE));
+    if (!table) return;
+    repro_book *report = test_repro_measured(table);
+    CHECK(report != NULL);
+    if (!report) return;
+    for (int asked = 6; asked <= 7; asked++) { /* six were taken */
+        base_text text = {0}, markdown = {0};
+        table->samples = asked;
+        measure_finish(&(repro_state){.samples = asked}, &report->nets[0]);
+        repro_write_text(report, &text), repro_write_markdown(report, &markdown);
+        if (asked == 6) {
+            CHECK(!strchr(text.data, '!') && !strchr(markdown.data, '!'));
+        } else {
+            CHECK_STR_HAS(text.data, " 10.5 5.0!   1.00  1.00    90 ");
+            CHECK_STR_HAS(text.data, "\n!      fewer than 7 samples, to end within 3 minutes: this machine is slow for "
+                                     "the network\n");
+            CHECK_STR_HAS(markdown.data, "| 10.5 | 5.0! | 1.00 | 1.00 | 90 |");
+            CHECK_STR_HAS(markdown.data, "fewer than 7 samples, to end within 3 minutes");
+        }
+        base_text_free(&text), base_text_free(&markdown);
+    }
+    repro_book_free(report);
+    repro_table_free(table);
+}
+
 /* Remarks stand below the table in every dress, those of small networks only where their values do. */
 TEST(repro_notes) {
     repro_table *table;
