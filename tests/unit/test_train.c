@@ -338,7 +338,7 @@ TEST(golden_train_bf16_recomputed) {
 /* 2,000 steps on random images: the loss falls, and memory stands still, ours and the process's: pages of it, or where
  * AddressSanitizer keeps what was freed, what was not. */
 #ifdef __SANITIZE_ADDRESS__
-#include <sanitizer/allocator_interface.h>
+size_t __sanitizer_get_current_allocated_bytes(void); /* gcc installs no header of it */
 static long train_resident(void) {
     return (long)(__sanitizer_get_current_allocated_bytes() >> 12);
 }
