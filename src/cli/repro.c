@@ -80,13 +80,11 @@ static base_status repro_hold(const repro_report *report, const json_t *baseline
     return status;
 }
 
-/* --data, DEIT_DATA, or what was fetched; NULL: there is none. */
-static char *repro_data_folder(void) {
-    const char *named = repro_given.data ? repro_given.data : getenv("DEIT_DATA");
-    char *folder = named && *named ? base_strdup(named) : cli_data_folder();
-    if ((named && *named) || (folder && base_path_exists(folder))) return folder;
-    base_free(folder);
-    return NULL;
+/* --data, DEIT_DATA, or where fetched data lie. */
+static char *repro_data_folder(bool *named) {
+    const char *name = repro_given.data ? repro_given.data : getenv("DEIT_DATA");
+    *named = name && *name;
+    return *named ? base_strdup(name) : cli_data_folder();
 }
 
 /* --results, DEIT_RESULTS, the source tree's own, or the cache. */
@@ -136,12 +134,15 @@ static base_status repro_measure_and_show(const repro_tables *tables, const repr
 }
 
 static base_status repro_tables_run(const repro_tables *tables, const char *file, const json_t *baseline) {
-    char *data = repro_data_folder();
+    bool named;
+    char *data = repro_data_folder(&named);
     char *folder = repro_given.weights_dir ? base_strdup(repro_given.weights_dir) : cli_weights_folder();
     char *results = repro_results_folder(), *shipped = repro_shipped_folder();
     repro_options options = {.only = repro_given.only,
                              .precision = repro_given.precision ? "bf16" : "f32",
-                             .data = data,
+                             .data = named || (data && base_path_exists(data)) ? data : NULL,
+                             .data_folder = data,
+                             .data_named = named,
                              .weights_dir = folder,
                              .weights_named = repro_given.weights_dir,
                              .fresh = repro_given.fresh,
@@ -218,7 +219,8 @@ DEIT_INTERNAL const cli_command *cli_repro(void) {
     static const cli_flag flags[] = {
         {"only", CLI_TEXT, &repro_given.only, .help = "rows by label (DeiT-B) or network, separated by commas",
          .word = "ROW"},
-        {"data", CLI_FILE, &repro_given.data, .help = "folder of data sets; without it DEIT_DATA", .word = "DIR"},
+        {"data", CLI_FILE, &repro_given.data, .help = "folder of data sets; without it DEIT_DATA or ~/.cache/deit/data",
+         .word = "DIR"},
         {"weights-dir", CLI_FOLDER, &repro_given.weights_dir,
          .help = "folder of weights; without it DEIT_WEIGHTS or ~/.cache/deit/weights"},
         {"precision", CLI_CHOICE, &repro_given.precision, .help = "of the arithmetic; the paper's is f32",

@@ -119,9 +119,9 @@ DEIT_INTERNAL base_status repro_command_fill(const char *text, const repro_name 
     return BASE_OK;
 }
 
-/* A word that a shell takes as it is. $ and ~ are left to act: commands name $DEIT_DATA and ~/.cache. */
+/* A word that a shell takes as it is. */
 static bool command_plain(const char *word) {
-    return *word && !word[strspn(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./:=,+@%~$")];
+    return *word && !word[strspn(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./:=,+@%~")];
 }
 
 /* A word as a shell would read it: the home folder as ~, quoted where needed. */

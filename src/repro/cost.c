@@ -40,7 +40,7 @@ static base_status cost_read(cost_words *said, const char *const *words) {
 
 /* ---- Pictures ---------------------------------------------------------------------------------------------------- */
 
-/* The line of the set that lies at a path, or would lie there ("$DEIT_DATA/inat2018"); NULL: another. */
+/* The line of the set that lies at a path, or would lie there ("~/.cache/deit/data/inat2018"); NULL: another. */
 static const repro_data_file *cost_set(const repro_places *at, const char *path) {
     const repro_data_file *row;
     const char *name = at->train && !strcmp(at->train, path) ? "imagenet" : NULL;

@@ -104,23 +104,26 @@ struct repro_use {
 
 /* A run as it goes on. */
 typedef struct {
+enum { REPRO_TODO_SETS = 2 };
+
     repro_book *book;
     repro_progress progress;
     repro_cells cells;
     repro_places places;
     repro_job *jobs, **last_job; /* in the order they run */
     repro_use *uses, **last_use;
-    int n_jobs;              /* that serve cells */
-    repro_table *trainings;  /* repro/trainings, where a table needs it */
-    char owner[REPRO_OWNER]; /* of a lock that was met */
-    bool dry;                /* commands are printed, those too that lack data or weights */
-    bool unkept;             /* the results folder cannot be written */
-    struct timespec begun;   /* when this run did */
-    base_text keys;          /* keys of the cells used so far, each with its NUL */
-    int samples;             /* of speed, a network: the most that a table asks for */
-    double budget;           /* seconds for all speeds: the most that a table asks for */
-    double used;             /* seconds that the cells took, kept ones too */
-    double oldest;           /* age of the oldest kept cell, seconds */
+    int n_jobs;                       /* that serve cells */
+    repro_table *trainings;           /* repro/trainings, where a table needs it */
+    char owner[REPRO_OWNER];          /* of a lock that was met */
+    bool lacks_data[REPRO_TODO_SETS]; /* data sets that a command wants and that are not here; todo.c names them */
+    bool dry;                         /* commands are printed, those too that lack data or weights */
+    bool unkept;                      /* the results folder cannot be written */
+    struct timespec begun;            /* when this run did */
+    base_text keys;                   /* keys of the cells used so far, each with its NUL */
+    int samples;                      /* of speed, a network: the most that a table asks for */
+    double budget;                    /* seconds for all speeds: the most that a table asks for */
+    double used;                      /* seconds that the cells took, kept ones too */
+    double oldest;                    /* age of the oldest kept cell, seconds */
 } repro_state;
 
 /* A run of tables, up to where it is planned; after failure there is nothing to end. */

@@ -99,6 +99,7 @@ DEIT_INTERNAL base_status repro_locate(repro_places *places, const char *data, b
     places->cifar100 = locate_first(folder, cifar100, arena);
     places->flowers = locate_first(folder, flowers, arena), places->cars = locate_first(folder, cars, arena);
     places->inat18 = locate_first(folder, inat18, arena), places->inat19 = locate_first(folder, inat19, arena);
+    places->folder = folder;
     const char *fashion = locate_fashion(folder, arena);
     if (fashion) places->fashion = fashion;
     if (places->imagenet && strstr(places->imagenet, "ILSVRC2012_img_val"))

@@ -75,10 +75,10 @@ static void plan_file(plan_list *list, const char *name, const char *path, const
     list->names[list->n - 1].key = plan_file_key(list->arena, path);
 }
 
+/* Where a set that is not here would lie. */
 static const char *plan_in(const repro_state *state, const char *name) {
-    const char *data = state->book->options.data;
-    const char *folder = data && base_path_is_folder(data) ? data : "$DEIT_DATA";
-    return base_arena_printf(&state->book->arena, "%s/%s", folder, name);
+    const char *folder = state->places.folder ? state->places.folder : state->book->options.data_folder;
+    return base_arena_printf(&state->book->arena, "%s%s%s", folder ? folder : "", folder ? "/" : "", name);
 }
 
 static void plan_places(plan_list *list, const repro_state *state) {

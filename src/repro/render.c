@@ -398,8 +398,8 @@ static void render_todo(const repro_book *book, repro_page *page) {
     if (book->data_note) repro_page_item(page, 0, "", "%s", book->data_note);
     if (book->weights_note) repro_page_item(page, 0, "", "%s", book->weights_note);
     if (page->dress == REPRO_AS_MARKDOWN && (book->data_note || book->weights_note)) repro_page_gap(page);
-    const char *const commands[] = {book->fetch, book->again};
-    repro_page_commands(page, commands, 2);
+    const char *const commands[] = {book->fetch, book->fetch_data, book->again};
+    repro_page_commands(page, commands, 3);
 }
 
 /* ---- Pages ------------------------------------------------------------------------------------------------------- */

@@ -127,6 +127,7 @@ DEIT_INTERNAL double repro_published(const char *model, int image);
  */
 typedef struct {
     const char *imagenet, *labels, *real, *imagenetv2;
+    const char *folder; /* where they were looked for; NULL: nowhere */
     const char *train; /* ImageNet's folder with train/ in it */
     const char *cifar10, *cifar100, *flowers, *cars, *inat18, *inat19;
     const char *fashion; /* a path, or "fashion-mnist" */
@@ -146,6 +147,8 @@ typedef struct {
     bool fresh;              /* make anew what an interrupted run kept, and finished cells */
     int scale;               /* repro_scale; negative: desk, or paper where ImageNet is */
     bool scale_named;        /* the user gave it */
+    const char *data_folder; /* data, or where what is fetched would lie; NULL: nowhere */
+    bool data_named;         /* it is not where data sets are looked for anyway */
     bool retrain;            /* run what trains, too */
     const char *results;     /* folder of finished cells; NULL: nowhere */
     const char *shipped;     /* folder of weights that the repository ships; NULL: none */
@@ -238,7 +241,8 @@ struct repro_book {
     repro_net *nets; /* [n_nets]: every network whose speed is in a report, once */
     int n_nets;
     const char *data_note, *weights_note; /* where data and weights were looked for, and that they were not there */
-    const char *fetch, *again;            /* commands that make all that is missing: weights, and this run again */
+    /* commands that make all that is missing: weights, data sets, and this run again; NULL: not needed */
+    const char *fetch, *fetch_data, *again;
     int n_todo;
     repro_todo todo[REPRO_MAX_TODO];
     const repro_trained *trained; /* [n_trained]: of all reports, each once */

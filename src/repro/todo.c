@@ -47,6 +47,32 @@ static bool todo_wanted(const repro_table *table, const repro_result *r, const r
     return false;
 }
 
+/* What is measured on and can be fetched at once. */
+static const char *const todo_sets[REPRO_TODO_SETS] = {"real", "imagenetv2"};
+
+/* "deit data fetch NAME...", of the sets that `wanted` says, to where data are looked for. */
+static const char *todo_fetch_data(const repro_state *state, const bool wanted[REPRO_TODO_SETS]) {
+    const char *words[REPRO_TODO_SETS + 6] = {"deit", "data", "fetch"};
+    int n = 3;
+    for (int i = 0; i < REPRO_TODO_SETS; i++)
+        if (wanted[i]) words[n++] = todo_sets[i];
+    if (state->book->options.data_named) words[n++] = "--data-dir", words[n++] = state->places.folder;
+    return repro_command_line(words, &state->book->arena);
+}
+
+/* Notes, and adds a command for, each of these sets that a command reads and that is not here. */
+static base_status todo_lacks_data(repro_state *state, const char *label, const char *command) {
+    for (int i = 0; i < REPRO_TODO_SETS; i++) {
+        bool one[REPRO_TODO_SETS] = {false};
+        char name[32];
+        snprintf(name, sizeof name, "{%s}", todo_sets[i]);
+        if (state->lacks_data[i] || repro_place(&state->places, todo_sets[i]) || !strstr(command, name)) continue;
+        state->lacks_data[i] = one[i] = true;
+        BASE_TRY(repro_add_todo(state->book, label, todo_fetch_data(state, one)));
+    }
+    return BASE_OK;
+}
+
 static base_status todo_row(repro_state *state, const repro_report *report, const repro_result *r) {
     repro_book *book = state->book;
     const char *words[REPRO_MAX_WORDS], *label = r->row->text[0];
@@ -68,6 +94,7 @@ static base_status todo_row(repro_state *state, const repro_report *report, cons
             BASE_TRY(repro_add_todo(book, label, repro_command_line(fetch, &book->arena)));
             fetched = true;
         }
+        BASE_TRY(todo_lacks_data(state, label, command->text));
         for (int w = 0; words[w]; w++)
             if (!strcmp(words[w], "--json")) words[w] = NULL; /* the last word: people read the text */
         BASE_TRY(repro_add_todo(book, label, repro_command_line(words, &book->arena)));
@@ -75,8 +102,9 @@ static base_status todo_row(repro_state *state, const repro_report *report, cons
     return BASE_OK;
 }
 
-/* The commands that make all that is missing: the weights', and this run's again. */
-static base_status todo_commands(repro_book *book) {
+/* The commands that make all that is missing: the weights', the data sets', and this run's again. */
+static base_status todo_commands(const repro_state *state) {
+    repro_book *book = state->book;
     const repro_options *options = &book->options;
     const char *fetch[REPRO_MAX_TODO + 8] = {"deit", "weights", "fetch"}, *again[16] = {"deit", "repro"};
     int n = 3, m = 2;
@@ -92,31 +120,36 @@ static base_status todo_commands(repro_book *book) {
     if (strcmp(options->precision, "f32") != 0) again[m++] = "--precision", again[m++] = options->precision;
     if (options->scale_named) again[m++] = "--scale", again[m++] = repro_scale_name((repro_scale)options->scale);
     if (options->retrain) again[m++] = "--retrain";
-    again[m++] = "--data", again[m++] = options->data ? options->data : "$DEIT_DATA";
+    if (options->data_named) again[m++] = "--data", again[m++] = options->data;
     if (options->weights_named) {
         fetch[n++] = again[m++] = "--weights-dir";
         fetch[n++] = again[m++] = options->weights_dir;
     }
     if (lacks) book->fetch = repro_command_line(fetch, &book->arena);
     book->again = repro_command_line(again, &book->arena);
-    return book->again && (book->fetch || !lacks) ? BASE_OK : BASE_ERROR;
+    bool data = false;
+    for (int i = 0; i < REPRO_TODO_SETS; i++) data |= state->lacks_data[i];
+    if (data) book->fetch_data = todo_fetch_data(state, state->lacks_data);
+    return book->again && (book->fetch || !lacks) && (book->fetch_data || !data) ? BASE_OK : BASE_ERROR;
 }
 
 static base_status todo_notes(const repro_state *state, int no_weights) {
     repro_book *book = state->book;
-    const char *folder = book->options.weights_dir, *data = book->options.data;
+    const char *folder = book->options.weights_dir, *data = book->options.data,
+               *get = state->places.imagenet ? "" : "; 'deit data fetch imagenet' says where that is from";
     if (no_weights && (folder = repro_command_word(folder, &book->arena)))
         book->weights_note = base_arena_printf(
             &book->arena, "no weights in %s for %d rows (--weights-dir or DEIT_WEIGHTS names another folder)", folder,
             no_weights);
-    if (!data)
-        book->data_note = "no data sets (--data or DEIT_DATA names their folder; see 'deit repro --help')";
-    else if (!state->places.imagenet || !state->places.real || !state->places.imagenetv2)
+    if (data)
         book->data_note =
-            base_arena_printf(&book->arena, "in %s: %s ImageNet, %s real.json, %s ImageNetV2", data,
+            base_arena_printf(&book->arena, "in %s: %s ImageNet, %s real.json, %s ImageNetV2%s", data,
                               state->places.imagenet ? "found" : "no", state->places.real ? "found" : "no",
-                              state->places.imagenetv2 ? "found" : "no");
-    return todo_commands(book);
+                              state->places.imagenetv2 ? "found" : "no", get);
+    else
+        book->data_note = base_arena_printf(
+            &book->arena, "no data sets (--data or DEIT_DATA names their folder; see 'deit repro --help')%s", get);
+    return todo_commands(state);
 }
 
 /* Tables without accuracies of the paper's networks need neither weights nor data. */

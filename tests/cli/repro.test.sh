@@ -38,7 +38,16 @@ check_exit 0 'cat out.txt'
 check_out '^Machine .*cores.*oneDNN uses'
 check_out '^Measured  f32, [0-9]+ threads, not pinned, batch 2 to 2, the median of [0-9]+ to [0-9]+ samples'
 check_out '^  \./deit weights fetch deit_tiny_patch16_224$'
-check_out '^  \./deit repro table5 --only DeiT-Ti --data \$DEIT_DATA$'
+check_out '^  \./deit data fetch real imagenetv2$'
+check_out '^  \./deit repro table5 --only DeiT-Ti$'
+check_no_out '\$'
+
+name 'the command that is printed last runs as it is pasted'
+again
+check 'ln -sf "$DEIT" deit && sed -n "s/^  \(\.\/deit repro .*\)/\1/p" out.txt | tail -n 1 >pasted && [ -s pasted ]'
+check_exit 0 'sh -e pasted'
+check_err '2 of 2 measurements were taken over'
+check_out '^DeiT-Ti +5M'
 
 name 'JSON: conditions, rows, null where unknown'
 again
@@ -203,18 +212,35 @@ fi
 # Weights of the right name but initial values, and a set of two pictures: what comes out is small, but measured.
 name 'accuracies where weights and data are found, marked as not of the whole set'
 check 'mkdir -p weights data/val/n01440764 data/val/n01443537'
-check 'cp "$TREE/tests/golden/images/inputs/plain_420.jpg" data/val/n01440764 && cp "$TREE/tests/golden/images/inputs/grey.jpg" data/val/n01443537'
+inputs=$TREE/tests/golden/images/inputs
+check 'cp "$inputs/plain_420.jpg" data/val/n01440764/ILSVRC2012_val_00000001.JPEG && cp "$inputs/grey.jpg" data/val/n01443537/ILSVRC2012_val_00000002.JPEG'
 check '$DEIT weights init weights/deit_tiny_patch16_224-a1311bcf.pth --model deit_tiny_patch16_224'
 again
 check_exit 0 "$row --data data"
 check_out '^DeiT-Ti .* 72\.2 +[0-9]+\.[0-9]{2} +80\.1 +- +60\.4 +-$'
 check_out '^ImageNet  2 images: not the whole set'
 check_out 'in data: found ImageNet, no real\.json, no ImageNetV2'
+check_out '^  \./deit data fetch real imagenetv2 --data-dir data$'
+check_out '^  \./deit repro table5 --only DeiT-Ti --data data$'
 again
 check_exit 0 "DEIT_DATA=data $row --json"
 check_out '^    "imagenet": [0-9.]+,'
 check_out '^    "imagenet_images": 2,'
 check_out '^   "weights_sha256": "[0-9a-f]{64}"'
+
+# The labels of 50,000 pictures of which all but two have none; the folders of a thousand classes of which two hold a picture.
+name 'ReaL and ImageNetV2, as they are handed out'
+check '{ printf "[[0], [0, 1]"; i=2; while [ $i -lt 50000 ]; do printf ", []"; i=$((i + 1)); done; printf "]"; } >data/real.json'
+v2=imagenetv2-matched-frequency-format-val
+check 'mkdir -p $v2/0 $v2/999 && cp "$inputs/grey.jpg" $v2/0/1.jpeg && cp "$inputs/plain_420.jpg" $v2/999/2.jpeg && tar czf data/imagenetv2-matched-frequency.tar.gz $v2'
+again
+check_exit 0 "$row --data data --json"
+check_out '^    "imagenet": [0-9.]+,'
+check_out '^    "real": [0-9.]+,'
+check_out '^    "v2": [0-9.]+,'
+for key in imagenet real v2; do check_out "^    \"${key}_images\": 2,?\$"; done
+check_no_out 'data fetch'
+check 'rm data/real.json data/imagenetv2-matched-frequency.tar.gz'
 
 again
 check_exit 0 "DEIT_WEIGHTS=\$PWD/none $row --data data --json | grep -E '^    \"imagenet\": '"
@@ -257,7 +283,7 @@ name "desk scale leaves out what trains the paper's networks; where both scales 
 check_exit 0 '$DEIT repro table2 --scale desk --retrain --results desk --dry-run'
 check_out '^# table2: left out, it trains a network of the paper \(--scale paper\): DeiT-B; RegNetY-4GF; '
 check_out '^# of these at paper scale: [0-9]+ commands, about '
-check_no_out '--recipe deit|years|\$DEIT_DATA/imagenet'
+check_no_out '--recipe deit|years|data/imagenet'
 check_exit 0 '$DEIT repro table2 --retrain --results desk --dry-run'
 check_out '^# of these at paper scale: [0-9]+ commands, about [0-9]+ years$'
 check_out '^# of these at desk scale: [0-9]+ commands, about [0-9.]+ (min|h)$'

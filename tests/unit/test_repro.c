@@ -103,7 +103,7 @@ TEST(repro_commands_are_filled) {
     repro_lacks lacks;
     const repro_name names[] = {{.name = "model", .value = "m"},
                                 {.name = "data", .value = "/a b/it's"},
-                                {.name = "real", .example = "$DEIT_DATA/real.json", .why = "real.json is not here"},
+                                {.name = "real", .example = "$HERE/real.json", .why = "real.json is not here"},
                                 {.name = "labels", .value = "l.txt", .key = "3 labels"},
                                 {.name = "flags", .value = "--lr 0.1 --opt sgd"}};
     const char *text = "deit eval --model {model} --data {data}/val [--real {real}] [--labels {labels}] {flags} --json";
@@ -113,7 +113,7 @@ TEST(repro_commands_are_filled) {
     CHECK_STR_HAS(repro_command_line(words, &arena),
                   "./deit eval --model m --data '/a b/it'\\''s/val' --labels l.txt --lr 0.1 --opt sgd --json");
     CHECK_OK(repro_command_fill("deit eval --real {real}", names, 5, REPRO_FILL_SHOW, &arena, words, &lacks));
-    CHECK_STR_HAS(repro_command_line(words, &arena), "--real $DEIT_DATA/real.json");
+    CHECK_STR_HAS(repro_command_line(words, &arena), "--real '$HERE/real.json'");
     CHECK_OK(repro_command_fill("deit eval --real {real}", names, 5, REPRO_FILL_RUN, &arena, words, &lacks));
     CHECK(lacks.needs == &names[2]);
     CHECK_OK(repro_command_fill("deit eval [--data {data}] --labels {labels} train[:9]", names, 5, REPRO_FILL_KEY,
@@ -260,7 +260,7 @@ TEST(repro_report_as_text) {
     CHECK_STR_HAS(text.data, "images/s of Made-Up: the network is not in this version");
     CHECK_STR_HAS(text.data, "ImageNet of DeiT-B: the weights are not here");
     CHECK_STR_HAS(text.data, "  ./deit weights fetch deit_base_patch16_224 deit_base_distilled_patch16_224\n"
-                             "  ./deit repro t --data $DEIT_DATA\n");
+                             "  ./deit repro t\n");
     repro_write_markdown(report, &markdown);
     CHECK_STR_HAS(markdown.data, "| DeiT-B | 86M | 86.57M | 224 | 292.3 | 10.5 |");
     CHECK_STR_HAS(markdown.data, "| 83.37\\~ |");
@@ -304,6 +304,49 @@ TEST(repro_notes) {
     CHECK_OK(repro_table_parse(&table, "repro/t", "note of <all>\nnote desk of small ones\n" TEST_REPRO_TABLE));
     if (!table) return;
     for (int desk = 0; desk < 2; desk++) {
+/* What can be fetched at once is named where a command wants it and it is not here, with its folder where that was
+ * named; no command has a name that the shell may not know. */
+TEST(repro_todo_names_sets_to_fetch) {
+    static const char real[] = "imagenet=top1 real: deit eval --weights {weights} --data {imagenet} [--real {real}]";
+    char text[2048];
+    snprintf(text, sizeof text, "%s", TEST_REPRO_TABLE);
+    char *line = strstr(text, "imagenet=top1: deit eval"), *end = line ? strchr(line, '\n') : NULL;
+    CHECK(end != NULL);
+    if (!end) return;
+    char rest[2048];
+    snprintf(rest, sizeof rest, "%s", end);
+    snprintf(line, sizeof text - (size_t)(line - text), "%s%s", real, rest);
+    for (int named = 0; named < 3; named++) {
+        repro_table *table;
+        CHECK_OK(repro_table_parse(&table, "repro/t", text));
+        repro_book *book = table ? test_repro_book(table) : NULL;
+        if (!book) return;
+        repro_state state = {.book = book, .places = {.folder = named ? "my sets" : NULL}};
+        if (named == 2) state.places.real = "my sets/real.json";
+        book->options.data_named = named, book->options.data = named ? "my sets" : NULL;
+        book->options.data_folder = "store";
+        CHECK_OK(repro_plan(&state));
+        CHECK_OK(repro_add_todos(&state));
+        CHECK(!book->fetch_data == (named == 2));
+        if (named < 2)
+            CHECK(!strcmp(book->fetch_data,
+                          named ? "./deit data fetch real --data-dir 'my sets'" : "./deit data fetch real"));
+        CHECK(!strcmp(book->again, named ? "./deit repro t --data 'my sets'" : "./deit repro t"));
+        int fetched = 0, evaluated = 0;
+        for (int i = 0; i < book->n_todo; i++) {
+            const char *command = book->todo[i].command;
+            CHECK(!strchr(command, '$'));
+            fetched += strstr(command, "data fetch") != NULL;
+            if (!strstr(command, "eval")) continue;
+            CHECK(fetched || named == 2); /* before it is read */
+            evaluated++;
+            CHECK_STR_HAS(command, named ? "--data 'my sets/val'" : "--data store/val");
+        }
+        CHECK(fetched == (named < 2) && evaluated == 2);
+        repro_book_free(book), repro_table_free(table);
+    }
+}
+
         base_text text = {0}, markdown = {0}, html = {0}, json = {0};
         repro_book *report = test_repro_measured(table);
         report->options.scale = desk ? REPRO_DESK : REPRO_PAPER;

@@ -77,7 +77,7 @@ TEST(repro_datasets_begun_are_not_found) {
     snprintf(command, sizeof command, "cd %s && mv flowers-102/a.part flowers-102/a", base_test_folder);
     CHECK_EQ_INT(system(command), 0);
     CHECK_OK(repro_locate(&places, base_test_folder, &arena));
-    CHECK(places.flowers);
+    CHECK(places.flowers && places.folder && !strcmp(places.folder, base_test_folder) && !none.folder);
     base_test_folder_end();
     base_arena_free(&arena);
 }
