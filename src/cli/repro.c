@@ -272,6 +272,10 @@ DEIT_INTERNAL const cli_command *cli_repro(void) {
             "  flowers-102/, stanford-cars/, inat2018/, inat2019/    as they are downloaded ('deit data fetch')\n"
             "or be ImageNet's validation set itself.\n"
             "\n"
+            "Small networks again, on two cores: two processes that share a folder, one core each:\n"
+            "  for core in 0 1; do taskset -c $core ./deit repro all --scale desk --retrain --results again & done; "
+            "wait\n"
+            "\n"
             "Stopped with Ctrl-C it keeps what is measured; the same command goes on from there.",
         .files = true,
         .least = 1,

@@ -41,6 +41,7 @@ typedef struct {
     const char **words;
     int count;
     const repro_name *unknown; /* the first name without a value, of this part */
+    const repro_name *absent;  /* the first with a key, but no value for a reason */
 } command_filler;
 
 static base_status command_add_word(command_filler *filler, const char *word, size_t size) {
@@ -57,6 +58,8 @@ static base_status command_value(command_filler *filler, const char *brace, cons
     const repro_name *name = command_name(filler->names, filler->n, brace + 1, (size_t)(*end - brace - 2));
     if (!name) return base_fail("a command has the unknown name '%.*s'", (int)(*end - brace), brace);
     *value = filler->fill == REPRO_FILL_KEY ? name->key : name->value;
+    if (filler->fill == REPRO_FILL_KEY && name->key && !name->value && name->why && !filler->absent)
+        filler->absent = name;
     if (filler->fill == REPRO_FILL_RECORD && !name->key) *value = NULL;
     if (!*value && filler->fill == REPRO_FILL_SHOW) *value = name->example;
     if (!*value && !filler->unknown) filler->unknown = name;
@@ -93,7 +96,7 @@ static base_status command_fill_word(command_filler *filler, const char *word) {
 DEIT_INTERNAL base_status repro_command_fill(const char *text, const repro_name *names, int n, repro_fill fill,
                                              base_arena *arena, const char *words[REPRO_MAX_WORDS],
                                              repro_lacks *lacks) {
-    command_filler filler = {names, n, fill, arena, words, 0, NULL};
+    command_filler filler = {names, n, fill, arena, words, 0, NULL, NULL};
     int begin = 0;
     bool inside = false, open, close;
     size_t size;
@@ -116,6 +119,7 @@ DEIT_INTERNAL base_status repro_command_fill(const char *text, const repro_name 
         inside = false, filler.unknown = NULL;
     }
     words[filler.count] = NULL;
+    if (lacks) lacks->absent = filler.absent;
     return BASE_OK;
 }
 

@@ -202,7 +202,7 @@ static grid_cells grid_column_cells(grid_cells at, const repro_report *report, c
     }
     if (!desk) return at;
     const repro_cell *cell = &r->cell[REPRO_DESK][c];
-    double half = repro_interval(report, REPRO_DESK, c, cell);
+    double half = cell->half_range > 0 ? cell->half_range : repro_interval(report, REPRO_DESK, c, cell);
     repro_value(*at++, kind, cell->value);
     if (table->seeds > 1) grid_number(*at++, kind == REPRO_ACCURACY ? "%.2f" : half < 100 ? "%.2g" : "%.0f", half);
     return table->makes ? grid_times(at, report, r) : at;

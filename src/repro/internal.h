@@ -18,9 +18,10 @@ typedef struct {
     const char *key;          /* what stands for it in a job's key; NULL: it does not change the outcome */
     const char *why;          /* why it is unknown */
 } repro_name;
-/* What a command lacked: the first name without a value that it needs, and the first that left out a part in []. */
+/* What a command lacked: the first name without a value that it needs, and the first that left out a part in []; of a
+ * key, the first name that has one and no value: what it stands for is not here. */
 typedef struct {
-    const repro_name *needs, *left_out;
+    const repro_name *needs, *left_out, *absent;
 } repro_lacks;
 
 /* "deit eval --model {model} [--real {real}]" with the names filled in: words, ended by NULL, from the arena. A part in
@@ -83,6 +84,7 @@ struct repro_job {
     bool shipped, ready;          /* the weights are the repository's; are there */
     bool said;                    /* dry run: printed already */
     const char *wants;            /* dry run: what it reads and is not here; NULL: nothing */
+    const char *absent;           /* it is recorded, and what it reads is not here: which that is; NULL: it is here */
     const void *listed;           /* the list of trainings that it was put on last */
     repro_job_state state;
     bool reused, kept; /* from the results folder; its record stands there */
@@ -102,10 +104,10 @@ struct repro_use {
     const char *left_out; /* why a part of the command was left out; NULL: none was */
 };
 
-/* A run as it goes on. */
-typedef struct {
 enum { REPRO_TODO_SETS = 2 };
 
+/* A run as it goes on. */
+typedef struct {
     repro_book *book;
     repro_progress progress;
     repro_cells cells;
@@ -168,6 +170,8 @@ DEIT_INTERNAL void repro_reason(const repro_table *table, repro_result *r, const
 
 /* record.c: the results folder (NULL: none). A lock: *fd -1 and the owner's name where another process has it. */
 DEIT_INTERNAL json_t *repro_record_load(const char *folder, const repro_job *job);
+/* Fills places->recorded, of sets that are not here, from the keys of the folder's records (NULL: no folder). */
+DEIT_INTERNAL base_status repro_record_sets(const char *folder, repro_places *places, base_arena *arena);
 /* The output is the record's afterwards. */
 DEIT_INTERNAL json_t *repro_record_make(const repro_job *job, const char *command, json_t *output, double seconds,
                                         const char *precision);
@@ -185,6 +189,10 @@ DEIT_INTERNAL bool repro_job_there(const repro_state *state, repro_job *job, boo
 /* todo.c: adds the commands that would make what is missing. */
 DEIT_INTERNAL base_status repro_add_todos(repro_state *state);
 DEIT_INTERNAL base_status repro_add_todo(repro_book *book, const char *label, const char *command);
+
+/* conditions.c: "AMD EPYC (avx2)" and "35d85ff", or "35d85ff-dirty": what a value was made on, and by which commit. */
+enum { REPRO_MADE = 96 };
+DEIT_INTERNAL void repro_conditions_say(const json_t *conditions, char machine[REPRO_MADE], char build[REPRO_MADE]);
 
 /* ---- Showing ----------------------------------------------------------------------------------------------------- */
 
@@ -241,6 +249,18 @@ DEIT_INTERNAL void repro_page_commands(repro_page *page, const char *const *comm
 DEIT_INTERNAL void repro_page_details(repro_page *page, const char *title);
 DEIT_INTERNAL void repro_page_lines(repro_page *page, const char *const *lines, int n);
 DEIT_INTERNAL void repro_page_details_end(repro_page *page);
+
+/* legend.c: a line of a report's list each, or more. wide: what stands before it takes so many columns. */
+enum { REPRO_CONDITION_WIDTH = 10 };
+DEIT_INTERNAL void repro_legend_conditions(const repro_book *book, repro_page *page);
+DEIT_INTERNAL void repro_legend_images(const repro_report *report, repro_page *page);
+/* How long trainings took. */
+DEIT_INTERNAL void repro_legend_time(const repro_trained *trained, int n, int wide, repro_page *page);
+DEIT_INTERNAL void repro_legend_notes(const repro_report *report, const char *label, int wide, repro_page *page);
+/* Whether the table's notes are about all small networks and stand at the head of several tables. */
+DEIT_INTERNAL bool repro_notes_at_head(const repro_report *report);
+/* All that stands below a table. */
+DEIT_INTERNAL void repro_legend(const repro_report *report, repro_page *page);
 
 /* plot.c: a plot as a <figure> of a page: a panel for what is published and one for each scale that has points. */
 DEIT_INTERNAL void repro_plot_page(const repro_report *report, const repro_plot *plot, base_text *out);

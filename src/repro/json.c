@@ -72,9 +72,11 @@ static json_t *json_desk(const repro_report *report, const repro_result *r) {
         if (!o) o = json_object();
         json_t *values = json_array();
         for (int i = 0; i < cell->n; i++) json_array_append_new(values, json_real(cell->values[i]));
-        json_object_set_new(o, report->table->columns[c].name,
-                            json_pack("{s:o, s:o, s:I}", "mean", json_of_number(cell->value), "values", values,
-                                      "images", (json_int_t)cell->images));
+        json_t *found = json_pack("{s:o, s:o, s:I}", "mean", json_of_number(cell->value), "values", values, "images",
+                                  (json_int_t)cell->images);
+        if (cell->half_range > 0) json_object_set_new(found, "half_range", json_real(cell->half_range));
+        if (cell->kept) json_object_set_new(found, "kept", json_string(cell->kept));
+        json_object_set_new(o, report->table->columns[c].name, found);
     }
     return o;
 }

@@ -60,6 +60,22 @@ static bool locate_is_classes(const char *folder, base_arena *arena) {
     return locate_first(folder, first, arena) != NULL;
 }
 
+/* The sets of Table 7, in the order of repro_places' members, with the names that they are found under. */
+static const char *const locate_sets[REPRO_TRANSFERS][6] = {
+    {"cifar-10-binary.tar.gz", "cifar-10-batches-bin", "cifar10", "cifar10.tar", "cifar10.zip"},
+    {"cifar-100-binary.tar.gz", "cifar-100-binary", "cifar100", "cifar100.tar", "cifar100.zip"},
+    {"flowers-102"},
+    {"stanford-cars"},
+    {"inat2018"},
+    {"inat2019"}};
+
+DEIT_INTERNAL int repro_place_called(const char *name, size_t size) {
+    for (int i = 0; i < REPRO_TRANSFERS; i++)
+        for (const char *const *other = locate_sets[i]; *other; other++)
+            if (strlen(*other) == size && !memcmp(*other, name, size)) return i;
+    return -1;
+}
+
 DEIT_INTERNAL base_status repro_locate(repro_places *places, const char *data, base_arena *arena) {
     static const char *const imagenet[] = {
         "imagenet/val", "val", "imagenet", "imagenet-val.tar", "imagenet-val.zip", "ILSVRC2012_img_val.tar", NULL};
@@ -69,12 +85,6 @@ DEIT_INTERNAL base_status repro_locate(repro_places *places, const char *data, b
                                      "imagenetv2-matched-frequency.tar", NULL};
     static const char *const train[] = {"imagenet/train", "train", NULL}, *const tar[] = {"ILSVRC2012_img_train.tar",
                                                                                           NULL};
-    static const char *const cifar10[] = {
-        "cifar-10-binary.tar.gz", "cifar-10-batches-bin", "cifar10", "cifar10.tar", "cifar10.zip", NULL};
-    static const char *const cifar100[] = {
-        "cifar-100-binary.tar.gz", "cifar-100-binary", "cifar100", "cifar100.tar", "cifar100.zip", NULL};
-    static const char *const flowers[] = {"flowers-102", NULL}, *const cars[] = {"stanford-cars", NULL};
-    static const char *const inat18[] = {"inat2018", NULL}, *const inat19[] = {"inat2019", NULL};
     *places = (repro_places){.fashion = base_path_is_folder(locate_debian) ? "fashion-mnist" : NULL};
     if (!data || !*data) return BASE_OK;
     if (!base_path_exists(data)) return base_fail("%s: there is no such folder; --data or DEIT_DATA names it", data);
@@ -89,17 +99,16 @@ DEIT_INTERNAL base_status repro_locate(repro_places *places, const char *data, b
         folder = base_arena_printf(arena, "%s/..", data);
     }
     if (!folder) return BASE_ERROR;
+    places->folder = folder;
     if (!places->imagenet) places->imagenet = locate_first(folder, imagenet, arena);
     places->imagenetv2 = locate_first(folder, v2, arena);
     places->real = locate_first(folder, real, arena);
     places->train = locate_first(folder, train, arena);
     if (places->train) places->train = base_arena_printf(arena, "%.*s", (int)strlen(places->train) - 6, places->train);
     if (!places->train && locate_first(folder, tar, arena)) places->train = folder;
-    places->cifar10 = locate_first(folder, cifar10, arena);
-    places->cifar100 = locate_first(folder, cifar100, arena);
-    places->flowers = locate_first(folder, flowers, arena), places->cars = locate_first(folder, cars, arena);
-    places->inat18 = locate_first(folder, inat18, arena), places->inat19 = locate_first(folder, inat19, arena);
-    places->folder = folder;
+    const char **const transfers[REPRO_TRANSFERS] = {&places->cifar10, &places->cifar100, &places->flowers,
+                                                     &places->cars,    &places->inat18,   &places->inat19};
+    for (int i = 0; i < REPRO_TRANSFERS; i++) *transfers[i] = locate_first(folder, locate_sets[i], arena);
     const char *fashion = locate_fashion(folder, arena);
     if (fashion) places->fashion = fashion;
     if (places->imagenet && strstr(places->imagenet, "ILSVRC2012_img_val"))

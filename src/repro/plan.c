@@ -89,12 +89,20 @@ static void plan_places(plan_list *list, const repro_state *state) {
     plan_file(list, "imagenetv2", at->imagenetv2, plan_in(state, "imagenetv2-matched-frequency.tar.gz"),
               "ImageNetV2 is not here");
     plan_file(list, "train", at->train, plan_in(state, "imagenet"), "ImageNet's training set is not here");
-    plan_file(list, "cifar10", at->cifar10, plan_in(state, "cifar-10-binary.tar.gz"), "CIFAR-10 is not here");
-    plan_file(list, "cifar100", at->cifar100, plan_in(state, "cifar-100-binary.tar.gz"), "CIFAR-100 is not here");
-    plan_file(list, "flowers", at->flowers, plan_in(state, "flowers-102"), "Flowers-102 is not here");
-    plan_file(list, "cars", at->cars, plan_in(state, "stanford-cars"), "Stanford Cars is not here");
-    plan_file(list, "inat18", at->inat18, plan_in(state, "inat2018"), "iNaturalist 2018 is not here");
-    plan_file(list, "inat19", at->inat19, plan_in(state, "inat2019"), "iNaturalist 2019 is not here");
+    const struct {
+        const char *name, *path, *file, *why;
+    } sets[REPRO_TRANSFERS] = {
+        {"cifar10", at->cifar10, "cifar-10-binary.tar.gz", "CIFAR-10 is not here"},
+        {"cifar100", at->cifar100, "cifar-100-binary.tar.gz", "CIFAR-100 is not here"},
+        {"flowers", at->flowers, "flowers-102", "Flowers-102 is not here"},
+        {"cars", at->cars, "stanford-cars", "Stanford Cars is not here"},
+        {"inat18", at->inat18, "inat2018", "iNaturalist 2018 is not here"},
+        {"inat19", at->inat19, "inat2019", "iNaturalist 2019 is not here"},
+    };
+    for (int i = 0; i < REPRO_TRANSFERS; i++) {
+        plan_file(list, sets[i].name, sets[i].path, plan_in(state, sets[i].file), sets[i].why);
+        if (!sets[i].path) list->names[list->n - 1].key = at->recorded[i]; /* for what was recorded elsewhere */
+    }
     plan_name(list, "fashion", at->fashion, "fashion-mnist",
               "Fashion-MNIST is not here (Debian's package dataset-fashion-mnist, or fashion-mnist/ in --data)");
     list->names[list->n - 1].key = "fashion-mnist"; /* the same wherever it lies */
@@ -331,6 +339,27 @@ DEIT_INTERNAL bool repro_is_speed(const repro_table *table, const repro_command 
     return false;
 }
 
+/* What the key says of the job: its record's name, and where a training runs. */
+static base_status plan_name_job(const repro_state *state, repro_job *job) {
+    snprintf(job->id, sizeof job->id, "%016llx",
+             (unsigned long long)base_splitmix64(base_fnv1a64(job->key, strlen(job->key)), 0));
+    return job->trains ? plan_place_training(state, job) : BASE_OK;
+}
+
+/* A job whose data are not here, with its key's words: its record does as well. Where there is none it needs them. */
+static base_status plan_absent(const repro_state *state, repro_job *job, const char *const *words, repro_lacks *lacks) {
+    repro_job recorded = *job;
+    recorded.key = repro_command_line(words, &state->book->arena);
+    if (!recorded.key) return BASE_ERROR;
+    BASE_TRY(plan_name_job(state, &recorded));
+    if (repro_job_there(state, &recorded, false))
+        job->absent = lacks->absent->why;
+    else
+        lacks->needs = lacks->absent;
+    json_decref(recorded.record);
+    return BASE_OK;
+}
+
 /* The job like this one: found by its key, or added behind those it needs. *out NULL: lacks says what it wants. */
 static base_status plan_job(repro_state *state, const repro_job *like, repro_job **out, repro_lacks *lacks) {
     base_arena *arena = &state->book->arena;
@@ -342,6 +371,7 @@ static base_status plan_job(repro_state *state, const repro_job *like, repro_job
     job->trains |= job->table->makes || plan_mentions(job->command->text, "folder");
     BASE_TRY(plan_needs(state, job, lacks));
     if (!lacks->needs) BASE_TRY(repro_job_words(state, job, REPRO_FILL_KEY, words, lacks));
+    if (!lacks->needs && lacks->absent) BASE_TRY(plan_absent(state, job, words, lacks));
     bool needs = true;
     for (int i = 0; i < job->n_needs; i++) needs &= job->needs[i] != NULL;
     if (lacks->needs && state->dry && needs) { // a command to be run where what it reads is
@@ -353,9 +383,7 @@ static base_status plan_job(repro_state *state, const repro_job *like, repro_job
     if (!job->key) return BASE_ERROR;
     for (*out = state->jobs; *out; *out = (*out)->next)
         if (!strcmp((*out)->key, job->key)) return BASE_OK;
-    snprintf(job->id, sizeof job->id, "%016llx",
-             (unsigned long long)base_splitmix64(base_fnv1a64(job->key, strlen(job->key)), 0));
-    if (job->trains) BASE_TRY(plan_place_training(state, job));
+    BASE_TRY(plan_name_job(state, job));
     *state->last_job = job, state->last_job = &job->next;
     *out = job;
     return BASE_OK;

@@ -6,6 +6,7 @@
 #include "repro/internal.h"
 #include "version.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -29,6 +30,37 @@ DEIT_INTERNAL json_t *repro_record_load(const char *folder, const repro_job *job
     if (key && !strcmp(key, job->key) && json_object_get(record, "output")) return record;
     json_decref(record);
     return NULL;
+}
+
+/* The sets that a key names: "./deit eval --data cifar10.tar:92692480:fd25c2c90994b2b5 ...". */
+static base_status record_key_sets(const char *key, repro_places *places, base_arena *arena) {
+    for (size_t size; key && *key; key += size + (key[size] == ' ')) {
+        size = strcspn(key, " ");
+        size_t name = strcspn(key, ":");
+        int set = name < size ? repro_place_called(key, name) : -1;
+        if (set < 0 || places->recorded[set]) continue;
+        places->recorded[set] = base_arena_printf(arena, "%.*s", (int)size, key);
+        if (!places->recorded[set]) return BASE_ERROR;
+    }
+    return BASE_OK;
+}
+
+DEIT_INTERNAL base_status repro_record_sets(const char *folder, repro_places *places, base_arena *arena) {
+    struct dirent **entries = NULL;
+    int n = folder ? scandir(folder, &entries, NULL, alphasort) : 0;
+    base_status status = BASE_OK;
+    for (int i = 0; i < n; i++) {
+        size_t size = strlen(entries[i]->d_name);
+        bool is = !status && size > 5 && !strcmp(entries[i]->d_name + size - 5, ".json");
+        char *path = is ? base_path_join(folder, entries[i]->d_name) : NULL;
+        json_t *record = path ? json_load_file(path, 0, NULL) : NULL;
+        if (record) status = record_key_sets(json_string_value(json_object_get(record, "key")), places, arena);
+        json_decref(record);
+        base_free(path);
+        free(entries[i]);
+    }
+    free(entries);
+    return status;
 }
 
 DEIT_INTERNAL bool repro_record_since(const char *folder, const repro_job *job, struct timespec begun) {

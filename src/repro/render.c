@@ -1,184 +1,10 @@
-/* render: what a report says, in any dress: conditions, table, plots, claims, and what is missing. */
+/* render: what a report says, in any dress: conditions (legend.c), table, plots, claims, and what is missing. */
 #include "repro/internal.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
-/* ---- Conditions -------------------------------------------------------------------------------------------------- */
-
-static double render_condition(const repro_book *book, const char *name) {
-    return json_number_value(json_object_get(book->conditions, name));
-}
-static const char *render_condition_text(const repro_book *book, const char *name) {
-    const char *text = json_string_value(json_object_get(book->conditions, name));
-    return text ? text : "unknown";
-}
-
-/* Over the networks whose speed was measured. */
-typedef struct {
-    base_spread peak, samples, batch;
-    int n;
-} render_facts;
-
-static render_facts render_gather(const repro_book *book) {
-    render_facts facts = {0};
-    double *v = base_calloc(3 * (size_t)book->n_nets + 1, sizeof *v);
-    double *peak = v, *samples = v + book->n_nets, *batch = v + 2 * book->n_nets;
-    for (int i = 0; v && i < book->n_nets; i++) {
-        const repro_net *net = &book->nets[i];
-        if (!net->n) continue;
-        peak[facts.n] = net->peak_gflops, samples[facts.n] = net->n, batch[facts.n++] = net->batch;
-    }
-    if (facts.n) {
-        facts.peak = base_spread_of(peak, facts.n);
-        facts.samples = base_spread_of(samples, facts.n);
-        facts.batch = base_spread_of(batch, facts.n);
-    }
-    base_free(v);
-    return facts;
-}
-
-enum { RENDER_CONDITION = 10, RENDER_LEGEND = 7 }; /* width of what stands before a line */
-
-static const char *render_s(int n) {
-    return n == 1 ? "" : "s";
-}
-
-static void render_conditions(const repro_book *book, repro_page *page) {
-    const render_facts facts = render_gather(book);
-    repro_page_item(page, RENDER_CONDITION, "Machine", "%s, %.0f cores, %.0f GB; oneDNN uses %s",
-                    render_condition_text(book, "cpu"), render_condition(book, "cores"),
-                    render_condition(book, "memory_bytes") * 1e-9, render_condition_text(book, "isa"));
-    if (facts.n)
-        repro_page_item(page, RENDER_CONDITION, "GEMM peak", "%.0f GFLOP/s in %s; %.0f to %.0f over the networks",
-                        facts.peak.median, book->options.precision, facts.peak.min, facts.peak.max);
-    if (facts.n)
-        repro_page_item(page, RENDER_CONDITION, "Measured",
-                        "%s, %.0f threads, not pinned, batch %.0f to %.0f, the median of %.0f to %.0f samples after a "
-                        "warm-up; %.0f s in all",
-                        book->options.precision, render_condition(book, "threads"), facts.batch.min, facts.batch.max,
-                        facts.samples.min, facts.samples.max, book->seconds);
-    repro_page_item(page, RENDER_CONDITION, "Software", "deit %s, oneDNN %s; %s", render_condition_text(book, "deit"),
-                    render_condition_text(book, "onednn"), render_condition_text(book, "date"));
-}
-
-/* How many images the set has that a column's accuracy is measured on; 0: not one of these. */
-static int64_t render_whole(const repro_table *table, int column) {
-    static const struct {
-        const char *set;
-        int64_t images;
-    } sets[] = {{"{imagenet}", 50000}, {"{imagenetv2}", 10000}};
-    for (int i = 0; i < table->n_commands; i++)
-        for (int k = 0; k < table->commands[i].n; k++)
-            for (int s = 0; s < 2; s++)
-                if (table->commands[i].scale == REPRO_PAPER && table->commands[i].column[k] == column &&
-                    strstr(table->commands[i].text, sets[s].set))
-                    return strcmp(table->commands[i].key[k], "real") ? sets[s].images : 46837;
-    return 0;
-}
-
-/* How many images the accuracies were measured on; a training's own evaluation does not say. */
-static void render_images(const repro_report *report, repro_page *page) {
-    for (int c = 0; c < report->table->n_columns; c++)
-        for (int i = 0; i < report->n; i++) {
-            const repro_cell *cell = &report->rows[i].cell[REPRO_PAPER][c];
-            if (report->table->columns[c].kind != REPRO_ACCURACY || isnan(cell->value) || cell->images == 0) continue;
-            int64_t whole = render_whole(report->table, c);
-            repro_page_item(
-                page, RENDER_CONDITION, report->table->columns[c].title, "%lld images%s", (long long)cell->images,
-                whole == 0 || whole == cell->images ? ""
-                                                    : ": not the whole set, so not comparable with what is published");
-            break;
-        }
-}
-
-/* ---- What stands below a table ----------------------------------------------------------------------------------- */
-
-typedef struct {
-    bool speed, params, here, fewer, other;
-} render_marks;
-
-static render_marks render_find_marks(const repro_report *report) {
-    render_marks marks = {0};
-    for (int c = 0; c < report->table->n_columns; c++) {
-        repro_kind kind = report->table->columns[c].kind;
-        marks.speed |= kind == REPRO_SPEED, marks.params |= kind == REPRO_PARAMS;
-        marks.here |= repro_has_measured(report, REPRO_PAPER, c);
-        for (int i = 0; i < report->n; i++) {
-            const repro_result *r = &report->rows[i];
-            if (kind == REPRO_SPEED && r->net) marks.fewer |= r->net->n && r->net->fewer;
-            if (kind > REPRO_SPEED) marks.other |= repro_otherwise(report, r, c);
-        }
-    }
-    return marks;
-}
-
-/* How long the trainings behind values took, by the clock of machines that may have done other things too. */
-static void render_time(const repro_trained *trained, int n, int wide, repro_page *page) {
-    double seconds = 0, cpu = 0, longest = 0;
-    char all[32], most[32], processors[32], of[64] = "";
-    for (int i = 0; i < n; i++)
-        seconds += trained[i].seconds, cpu += trained[i].cpu_seconds, longest = fmax(longest, trained[i].seconds);
-    if (!n) return;
-    if (!isnan(cpu)) snprintf(of, sizeof of, "; %s of processors", repro_time(processors, cpu));
-    repro_page_item(page, wide, wide == RENDER_CONDITION ? "Time" : "time",
-                    "%d training%s, %s in all, the longest %s%s", n, render_s(n), repro_time(all, seconds),
-                    repro_time(most, longest), of);
-}
-
-/* When and where the values of the small networks were made, for they may have been recorded before. */
-static void render_desk(const repro_report *report, repro_page *page) {
-    const char *first = NULL, *last = NULL, *cpu = NULL;
-    int values = 0, reused = 0, most = 0;
-    for (int i = 0; i < report->n; i++)
-        for (int c = 0; c < report->table->n_columns; c++) {
-            const repro_cell *cell = &report->rows[i].cell[REPRO_DESK][c];
-            most = cell->n > most ? cell->n : most;
-            for (int k = 0; k < cell->n && cell->origins; k++, values++) {
-                const json_t *made = cell->origins[k].conditions;
-                const char *date = json_string_value(json_object_get(made, "date"));
-                if (date && (!first || strcmp(date, first) < 0)) first = date;
-                if (date && (!last || strcmp(date, last) > 0)) last = date;
-                cpu = json_string_value(json_object_get(made, "cpu"));
-                reused += cell->origins[k].reused;
-            }
-        }
-    bool same = first && last && !strncmp(first, last, 10);
-    if (values)
-        repro_page_item(
-            page, RENDER_LEGEND, "desk",
-            "small networks and data: %d value%s of %d seed%s, made on %.10s%s%.*s on %s, %d of them taken from the "
-            "results folder%s",
-            values, render_s(values), most, render_s(most), first ? first : "?", same ? "" : " to ", same ? 0 : 10,
-            last ? last : "?", cpu ? cpu : "?", reused,
-            most > 1 ? "; ±: half the 95% interval, from the deviation of the column's cells" : "");
-    else if (report->book->options.scale == REPRO_DESK && report->table->seeds)
-        repro_page_item(page, RENDER_LEGEND, "desk", "small networks and data");
-}
-
-static void render_legend(const repro_report *report, repro_page *page) {
-    const render_marks marks = render_find_marks(report);
-    repro_page_item(page, RENDER_LEGEND, "paper", "%s", report->table->source);
-    if (marks.here)
-        repro_page_item(page, RENDER_LEGEND, "here", "%smeasured on this machine%s",
-                        marks.params ? "parameters counted, the rest " : "",
-                        marks.speed ? "; ±%: half the range of the samples" : "");
-    render_desk(report, page);
-    render_time(report->trained, report->n_trained, RENDER_LEGEND, page);
-    if (marks.speed)
-        repro_page_item(page, RENDER_LEGEND, "peak",
-                        "the network's FLOP/s as a share of that of 2048 x 2048 matrix products run just before and "
-                        "after each sample");
-    if (marks.fewer)
-        repro_page_item(page, RENDER_LEGEND, "!",
-                        "fewer than %d samples, to end within %.0f minutes: this machine is slow for the network",
-                        report->table->samples, report->table->budget / 60);
-    if (marks.other) repro_page_item(page, RENDER_LEGEND, "~", "weights trained otherwise than the row's");
-    for (int i = 0; i < report->table->n_notes; i++)
-        if (repro_note_shown(report, &report->table->notes[i]))
-            repro_page_item(page, RENDER_LEGEND, "note", "%s", report->table->notes[i].text);
-}
+/* ---- Claims ------------------------------------------------------------------------------------------------------ */
 
 /* A cell of a claim: its row, and its column where that is not the claim's own. */
 static const char *render_term(const repro_table *table, const repro_term *term, int column, char text[160]) {
@@ -418,14 +244,14 @@ static void render_report(const repro_report *report, repro_page *page, bool alo
         return;
     }
     repro_page_title(page, alone ? 1 : 2, report->table->name, report->table->title);
-    if (alone) render_conditions(report->book, page);
-    render_images(report, page);
+    if (alone) repro_legend_conditions(report->book, page);
+    repro_legend_images(report, page);
     if (page->open) repro_page_gap(page);
     render_plots(report, page);
     repro_page_grid(page, &grid);
     repro_page_gap(page);
     repro_grid_free(&grid);
-    render_legend(report, page);
+    repro_legend(report, page);
     render_claims(report, page);
     render_missing(report, true, page);
     render_missing(report, false, page);
@@ -503,11 +329,20 @@ static void render_summary(const repro_book *book, repro_page *page) {
         render_count(report, count), render_count(report, all);
         render_tally(grid.cell[b], report->table->name, count, report->trained, report->n_trained, desk);
     }
-    repro_page_item(page, RENDER_CONDITION, "Claims", "%d hold, %d do not hold, %d are undecided, %d not measured",
+    int judged = 0;
+    for (int s = 0; s < REPRO_SCALES; s++)
+        for (int v = 0; v < RENDER_VERDICTS; v++) judged += v == REPRO_UNKNOWN ? 0 : all[s][v];
+    repro_page_item(page, REPRO_CONDITION_WIDTH, "Claims", "%d hold, %d do not hold, %d are undecided, %d not measured",
                     all[REPRO_PAPER][REPRO_HOLDS] + all[REPRO_DESK][REPRO_HOLDS],
                     all[REPRO_PAPER][REPRO_FAILS] + all[REPRO_DESK][REPRO_FAILS],
                     all[REPRO_PAPER][REPRO_UNDECIDED] + all[REPRO_DESK][REPRO_UNDECIDED],
                     all[REPRO_PAPER][REPRO_UNKNOWN] + all[REPRO_DESK][REPRO_UNKNOWN]);
+    if (judged)
+        repro_page_item(page, REPRO_CONDITION_WIDTH, "Intervals",
+                        "95%% for each claim by itself, from the variance pooled over a column's cells, or of n pairs, "
+                        "seed by seed, where the same trainings are behind both cells; nothing is corrected for their "
+                        "number, so of these %d some may be wrong by chance",
+                        judged);
     render_contents(book, page);
     render_tally(grid.cell[book->n], "all, each training once", all, book->trained, book->n_trained, desk);
     repro_page_gap(page);
@@ -534,8 +369,11 @@ static void render_book(const repro_book *book, repro_page *page) {
     repro_page_begin(page, alone ? book->report[0]->table->title : "DeiT, measured again");
     if (!alone) {
         repro_page_title(page, 1, "all", "Training data-efficient image transformers & distillation through attention");
-        render_conditions(book, page);
-        render_time(book->trained, book->n_trained, RENDER_CONDITION, page);
+        repro_legend_conditions(book, page);
+        for (int i = 0; i < book->n; i++)
+            if (repro_notes_at_head(book->report[i]))
+                repro_legend_notes(book->report[i], "Desk", REPRO_CONDITION_WIDTH, page);
+        repro_legend_time(book->trained, book->n_trained, REPRO_CONDITION_WIDTH, page);
         render_summary(book, page);
         render_verdicts(book, REPRO_FAILS, "What does not hold", page);
     }

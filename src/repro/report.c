@@ -254,6 +254,7 @@ DEIT_INTERNAL base_status repro_begin(repro_state *state, repro_table *const *ta
     if (!state->book) return BASE_ERROR;
     clock_gettime(CLOCK_REALTIME, &state->begun);
     base_status status = repro_locate(&state->places, options->data, &state->book->arena);
+    if (!status) status = repro_record_sets(options->results, &state->places, &state->book->arena);
     if (!status) status = report_prepare(state, tables, n, options);
     if (!status) status = repro_cells_open(&state->cells, state->progress.what);
     if (!status) return BASE_OK;

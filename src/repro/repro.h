@@ -123,16 +123,21 @@ DEIT_INTERNAL double repro_published(const char *model, int image);
 
 /* ---- Data sets --------------------------------------------------------------------------------------------------- */
 
+enum { REPRO_TRANSFERS = 6 }; /* sets of Table 7 */
 /* Paths of what was found in a folder of data sets (locate.c says under which names), from the arena; NULL: not there.
  */
 typedef struct {
-    const char *imagenet, *labels, *real, *imagenetv2;
     const char *folder; /* where they were looked for; NULL: nowhere */
+    const char *imagenet, *labels, *real, *imagenetv2;
     const char *train; /* ImageNet's folder with train/ in it */
     const char *cifar10, *cifar100, *flowers, *cars, *inat18, *inat19;
     const char *fashion; /* a path, or "fashion-mnist" */
+    /* of those from cifar10 to inat19 that are not here: what records call them in their keys; NULL: there are none */
+    const char *recorded[REPRO_TRANSFERS];
 } repro_places;
 DEIT_INTERNAL base_status repro_locate(repro_places *places, const char *data, base_arena *arena);
+/* Which of the sets from cifar10 to inat19 a file or folder of that name is; -1: none of them. */
+DEIT_INTERNAL int repro_place_called(const char *name, size_t size);
 /* Where the set of that name (data/manifest.tsv) was found; NULL: it is not here. */
 DEIT_INTERNAL const char *repro_place(const repro_places *places, const char *name);
 
@@ -142,13 +147,13 @@ typedef struct {
     const char *only;        /* rows: labels or networks' names, separated by commas; NULL: all */
     const char *precision;   /* "f32" or "bf16"; NULL: f32 */
     const char *data;        /* folder of data sets (locate.c says how they are called there), or ImageNet's itself */
+    const char *data_folder; /* data, or where what is fetched would lie; NULL: nowhere */
+    bool data_named;         /* it is not where data sets are looked for anyway */
     const char *weights_dir; /* folder of the manifest's files */
     bool weights_named;      /* weights_dir is not where they are looked for anyway */
     bool fresh;              /* make anew what an interrupted run kept, and finished cells */
     int scale;               /* repro_scale; negative: desk, or paper where ImageNet is */
     bool scale_named;        /* the user gave it */
-    const char *data_folder; /* data, or where what is fetched would lie; NULL: nowhere */
-    bool data_named;         /* it is not where data sets are looked for anyway */
     bool retrain;            /* run what trains, too */
     const char *results;     /* folder of finished cells; NULL: nowhere */
     const char *shipped;     /* folder of weights that the repository ships; NULL: none */
@@ -193,6 +198,8 @@ typedef struct {
     const double *values;        /* [n] */
     const repro_origin *origins; /* [n]; NULL: of speeds */
     int64_t images;              /* accuracy: counted over */
+    double half_range;           /* of the samples that a recorded median is of; 0: it is none */
+    const char *kept;            /* a record whose data are not here: which these are; NULL: another */
 } repro_cell;
 
 typedef struct {
@@ -219,6 +226,7 @@ typedef struct {
     const char *row, *command, *id; /* the command as a shell would read it; its record's name */
     int seed, threads;              /* threads: 0 where that was not recorded */
     double seconds, cpu_seconds;    /* what it took; of processors: NAN where that was not recorded */
+    const char *machine, *build;    /* that it was made on, and by */
 } repro_trained;
 
 typedef struct repro_book repro_book;

@@ -296,6 +296,17 @@ static base_status work_take_text(const repro_state *state, repro_cell *cell, co
     return cell->text ? BASE_OK : BASE_ERROR;
 }
 
+/* Of a key "....median": half the range of the samples, which stands beside it; 0: another key. */
+static double work_half_range(const json_t *output, const char *key) {
+    char beside[128];
+    size_t size = strlen(key), end = strlen(".median");
+    if (size < end || strcmp(key + size - end, ".median") != 0) return 0;
+    snprintf(beside, sizeof beside, "%.*s", (int)(size - end), key);
+    const json_t *samples = work_find(output, beside);
+    return 0.5 *
+           (json_number_value(json_object_get(samples, "max")) - json_number_value(json_object_get(samples, "min")));
+}
+
 /* The k-th column that the job's output gives. */
 static base_status work_take(repro_state *state, const repro_use *use, int k) {
     char text[128];
@@ -303,6 +314,7 @@ static base_status work_take(repro_state *state, const repro_use *use, int k) {
     if (!key) return BASE_OK;
     const json_t *output = json_object_get(use->job->record, "output"), *number = work_find(output, key);
     repro_cell *cell = &use->result->cell[use->command->scale][use->command->column[k]];
+    cell->kept = use->job->absent;
     if (number && use->table->columns[use->command->column[k]].kind == REPRO_TEXT) {
         BASE_TRY(work_take_text(state, cell, number));
         return work_add(state, use->job, cell, 0);
@@ -314,6 +326,7 @@ static base_status work_take(repro_state *state, const repro_use *use, int k) {
         return BASE_OK;
     }
     BASE_TRY(work_add(state, use->job, cell, json_number_value(number)));
+    cell->half_range = work_half_range(output, key);
     char name[64];
     snprintf(name, sizeof name, "%.48s_images", key);
     const json_t *images = json_object_get(output, name);
@@ -363,7 +376,10 @@ static base_status work_list_job(const repro_state *state, repro_job *job, work_
     const char *command = json_string_value(json_object_get(job->record, "command"));
     run->row = base_arena_printf(arena, "%s", run->row); /* what it was read from goes before the book does */
     run->command = base_arena_printf(arena, "%s", command ? command : job->key);
-    return run->row && run->command ? BASE_OK : BASE_ERROR;
+    char machine[REPRO_MADE], build[REPRO_MADE];
+    repro_conditions_say(conditions, machine, build);
+    run->machine = base_arena_printf(arena, "%s", machine), run->build = base_arena_printf(arena, "%s", build);
+    return run->row && run->command && run->machine && run->build ? BASE_OK : BASE_ERROR;
 }
 
 static base_status work_list_all(repro_state *state) {

@@ -119,6 +119,12 @@ TEST(repro_commands_are_filled) {
     CHECK_OK(repro_command_fill("deit eval [--data {data}] --labels {labels} train[:9]", names, 5, REPRO_FILL_KEY,
                                 &arena, words, &lacks));
     CHECK_STR_HAS(repro_command_line(words, &arena), "./deit eval --labels '3 labels' 'train[:9]'");
+    CHECK(!lacks.absent);
+    const repro_name gone = {.name = "set", .key = "set:9:0a", .why = "the set is not here"};
+    CHECK_OK(repro_command_fill("deit eval --data {set}", &gone, 1, REPRO_FILL_KEY, &arena, words, &lacks));
+    CHECK(!strcmp(words[3], "set:9:0a") && !lacks.needs && lacks.absent == &gone);
+    CHECK_OK(repro_command_fill("deit eval --data {set}", &gone, 1, REPRO_FILL_RUN, &arena, words, &lacks));
+    CHECK(lacks.needs == &gone);
     CHECK_OK(repro_command_fill("deit eval {real.path}", names, 5, REPRO_FILL_RUN, &arena, words, &lacks));
     CHECK(lacks.needs == &names[2]);
     CHECK_FAIL_HAS(repro_command_fill("deit eval {model.path}", names, 5, REPRO_FILL_RUN, &arena, words, NULL),
@@ -298,12 +304,6 @@ TEST(repro_fewer_samples_are_said) {
     repro_table_free(table);
 }
 
-/* Remarks stand below the table in every dress, those of small networks only where their values do. */
-TEST(repro_notes) {
-    repro_table *table;
-    CHECK_OK(repro_table_parse(&table, "repro/t", "note of <all>\nnote desk of small ones\n" TEST_REPRO_TABLE));
-    if (!table) return;
-    for (int desk = 0; desk < 2; desk++) {
 /* What can be fetched at once is named where a command wants it and it is not here, with its folder where that was
  * named; no command has a name that the shell may not know. */
 TEST(repro_todo_names_sets_to_fetch) {
@@ -347,6 +347,12 @@ TEST(repro_todo_names_sets_to_fetch) {
     }
 }
 
+/* Remarks stand below the table in every dress, those of small networks only where their values do. */
+TEST(repro_notes) {
+    repro_table *table;
+    CHECK_OK(repro_table_parse(&table, "repro/t", "note of <all>\nnote desk of small ones\n" TEST_REPRO_TABLE));
+    if (!table) return;
+    for (int desk = 0; desk < 2; desk++) {
         base_text text = {0}, markdown = {0}, html = {0}, json = {0};
         repro_book *report = test_repro_measured(table);
         report->options.scale = desk ? REPRO_DESK : REPRO_PAPER;

@@ -55,6 +55,29 @@ TEST(repro_datasets_annotations_are_taken_out) {
     base_test_folder_end();
 }
 
+/* What records say of a set stands for it where it is not here. */
+TEST(repro_sets_of_records) {
+    repro_places places = {0};
+    base_arena arena = {0};
+    static const char record[] = "{\"key\": \"./deit eval --weights w:1:2 --data cifar10.tar:9:0a --json\"}";
+    CHECK_EQ_INT(repro_place_called("cifar10.zip", 11), 0);
+    CHECK_EQ_INT(repro_place_called("inat2019", 8), REPRO_TRANSFERS - 1);
+    CHECK_EQ_INT(repro_place_called("cifar10.tar", 7), 0); /* the folder's name */
+    CHECK_EQ_INT(repro_place_called("cifar10.tar", 8), -1);
+    base_test_folder_begin();
+    CHECK_OK(base_write_file(base_test_path("a.json"), "[", 1));
+    CHECK_OK(base_write_file(base_test_path("b.txt"), record, sizeof record - 1));
+    CHECK_OK(repro_record_sets(base_test_folder, &places, &arena));
+    CHECK(!places.recorded[0]);
+    CHECK_OK(base_write_file(base_test_path("c.json"), record, sizeof record - 1));
+    CHECK_OK(repro_record_sets(base_test_folder, &places, &arena));
+    CHECK(places.recorded[0] && !strcmp(places.recorded[0], "cifar10.tar:9:0a"));
+    for (int i = 1; i < REPRO_TRANSFERS; i++) CHECK(!places.recorded[i]);
+    CHECK_OK(repro_record_sets(NULL, &places, &arena));
+    base_test_folder_end();
+    base_arena_free(&arena);
+}
+
 /* A download that has not come to its end is no data set, and hides none that is there. */
 TEST(repro_datasets_begun_are_not_found) {
     static const char *const files[] = {"train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte",

@@ -234,6 +234,7 @@ TEST(repro_pages_of_several_tables) {
     test_pages_nested(page.data ? page.data : "");
     CHECK_STR_HAS(page.data, "<a href=\"#t\">t</a>");
     CHECK_STR_HAS(text.data, "Claims    2 hold, 2 do not hold, 0 are undecided, 6 not measured");
+    CHECK_STR_HAS(text.data, "so of these 4 some may be wrong by chance");
     const char *machine = text.data ? strstr(text.data, "Machine ") : NULL;
     CHECK(machine && !strstr(machine + 1, "Machine "));
     base_text_free(&page), base_text_free(&text);
@@ -242,9 +243,9 @@ TEST(repro_pages_of_several_tables) {
 
 /* What is read first: claims by table and scale, what was trained, what does not hold. */
 TEST(repro_summary_of_several_tables) {
-    static const repro_trained trained[] = {{"small", "./deit train --seed 0", "00aa", 0, 1, 120, 200},
-                                            {"large", "./deit train --seed 0", "00bb", 0, 1, 300, 500},
-                                            {"small", "./deit train --seed 1", "00cc", 1, 1, 180, 200}};
+    static const repro_trained trained[] = {{"small", "./deit train --seed 0", "00aa", 0, 1, 120, 200, "m", "b"},
+                                            {"large", "./deit train --seed 0", "00bb", 0, 1, 300, 500, "m", "b"},
+                                            {"small", "./deit train --seed 1", "00cc", 1, 1, 180, 200, "m", "b"}};
     repro_table *table;
     repro_book *book = test_pages_book(&table, 1);
     if (!book) return;
@@ -254,7 +255,9 @@ TEST(repro_summary_of_several_tables) {
     book->report[1] = book->report[0], book->n = 2;
     repro_write_text(book, &text), repro_write_markdown(book, &markdown);
     book->n = 1;
-    CHECK_STR_HAS(text.data, "Time      3 trainings, 10 min in all, the longest 5 min; 15 min of processors\n");
+    CHECK_STR_HAS(text.data,
+                  "Time      3 trainings on 1 thread each, 10 min in all, about 5 min by two processes on two "
+                  "cores, the longest 5 min; 15 min of processors\n");
     CHECK_STR_HAS(text.data,
                   "\nclaims                   hold do not undecided not measured  hold do not undecided not "
                   "measured  runs   took\n"
@@ -272,6 +275,94 @@ TEST(repro_summary_of_several_tables) {
                                  "00cc.json\n./deit train --seed 0\n"
                                  "# training large; seed 0: 5 min on 1 thread, 00bb.json\n");
     base_text_free(&text), base_text_free(&markdown);
+    repro_book_free(book), repro_table_free(table);
+}
+
+/* The machines and versions behind values, and behind the trainings that they need, each once; and whether this one is
+ * among them. */
+TEST(repro_legend_of_small_networks) {
+    repro_table *table;
+    repro_book *book = test_pages_book(&table, 1);
+    if (!book) return;
+    const char *running = json_string_value(json_object_get(book->conditions, "deit"));
+    repro_trained trained[] = {{.row = "small", .command = "c", .id = "i", .machine = "A (sse41)", .build = "0123456"},
+                               {.row = "small", .command = "c", .id = "j", .machine = "A (avx2)", .build = "1111111"}};
+    repro_origin of[3] = {{0}};
+    repro_cell *cell = &book->report[0]->rows[0].cell[REPRO_DESK][4];
+    for (int k = 0; k < 3; k++) {
+        of[k].id = "r", of[k].command = "./deit eval", of[k].seed = k;
+        of[k].conditions = json_pack("{s:s, s:s, s:s, s:s}", "cpu", "A", "isa", k ? "avx2" : "avx512_core", "deit",
+                                     k ? "0123456789ab" : "9c1908d4fe09-dirty", "date", "2026-01-02T03:04:05Z");
+    }
+    cell->origins = of, cell->half_range = 0.5;
+    book->report[0]->trained = trained, book->report[0]->n_trained = 2;
+    base_text text = {0};
+    repro_write_text(book, &text);
+    CHECK_STR_HAS(text.data, " made on 2026-01-02 on A (avx512_core), A (avx2), A (sse41) by deit 9c1908d-dirty, "
+                             "0123456, 1111111, none of them this one, 0 of them taken from the results folder");
+    CHECK_STR_HAS(text.data, "; of speeds half the range of the samples\n");
+    CHECK_STR_HAS(text.data, "time   2 trainings, 0 s in all, the longest 0 s"); /* on how many threads is not known */
+    base_text_free(&text);
+    json_object_set_new((json_t *)(uintptr_t)of[2].conditions, "deit", json_string(running));
+    book->report[0]->n_trained = 1, trained[0].threads = 1;
+    cell->kept = "CIFAR-10 is not here";
+    repro_write_text(book, &text);
+    CHECK(text.data && !strstr(text.data, "none of them this one"));
+    CHECK_STR_HAS(text.data, "\nkept   top-1: of the results folder alone, as CIFAR-10 is not here\n");
+    CHECK_STR_HAS(text.data, "\ntime   1 training, 0 s in all, the longest 0 s");
+    base_text_free(&text);
+    repro_book_free(book), repro_table_free(table);
+}
+
+/* A median that was recorded has the range of its samples beside it. */
+TEST(repro_recorded_medians_have_a_range) {
+    json_t *output = json_pack("{s:[{s:{s:f, s:f, s:f}}]}", "rows", "speed", "median", 10., "min", 8., "max", 11.);
+    CHECK(work_half_range(output, "rows.0.speed.median") == 1.5);
+    CHECK(work_half_range(output, "rows.0.speed.max") == 0 && work_half_range(output, "median") == 0);
+    json_decref(output);
+    repro_table *table;
+    repro_book *book = test_pages_book(&table, 1);
+    if (!book) return;
+    repro_grid grid;
+    table->seeds = 3;
+    book->report[0]->rows[0].cell[REPRO_DESK][4].half_range = 1.5;
+    CHECK_OK(repro_grid_make(&grid, book->report[0]));
+    CHECK(!strcmp(grid.columns[grid.n_columns - 1].name, "±") && !strcmp(grid.cell[0][grid.n_columns - 1], "1.50"));
+    CHECK(!strcmp(grid.cell[1][grid.n_columns - 1], "0.16")); /* the interval of a mean */
+    repro_grid_free(&grid);
+    base_text json = {0};
+    CHECK_OK(repro_write_json(book, &json));
+    CHECK_STR_HAS(json.data, "\"half_range\": 1.5");
+    base_text_free(&json);
+    repro_book_free(book), repro_table_free(table);
+}
+
+/* What the trainings say of small networks stands once: at the head of several tables, below a table alone. */
+TEST(repro_notes_of_trainings_at_the_head) {
+    repro_table *table;
+    repro_book *book = test_pages_book(&table, 1);
+    if (!book) return;
+    base_text one = {0}, both = {0};
+    table->makes = "w", table->n_notes = 1, table->notes[0] = (repro_note){REPRO_DESK, "of small ones"};
+    repro_write_text(book, &one);
+    book->report[1] = book->report[0], book->n = 2;
+    table->makes = NULL;
+    repro_table other = *table;
+    repro_report *second = base_calloc(1, sizeof *second);
+    if (!second) return;
+    *second = *book->report[0], second->table = &other, other.makes = "w", other.name = "u";
+    other.notes[0].text = "of trainings";
+    book->report[1] = second;
+    repro_write_text(book, &both);
+    book->n = 1;
+    CHECK_STR_HAS(one.data, "\nnote   of small ones\n");
+    CHECK(one.data && !strstr(one.data, "Desk "));
+    const char *head = both.data ? strstr(both.data, "\nDesk      of trainings\n") : NULL;
+    CHECK(head && head < strstr(both.data, "Claims "));
+    CHECK_STR_HAS(both.data, "\nnote   of small ones\n");
+    CHECK(both.data && !strstr(both.data, "note   of trainings"));
+    base_text_free(&one), base_text_free(&both);
+    base_free(second);
     repro_book_free(book), repro_table_free(table);
 }
 
