@@ -9,8 +9,8 @@ cp "$images"/plain_420.jpg "$images"/rgb.png set/train/a
 cp "$images"/grey.jpg set/train/b
 cp "$images"/tiny.jpg set/val/a
 cp "$images"/cmyk.jpg set/val/b
-# bytes N VALUE: so many bytes of one value
-bytes() { head -c "$1" /dev/zero | tr '\0' "\\$2"; }
+# fill N VALUE: so many bytes of one value
+fill() { head -c "$1" /dev/zero | tr '\0' "\\$2"; }
 
 name 'check counts images and classes'
 check_exit 0 '$DEIT data check set --split train'
@@ -68,8 +68,8 @@ check_err "did you mean 'check'"
 
 name 'CIFAR-10, as the archive and as a folder'
 check 'mkdir cifar-10-batches-bin'
-for i in 1 2 3 4 5; do { printf "\\00$i"; bytes 3072 1; } >cifar-10-batches-bin/data_batch_$i.bin; done
-{ printf '\003' && bytes 3072 100 && printf '\011' && bytes 3072 200; } >cifar-10-batches-bin/test_batch.bin
+for i in 1 2 3 4 5; do { printf "\\00$i"; fill 3072 1; } >cifar-10-batches-bin/data_batch_$i.bin; done
+{ printf '\003' && fill 3072 100 && printf '\011' && fill 3072 200; } >cifar-10-batches-bin/test_batch.bin
 check 'tar czf cifar-10-binary.tar.gz cifar-10-batches-bin'
 for data in cifar-10-binary.tar.gz cifar-10-batches-bin; do
     check_exit 0 "\$DEIT eval $vit --weights w.safetensors --data $data"
@@ -81,7 +81,7 @@ done
 
 name 'idx files, made to fit'
 check 'mkdir mnist'
-{ printf '\0\0\010\003\0\0\0\002\0\0\0\034\0\0\0\034' && bytes 1568 100; } | gzip >mnist/t10k-images-idx3-ubyte.gz
+{ printf '\0\0\010\003\0\0\0\002\0\0\0\034\0\0\0\034' && fill 1568 100; } | gzip >mnist/t10k-images-idx3-ubyte.gz
 printf '\0\0\010\001\0\0\0\002\003\004' | gzip >mnist/t10k-labels-idx1-ubyte.gz
 check_exit 1 "\$DEIT eval $vit --weights w.safetensors --data mnist"
 check_err '28 x 28 pixels; at this input size it is not resized and must be 32 x 32 \(--fit pad'

@@ -88,3 +88,29 @@ pictures() {
     awk -v n="$2" -v k="$3" 'BEGIN { for (i = 0; i < n; i++) printf "\\%03o", i % k }' >octal
     printf "$(cat octal)" >>"set/$1-labels-idx1-ubyte"
 }
+
+# bytes N COUNT: N in COUNT bytes, the lowest first.
+bytes() {
+    n=$1
+    for _ in $(seq "$2"); do
+        printf "\\$(printf %03o $((n % 256)))"
+        n=$((n / 256))
+    done
+}
+# crc FILE: its CRC-32, which gzip puts before the length at its end; the lowest byte first.
+crc() { gzip -c <"$1" | tail -c 8 | head -c 4; }
+# zip_of ZIP FILE...: a zip of these files, not compressed
+zip_of() {
+    zip=$1
+    shift
+    : >"$zip" && : >central
+    for file in "$@"; do
+        at=$(wc -c <"$zip") size=$(wc -c <"$file")
+        # version, flags, stored, time, date, CRC, sizes, length of the name, no extra field
+        { bytes 20 2 && bytes 0 8 && crc "$file" && bytes "$size" 4 && bytes "$size" 4 && bytes ${#file} 2 && bytes 0 2; } >entry
+        { printf 'PK\003\004' && cat entry && printf %s "$file" && cat "$file"; } >>"$zip"
+        { printf 'PK\001\002' && bytes 20 2 && cat entry && bytes 0 10 && bytes "$at" 4 && printf %s "$file"; } >>central
+    done
+    at=$(wc -c <"$zip") size=$(wc -c <central)
+    { cat central && printf 'PK\005\006' && bytes 0 4 && bytes $# 2 && bytes $# 2 && bytes "$size" 4 && bytes "$at" 4 && bytes 0 2; } >>"$zip"
+}
