@@ -52,23 +52,28 @@ static const cli_flag *train_flags(void) {
     return flags;
 }
 
-/* Flags of the authors' scripts that are none here. */
+/* Flags of the authors' scripts that are none here: names with '-', ended by NULL, and why. */
 static const char *train_foreign(const char *name) {
-    static const char *const nothing[] = {
-        "device",     "dist-eval", "dist-url",   "distributed", "local-rank", "model-ema-force-cpu",
-        "no-pin-mem", "pin-mem",   "world-size", NULL};
-    static const char *const later[] = {"attn-only", "bce-loss", "cosub", NULL};
-    static const char *const data[] = {"data-set", "inat-category", NULL};
+    static const struct {
+        const char *why, *names[16];
+    } foreign[] = {
+        {"it means nothing on CPUs in one process; leave it out",
+         {"comment", "device", "dist-eval", "dist-url", "distributed", "local-rank", "model-ema-force-cpu", "ngpus",
+          "no-pin-mem", "nodes", "partition", "pin-mem", "timeout", "use-volta32", "world-size"}},
+        {"--output-dir names the folder of a run", {"job-dir"}},
+        {"it is of the authors' later papers, which this program does not cover", {"attn-only", "bce-loss", "cosub"}},
+        {"--data-path tells what a data set is by itself; leave it out", {"data-set", "inat-category"}},
+        {"no run of the paper has noise on its learning rate, nor has any here; leave it out",
+         {"lr-noise", "lr-noise-pct", "lr-noise-std"}},
+        {"it is of timm's plateau schedule, which is none of those of --sched; leave it out", {"patience-epochs"}},
+        {"the authors' script takes it and never reads it; leave it out", {"resplit"}}};
     char plain[64];
     snprintf(plain, sizeof plain, "%s", name);
     for (char *c = plain; *c; c++)
         if (*c == '_') *c = '-';
-    for (int i = 0; nothing[i]; i++)
-        if (!strcmp(plain, nothing[i])) return "it means nothing on CPUs in one process; leave it out";
-    for (int i = 0; later[i]; i++)
-        if (!strcmp(plain, later[i])) return "it is of the authors' later papers, which this program does not cover";
-    for (int i = 0; data[i]; i++)
-        if (!strcmp(plain, data[i])) return "--data-path tells what a data set is by itself; leave it out";
+    for (size_t k = 0; k < sizeof foreign / sizeof *foreign; k++)
+        for (int i = 0; foreign[k].names[i]; i++)
+            if (!strcmp(plain, foreign[k].names[i])) return foreign[k].why;
     return NULL;
 }
 

@@ -53,7 +53,8 @@ static const train_option options_table[] = {
 
     OPTION("batch-size", TRAIN_INT, batch_size, "64", .section = "Optimisation", .least = 1, .most = 1e6,
            .help = "images a pass"),
-    OPTION("accumulate", TRAIN_INT, accumulate, "1", .least = 1, .most = 1e6, .help = "passes a step"),
+    OPTION("accumulate", TRAIN_INT, accumulate, "1", .least = 1, .most = 1e6,
+           .help = "passes a step; Ctrl-C drops those of a step that is not finished"),
     OPTION("epochs", TRAIN_INT, epochs, "300", .least = 1, .most = 1e6, .may_change = true,
            .help = "passes over the training set"),
     OPTION("opt", TRAIN_CHOICE, opt, "adamw", .choices = options_optimizers, .help = "sgd: with Nesterov's momentum"),

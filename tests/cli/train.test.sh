@@ -123,6 +123,18 @@ check_exit 2 "$train --dist_url env://"
 check_err 'no flag --dist_url: it means nothing on CPUs in one process; leave it out'
 check_exit 2 "$train --bce-loss"
 check_err "authors' later papers"
+for flag in --lr-noise --lr-noise-pct --lr_noise_std; do
+    check_exit 2 "$train $flag 0.5"
+    check_err "no flag $flag: no run of the paper has noise on its learning rate"
+done
+check_exit 2 "$train --patience-epochs 10"
+check_err "no flag --patience-epochs: it is of timm's plateau schedule"
+check_exit 2 "$train --resplit"
+check_err "no flag --resplit: the authors' script takes it and never reads it"
+check_exit 2 "$train --job_dir jobs"
+check_err 'no flag --job_dir: --output-dir names the folder of a run'
+check_exit 2 "$train --ngpus 8"
+check_err 'no flag --ngpus: it means nothing on CPUs'
 check_exit 2 '$DEIT train --eval --resume run/last.safetensors'
 check_err 'expected the folder of a run; weights alone are evaluated by .deit eval --weights FILE'
 check_exit 2 "$train --finetune https://example.org/w.pth"
