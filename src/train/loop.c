@@ -156,12 +156,6 @@ static double loop_speed(const train_state *state) {
     return state->epoch_seconds > 0 ? (double)state->seen / state->epoch_seconds : 0;
 }
 
-static double loop_left(const train_session *s) {
-    double epochs = (double)(s->options->epochs + s->options->cooldown_epochs - s->state.epoch);
-    double tests = s->ema ? 2 : 1; // of the weights, and of their average
-    return (epochs * (double)s->passes - (double)s->state.pass) * s->pass_seconds + epochs * tests * s->test_seconds;
-}
-
 static void loop_show(loop_run *r) {
     train_session *s = r->s;
     const train_state *state = &s->state;
@@ -173,7 +167,7 @@ static void loop_show(loop_run *r) {
     snprintf(note, sizeof note, "loss %.4f, acc %.2f, lr %.3g, %s left in all",
              state->pass ? state->loss_sum / (double)state->pass : 0,
              state->seen ? 100 * (double)state->right / (double)state->seen : 0, r->lr,
-             train_time_text(loop_left(s), time));
+             train_time_text(train_session_left(s), time));
     base_progress(s->context, what, (double)(done * batch), (double)((s->passes - r->first_pass) * batch), "images",
                   state->pass ? note : NULL);
 }

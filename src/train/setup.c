@@ -259,6 +259,13 @@ static base_status setup_time(train_session *s) {
     return status;
 }
 
+DEIT_INTERNAL double train_session_left(const train_session *s) {
+    const train_options *o = s->options;
+    double epochs = (double)(o->epochs + o->cooldown_epochs - s->state.epoch);
+    double tests = s->ema ? 2 : 1; // of the weights, and of their average
+    return (epochs * (double)s->passes - (double)s->state.pass) * s->pass_seconds + epochs * tests * s->test_seconds;
+}
+
 DEIT_INTERNAL char *train_time_text(double seconds, char text[32]) {
     long long t = (long long)(seconds + 0.5);
     if (t >= 100 * 3600LL)
@@ -311,7 +318,6 @@ static void setup_warn(const train_session *s) {
 DEIT_INTERNAL base_status train_session_say(train_session *s) {
     const train_options *o = s->options;
     int64_t left = o->epochs + o->cooldown_epochs - s->state.epoch;
-    double tests = s->ema ? 2 : 1; // of the weights, and of their average
     char time[32];
     BASE_TRY(setup_time(s));
     setup_warn(s);
@@ -323,8 +329,7 @@ DEIT_INTERNAL base_status train_session_say(train_session *s) {
              (long long)data_count(s->train), s->config.classes, (long long)data_count(s->test));
     setup_say_memory(s);
     base_log(s->context, BASE_LOG_INFO, "time: about %s: %lld epochs of %lld steps, %.3g s a step, %lld images each",
-             train_time_text((double)left * ((double)s->passes * s->pass_seconds + tests * s->test_seconds), time),
-             (long long)left, (long long)(s->passes / o->accumulate), s->pass_seconds * (double)o->accumulate,
-             (long long)(o->batch_size * o->accumulate));
+             train_time_text(train_session_left(s), time), (long long)left, (long long)(s->passes / o->accumulate),
+             s->pass_seconds * (double)o->accumulate, (long long)(o->batch_size * o->accumulate));
     return BASE_OK;
 }

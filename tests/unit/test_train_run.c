@@ -592,6 +592,77 @@ TEST(train_run_stops_goes_on_and_leaves_no_memory) {
     base_test_folder_end();
 }
 
+/* The note of the last step of each epoch, and what was wrong with any. */
+typedef struct {
+    char note[2][128], wrong[256];
+    int notes[2], bare;
+} run_test_notes;
+static void run_test_note(void *user, const char *what, double done, double total, const char *unit, const char *note) {
+    run_test_notes *n = user;
+    int epoch = 0;
+    double v[3];
+    if (sscanf(what, "epoch %d/2", &epoch) != 1) return; // of an evaluation
+    char left[32] = "";
+    int end = 0, batches = (int)done / 8;
+    bool known = epoch == 1 || epoch == 2;
+    n->bare += !note;
+    if (!note && done == 0) return;
+    if (!known || !note || strcmp(unit, "images") || total != 192 || batches * 8 != done ||
+        sscanf(note, "loss %lf, acc %lf, lr %lf, %31s left in all%n", &v[0], &v[1], &v[2], left, &end) != 4 ||
+        end != (int)strlen(note) || !strchr(left, ':')) {
+        snprintf(n->wrong, sizeof n->wrong, "%s: %g of %g %s: %s", what, done, total, unit, note ? note : "");
+        return;
+    }
+    n->notes[epoch - 1]++;
+    snprintf(n->note[epoch - 1], sizeof n->note[epoch - 1], "%s", note);
+}
+
+/* Progress has loss, accuracy and learning rate, which at an epoch's end are those of its line in the log; the terminal
+ * adds images/s and the time left of the epoch. */
+TEST(train_progress_says_how_it_goes) {
+    base_test_folder_begin();
+    run_test_set(base_test_folder, "train", 200), run_test_set(base_test_folder, "t10k", 30);
+    char output[192], text[256];
+    snprintf(output, sizeof output, "%s/run", base_test_folder);
+    run_test_notes notes = {0};
+    const base_context context = {.progress = run_test_note, .user = &notes};
+    train_options o;
+    train_result result;
+    train_log log;
+    run_test_options(&o, output);
+    CHECK_OK(train_run(&o, false, &result, &context));
+    if (*notes.wrong) TEST_FAIL("progress: %s", notes.wrong);
+    CHECK_OK(train_log_open(&log, output));
+    for (int k = 0; k < 2; k++) {
+        const json_t *line = json_array_get(log.epochs, (size_t)k);
+        CHECK_EQ_INT(notes.notes[k], 12); // steps
+        snprintf(text, sizeof text, "loss %.4f, acc %.2f, lr %.3g, ", train_log_number(line, "train_loss"),
+                 train_log_number(line, "train_acc1"), train_log_number(line, "train_lr"));
+        CHECK_STR_HAS(notes.note[k], text);
+    }
+    CHECK_EQ_INT(notes.bare, 2); // before the first step of each
+    terminal_format(text, sizeof text, "epoch 1/2", 96, 192, "images", "loss 1.5, acc 30", 4);
+    CHECK(!strcmp(text, "epoch 1/2: 96/192 images, 24/s, 0:04 left, loss 1.5, acc 30"));
+    train_log_close(&log);
+    train_options_free(&o);
+    base_test_folder_end();
+}
+
+/* What is left of a run, before it and in the middle of an epoch, by given speeds. */
+TEST(train_time_left) {
+    train_options o;
+    CHECK_OK(train_options_init(&o));
+    o.epochs = 10, o.cooldown_epochs = 2;
+    float average = 0;
+    train_session s = {.options = &o, .passes = 20, .pass_seconds = 0.5, .test_seconds = 3};
+    CHECK(train_session_left(&s) == 12 * (20 * 0.5 + 3));
+    s.ema = &average;
+    CHECK(train_session_left(&s) == 12 * (20 * 0.5 + 2 * 3));
+    s.state.epoch = 3, s.state.pass = 5;
+    CHECK(train_session_left(&s) == (9 * 20 - 5) * 0.5 + 9 * 2 * 3);
+    train_options_free(&o);
+}
+
 TEST(train_run_memory_runs_out) {
     base_test_folder_begin();
     run_test_set(base_test_folder, "train", 40), run_test_set(base_test_folder, "t10k", 10);
