@@ -244,6 +244,39 @@ TEST(augment_crop_distribution) {
     augment_test_mean("top", top, n, 0.5, 1 / sqrt(12));
 }
 
+/* What RECIPE's crop, area 0.08 to 1 and aspect 3/4 to 4/3, comes to in a picture `wide` times as wide as high: the
+ * share of tries that fit, and mean and variance of their area. By quadrature: an aspect r fits up to area r / wide. */
+static void augment_test_crop_expected(double wide, double *fits, double *mean, double *variance) {
+    enum { steps = 10000 };
+    double sum[3] = {0};
+    for (int i = 0; i < steps; i++) {
+        double most = exp(log(4. / 3) * (2 * (i + 0.5) / steps - 1)) / wide, least = 0.08;
+        for (int k = 0; k < 3; k++) sum[k] += (pow(most, k + 1) - pow(least, k + 1)) / (k + 1) / (1 - least) / steps;
+    }
+    *fits = sum[0], *mean = sum[1] / sum[0], *variance = sum[2] / sum[0] - *mean * *mean;
+}
+
+/* Ten tries, then the centre. 3:2 almost always fits; 3:1 falls back in 3.6 % of draws, with 9 tries it would in 5. */
+TEST(augment_crop_tries_ten_times) {
+    static const int sizes[][2] = {{3000, 2000}, {2000, 3000}, {3000, 1000}, {1000, 3000}};
+    data_augment o = data_augment_official();
+    for (int k = 0; k < 4; k++) {
+        int w = sizes[k][0], h = sizes[k][1], centre = (int)rint((w < h ? w : h) * 4. / 3);
+        double fits, mean, variance, central = 0, area = 0, n = AUGMENT_TEST_DRAWS;
+        augment_test_crop_expected(w > h ? (double)w / h : (double)h / w, &fits, &mean, &variance);
+        for (uint64_t i = 0; i < AUGMENT_TEST_DRAWS; i++) {
+            base_random random = base_random_stream(5, 0, i, DATA_RANDOM_PICTURE);
+            image_box b;
+            data_draw_crop(&o, &random, w, h, &b);
+            bool fell = w > h ? b.width == centre && b.left == (w - centre) / 2 && b.height == h
+                              : b.height == centre && b.top == (h - centre) / 2 && b.width == w;
+            central += fell, area += fell ? 0 : (double)b.width * b.height / ((double)w * h);
+        }
+        augment_test_share("fell back to the centre", central, n, pow(1 - fits, 10));
+        augment_test_mean("area of what fits", area, n - central, mean, sqrt(variance));
+    }
+}
+
 TEST(augment_crop_falls_back_to_the_centre) {
     static const int sizes[][6] = {{1000, 10, 493, 0, 13, 10}, {10, 1000, 0, 493, 10, 13}, {1, 1, 0, 0, 1, 1}};
     data_augment o = data_augment_official();
@@ -801,14 +834,82 @@ TEST(augment_flips_half_and_anew_each_epoch) {
     augment_test_share("alike in the next epoch", same, 400, 0.5);
 }
 
-TEST(augment_jitter_reaches_its_range) {
+/* A picture of two colours, a half each; the grey of the first or second half of what came out. */
+static void augment_test_halves(uint8_t *p, const uint8_t colours[2][3]) {
+    for (int i = 0; i < AUGMENT_SIDE * AUGMENT_SIDE; i++) memcpy(p + 3 * i, colours[i >= 32], 3);
+}
+static double augment_test_channel(int half, int c) {
+    return 255 * (double)augment_test_out[c * AUGMENT_SIDE * AUGMENT_SIDE + half * 32];
+}
+static double augment_test_grey(int half) {
+    return 0.299 * augment_test_channel(half, 0) + 0.587 * augment_test_channel(half, 1) +
+           0.114 * augment_test_channel(half, 2);
+}
+
+/* Brightness scales the mean grey, the two colours' distance and their chroma; contrast the last two; saturation the
+ * last: so that the three factors can be told from what comes out. Each is uniform in 0.6 .. 1.4, by itself: mean and
+ * variance within 4.5 standard deviations and a hundredth, for levels are cut to whole ones after each step. */
+TEST(augment_jitter_draws_three_factors) {
+    enum { draws = 2000 };
+    static const uint8_t colours[2][3] = {{130, 90, 80}, {40, 50, 60}}; // no factors clip them
     uint8_t p[3 * AUGMENT_SIDE * AUGMENT_SIDE];
-    memset(p, 128, sizeof p);
-    data_augmenter g = augment_test_only(augment_test_jitters, 0.875);
-    double least = 1, most = 0;
-    for (int i = 0; i < 400; i++)
-        augment_test_run(&g, p, 0, i), least = fmin(least, augment_test_out[0]), most = fmax(most, augment_test_out[0]);
-    CHECK(least > 0.29 && least < 0.32 && most > 0.68 && most < 0.71);
+    augment_test_halves(p, colours);
+    data_augmenter g = augment_test_only(NULL, 0.875);
+    augment_test_run(&g, p, 0, 0);
+    double mean = augment_test_grey(0) + augment_test_grey(1), distance = augment_test_grey(0) - augment_test_grey(1),
+           chroma = augment_test_channel(0, 0) - augment_test_channel(0, 2);
+    double least[3] = {9, 9, 9}, most[3] = {0}, sum[3] = {0}, product[3][3] = {{0}};
+    g = augment_test_only(augment_test_jitters, 0.875);
+    for (int i = 0; i < draws; i++) {
+        augment_test_run(&g, p, 0, i);
+        double f[3] = {augment_test_grey(0) + augment_test_grey(1), augment_test_grey(0) - augment_test_grey(1),
+                       augment_test_channel(0, 0) - augment_test_channel(0, 2)};
+        f[2] /= f[1] / distance * chroma, f[1] /= f[0] / mean * distance, f[0] /= mean;
+        for (int j = 0; j < 3; j++) {
+            least[j] = fmin(least[j], f[j]), most[j] = fmax(most[j], f[j]), sum[j] += f[j];
+            for (int k = 0; k < 3; k++) product[j][k] += (f[j] - 1) * (f[k] - 1);
+        }
+    }
+    static const char *const what[3] = {"brightness", "contrast", "saturation"};
+    const double variance = 0.8 * 0.8 / 12; // that of its square: 4/5 variance^2
+    for (int j = 0; j < 3; j++) {
+        if (fabs(least[j] - 0.6) > 0.1 || fabs(most[j] - 1.4) > 0.1)
+            TEST_FAIL("%s: %g to %g, expected 0.6 to 1.4", what[j], least[j], most[j]);
+        if (fabs(sum[j] / draws - 1) > 4.5 * sqrt(variance / draws) + 0.01)
+            TEST_FAIL("%s: mean %g, expected 1", what[j], sum[j] / draws);
+        for (int k = 0; k <= j; k++) {
+            double expected = j == k ? variance : 0, deviation = (j == k ? sqrt(0.8) : 1) * variance / sqrt(draws);
+            if (fabs(product[j][k] / draws - expected) > 4.5 * deviation + 0.01 * variance)
+                TEST_FAIL("%s, %s: covariance %g, expected %g", what[j], what[k], product[j][k] / draws, expected);
+        }
+    }
+}
+
+static void augment_test_jitters_hard(data_augment *o) {
+    o->color_jitter = 1e6;
+}
+
+/* With factors so large each operator leaves black and full channels only, which the next ones leave alone. But
+ * saturation passes grey by: of a grey and a coloured half, brightness first makes all white; contrast first, the grey
+ * black; saturation first, the coloured half, and what comes second the grey: white, or black. */
+TEST(augment_jitter_has_a_random_order) {
+    enum { draws = 3000 };
+    static const uint8_t colours[2][3] = {{60, 60, 60}, {120, 90, 70}};
+    uint8_t p[3 * AUGMENT_SIDE * AUGMENT_SIDE];
+    augment_test_halves(p, colours);
+    data_augmenter g = augment_test_only(augment_test_jitters_hard, 0.875);
+    int brightness = 0, contrast = 0, then_brightness = 0, then_contrast = 0;
+    for (int i = 0; i < draws; i++) {
+        augment_test_run(&g, p, 0, i);
+        bool white = augment_test_channel(0, 0) == 255, all = augment_test_channel(1, 2) == 255;
+        bool saturated = augment_test_channel(1, 1) == 0;
+        brightness += white && all, contrast += !white && !saturated;
+        then_brightness += white && saturated, then_contrast += !white && saturated;
+    }
+    augment_test_share("brightness first", brightness, draws, 1. / 3);
+    augment_test_share("contrast first", contrast, draws, 1. / 3);
+    augment_test_share("saturation, then brightness", then_brightness, draws, 1. / 6);
+    augment_test_share("saturation, then contrast", then_contrast, draws, 1. / 6);
 }
 
 TEST(augment_fill_colour_is_the_mean) {
