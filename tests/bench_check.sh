@@ -191,8 +191,10 @@ at_most "the loader's CPU time, deit_base on 2 cores" "$spent" 10 '% of the whol
 
 if [ ! "$sample" ]; then
     skip 'preprocessing beside Pillow' 'no imagenet-sample.tar or val in DEIT_DATA'
+    skip "differences from Pillow's bytes" 'no imagenet-sample.tar or val in DEIT_DATA'
 elif ! "$venv/bin/python" -c 'import PIL, numpy' 2>/dev/null; then
     skip 'preprocessing beside Pillow' "Pillow is not in $venv; bench/peers/run installs it"
+    skip "differences from Pillow's bytes" "Pillow is not in $venv; bench/peers/run installs it"
 else
     small='--model vit --image 224 --patch 112 --dim 32 --depth 1 --heads 1'
     "$deit" weights init "$work/small.safetensors" $small >/dev/null
@@ -205,6 +207,11 @@ else
     DEIT_GOLDEN=$work/pillow DEIT_GOLDEN_INPUTS=$work/pillow/inputs "$unit" golden_image_photos >"$work/crops.txt" 2>&1
     differ=$(grep -q '^ok   golden_image_photos' "$work/crops.txt" && echo 0 || grep -c "differs from Pillow's" "$work/crops.txt" | grep -v '^0$')
     at_most "differences from Pillow's bytes, ${crops:-no} crops with every kernel" "$differ" 0 crops
+fi
+if [ ! "$sample" ]; then
+    skip "the loader's CPU time with the recipe, deit_tiny" 'no imagenet-sample.tar or val in DEIT_DATA'
+    skip "training's pictures beside timm, CPU time" 'no imagenet-sample.tar or val in DEIT_DATA'
+else
     ours=$("$deit" data speed "$sample" --json 2>/dev/null | value cpu_ms_per_image)
     step=$("$deit" bench --training deit_tiny_patch16_224 --threads 2 --repeats 3 --json 2>/dev/null | value median)
     at_most "the loader's CPU time with the recipe, deit_tiny" "$(awk -v ms="${ours:-0}" -v rate="${step:-0}" 'BEGIN { if (ms * rate > 0) printf "%.3g", 100 * ms * rate / 2000 }')" 15 '% of a training step'
@@ -212,7 +219,7 @@ else
         timm=$("$venv/bin/python" bench/peers/augment.py "$sample" 640 | awk '{ print 1000 * $1 }')
         at_least "training's pictures beside timm, CPU time" "$(divide "$timm" "${ours:-0}")" 2 times
     else
-        skip "training's pictures beside timm" "PyTorch and timm are not in $venv; bench/peers/run installs them"
+        skip "training's pictures beside timm, CPU time" "PyTorch and timm are not in $venv; bench/peers/run installs them"
     fi
 fi
 
