@@ -20,9 +20,15 @@ check_err 'epoch 40/40: loss [0-9.]+, lr [0-9.e-]+, [0-9]+ images/s; test: top-1
 
 name 'the memory that a run announces is what it takes'
 if [ "${SANITIZE:-}" ]; then skip 'the sanitizers take more'; fi
+stamped() { while IFS= read -r line; do echo "$(date +%s.%N) $line"; done; }
 check '${CC:-gcc} -O1 "$TREE/tests/spent.c" -o spent'
-check './spent $DEIT train --threads 1 --num-workers 1 --data set --model resnet18 --input-size 96 --batch-size 32 --epochs 1 --no-model-ema --no-repeated-aug >took 2>announced'
+check './spent $DEIT train --threads 1 --num-workers 1 --data set --model resnet18 --input-size 96 --batch-size 32 --epochs 1 --no-model-ema --no-repeated-aug 2>&1 >took | stamped >announced; [ -s took ]'
 check 'said=$(sed -n "s/.*memory: \([0-9.]*\) GB.*/\1/p" announced); awk -v said="$said" "{ took = \$2 * 1024e-9; print said, took; exit !(said > 0.3 && took > 0.7 * said && took < 1.3 * said) }" took'
+
+name 'the time that a run announces is about what it takes'
+if [ "${SANITIZE:-}" ]; then skip 'what is timed is the run before'; fi
+check 'sed -n "s/^\([0-9.]*\) .*time: about \([0-9]*\):\([0-9]*\): .*/\1 \2 \3/p; s/^\([0-9.]*\) .*; test: top-1 .*/\1/p" announced | xargs >times'
+check 'awk "{ said = 60 * \$2 + \$3; took = \$4 - \$1; print said, took; exit !(NF == 4 && took < 3 * (said + 0.5) && said - 0.5 < 3 * took) }" times'
 
 name 'the folder of a run'
 check '[ $(wc -l <run/log.jsonl) = 40 ]'
@@ -156,20 +162,36 @@ check 'cmp whole/last.safetensors other/last.safetensors && cmp whole/last_ema.s
 check_exit 0 "$full --output-dir seed --num-workers 3 --seed 1"
 check '! cmp -s whole/last.safetensors seed/last.safetensors'
 
+name 'the same bits from values computed again, in less memory'
+deep="$train --depth 4 --dim 64 --patch 2 --batch-size 160 --no-repeated-aug --drop 0.1 --epochs 2"
+training() { sed -n 's/.*, training \([0-9.]*\),.*/\1/p' $1; }
+check "$deep --output-dir stored 2>stored.err && $deep --recompute --output-dir recomputed 2>recomputed.err"
+check 'cmp stored/last.safetensors recomputed/last.safetensors && cmp stored/last_ema.safetensors recomputed/last_ema.safetensors'
+check 'echo "$(training stored.err) $(training recomputed.err)" | awk "{ exit !(\$2 > 0 && \$2 < 0.8 * \$1) }"'
+
 name 'killed between a checkpoint and its names'
 check 'cp -r whole unnamed && rm unnamed/last.safetensors unnamed/last_ema.safetensors'
 check_exit 0 '$DEIT train --resume unnamed'
 check 'cmp whole/last.safetensors unnamed/last.safetensors && cmp whole/last_ema.safetensors unnamed/last_ema.safetensors'
 
+# newest RUN: the step of its newest checkpoint; 0: there is none
+newest() { { echo 0.json && ls "$1/checkpoints" 2>/dev/null; } | sed -n 's/^0*\([0-9]\{1,\}\)\.json$/\1/p' | tail -n 1; }
+# wait_past RUN STEP: until there is a checkpoint after that of STEP, a minute at most
+wait_past() { for _ in $(seq 3000); do [ "$(newest "$1")" -le "$2" ] && sleep 0.02 || break; done; }
+
+# Every other one soon after a new checkpoint, so that also on a busy machine many are in the midst of training.
 name 'killed at ten random moments and resumed: the same bits'
 check_exit 0 "$full --epochs 300 --output-dir long"
 eval "exec $full --epochs 300 --output-dir killed" >/dev/null 2>&1 &
 pid=$!
 hits=0
+: >stood
 for n in 1 2 3 4 5 6 7 8 9 10; do
-    sleep "$(awk -v seed="$n$$" 'BEGIN { srand(seed); printf "%.3f", 0.06 + 0.12 * rand() }')"
+    [ $((n % 2)) = 1 ] || wait_past killed "$(newest killed)"
+    sleep "$(awk -v seed="$n$$" -v least="$([ $((n % 2)) = 1 ] && echo 0.06 || echo 0)" 'BEGIN { srand(seed); printf "%.3f", least + 0.1 * rand() }')"
     kill -9 $pid 2>/dev/null && hits=$((hits + 1))
     wait $pid 2>/dev/null
+    newest killed >>stood
     if [ -f killed/args.json ]; then
         $DEIT train --resume killed --num-workers $((1 + n % 3)) >/dev/null 2>&1 &
     else
@@ -178,7 +200,7 @@ for n in 1 2 3 4 5 6 7 8 9 10; do
     pid=$!
 done
 wait $pid
-check '[ $hits = 10 ]'
+check '[ $hits = 10 ] && [ "$(sort -u stood | grep -c "[1-9]")" -ge 5 ] || { cat stood; false; }'
 check_exit 0 '$DEIT train --resume killed'
 check_err 'is finished'
 check 'cmp long/last.safetensors killed/last.safetensors && cmp long/best.safetensors killed/best.safetensors'
@@ -299,6 +321,49 @@ check '[ "$(sort -u heads.txt | wc -l)" = 3 ]'
 check_exit 2 "$train --distillation-type hard"
 check_err 'expected --teacher-path FILE'
 
+name 'bf16 learns, ends with weights of its own, and is distilled in'
+bf16=$($DEIT doctor | grep 'bf16 in hardware')
+if [ ! "$bf16" ]; then skip 'this processor has no bf16 instructions'; fi
+half="$train $plain --epochs 40 --save-steps 7 --precision bf16"
+check_exit 0 "$half --output-dir half"
+check_err ', 1 threads, bf16$'
+check_out '^top-1 +(9[0-9]|100)\.'
+check '! cmp -s run/last.safetensors half/last.safetensors'
+check_exit 0 "$train $plain --epochs 40 --precision bf16 --distilled --distillation-type hard $teacher --output-dir half-hard"
+check_out '^top-1 +([6-9][0-9]|100)\.'
+check '! cmp -s hard/last.safetensors half-hard/last.safetensors'
+
+name 'bf16 stopped and gone on with: the same bits'
+if [ ! "$bf16" ]; then skip 'this processor has no bf16 instructions'; fi
+check "$half --output-dir halved >out 2>err & pid=\$!; wait_past halved 0; kill -INT \$pid; wait \$pid; [ \$? = 130 ]"
+check_exit 0 '$DEIT train --resume halved'
+check 'cmp half/last.safetensors halved/last.safetensors && cmp half/last_ema.safetensors halved/last_ema.safetensors'
+
+name 'memory does not grow over 2,000 steps'
+resident() { sed -n 's/^VmRSS:[^0-9]*\([0-9]*\) kB/\1/p' /proc/$1/status 2>/dev/null; }
+if [ "${SANITIZE:-}" ]; then
+    skip 'the sanitizers keep what is freed'
+else
+    eval "exec $train --batch-size 8 --no-repeated-aug --epochs 50 --save-steps 100 --distilled --distillation-type hard $teacher --num-workers 1 --output-dir steady" >out 2>err &
+    pid=$!
+    while held=$(resident $pid) && [ "$held" ]; do
+        echo "$(newest steady) $held" && sleep 0.05
+    done >held.txt
+fi
+check "wait $pid && grep -q '^epochs  *50, 2000 steps' out"
+# kilobytes from step 200 on: some for the curves, which have more and more epochs
+check 'awk "\$1 >= 200 && !first { first = \$2 } { last = \$2; at = \$1 } END { print first, last, at; exit !(first && at >= 1500 && last - first < 600) }" held.txt'
+
+name "a training's weights have timm's names and shapes"
+tensors() { $DEIT weights inspect "$1" | sed -n 's/^\([a-z][a-z0-9_.]*\)  *F32  *\[\([0-9, ]*\)\].*/\1 \2/p' | sed 's/, /x/g' | sort; }
+timm() { tr '\t' ' ' <"$TREE/tests/golden/forward/$1.tensors.tsv"; }
+check 'tensors entire/last.safetensors >ours && timm resnet18 | sed "/^fc\./s/ 1000/ 10/" | sort >timms && [ $(wc -l <ours) = 102 ] && diff ours timms'
+# width 32 for 192, one block of twelve, a grid of 2 x 2 patches of 4 x 4 pixels
+small='BEGIN { n[192] = 32; n[576] = 96; n[768] = 128; n[198] = 6; n[16] = 4; n[1000] = 10 }
+    { k = split($2, d, "x"); line = $1 " "; for (i = 1; i <= k; i++) line = line (i > 1 ? "x" : "") (d[i] in n ? n[d[i]] : d[i]); print line }'
+check 'tensors hard/last.safetensors >ours && timm deit_tiny_distilled_patch16_224 | grep -Ev "^blocks\.([1-9]|10|11)\." | awk "$small" | sort >timms'
+check '[ $(wc -l <ours) = 23 ] && diff ours timms'
+
 name 'a teacher of other classes'
 check_exit 0 "\$DEIT weights init six.safetensors $(echo "$net" | sed s/input-size/image/) --classes 6"
 check_exit 0 '$DEIT weights init resnet.safetensors --model resnet18 --classes 6'
@@ -309,12 +374,24 @@ check_err 'the teacher, for 10 classes: six.safetensors: does not fit vit: diffe
 check_exit 1 "$train --distillation-type hard --teacher-model vit --teacher-path '$TREE/tests/golden/store/kinds.safetensors'"
 check_err 'kinds.safetensors: says not what vit it is'
 
-name 'fine-tuning: another number of classes, frozen parameters, a position grid of another size'
+name 'fine-tuning: another number of classes, frozen parameters'
 check_exit 0 "$train $plain --epochs 1 --finetune six.safetensors --freeze 'blocks.*' --output-dir tuned"
 check_err 'six.safetensors: skipped 2: head.weight \(\[6, 32\] in the file, \[10, 32\] here'
 check_exit 2 "$train --finetune six.safetensors --freeze 'block.*'"
 check_err "no parameter of vit matches 'block\.\*'"
-check_exit 0 "\$DEIT train --threads 1 --data set --patch 2 $(echo "$net" | sed 's/--patch 4//') --batch-size 16 --epochs 1"
+
+name 'fine-tuning at another size: positions are interpolated, the rest is taken over, and training goes on'
+sixteen="$train $plain --input-size 16 --fit resize --finetune run/last.safetensors"
+for way in bicubic bilinear; do
+    check_exit 0 "\$DEIT weights convert run/last.safetensors $way.safetensors $(echo "$net" | sed 's/input-size 8/image 16/') --classes 10 --positions $way"
+done
+check_exit 0 "$sixteen --epochs 1 --freeze 'cls_token,pos_embed,patch_embed.*,blocks.*,norm.*' --output-dir head"
+body=$(($(wc -c <bicubic.safetensors) - 4 * (10 * 32 + 10))) # what stands before the head
+check 'cmp -n $body bicubic.safetensors head/last.safetensors && ! cmp -s bicubic.safetensors head/last.safetensors'
+check '! cmp -s -n $body bilinear.safetensors head/last.safetensors'
+check_exit 0 "$sixteen --epochs 3 --output-dir larger"
+check_out '^top-1 +(9[0-9]|100)\.'
+check '! cmp -s -n $body bicubic.safetensors larger/last.safetensors && [ $(wc -l <larger/log.jsonl) = 3 ]'
 
 name 'fine-tuning: not a deeper network, but one with or without a distillation token'
 image=$(echo "$net" | sed s/input-size/image/)
@@ -354,6 +431,29 @@ check_out '^epochs +2, 12 steps'
 check 'grep -q "\"train_split\": \"train:0-1\[:100\]\"" part/args.json'
 check_exit 1 "$train $plain --epochs 1 --train-split train:0-1 --test-split test:0-2"
 check_err 'training and testing need the same classes'
+
+name 'pictures: the same bits from a folder, a tar, a zip and a compressed tar, which is held in memory'
+# put FOLDER NAME...: pictures there
+put() {
+    folder=$1
+    shift
+    mkdir -p "$folder" && for file in "$@"; do cp "$TREE/tests/golden/images/inputs/$file" "$folder" || return; done
+}
+check 'put photos/train/a plain_420.jpg rgb.png portrait_444.jpg cmyk.jpg wide_422.jpg'
+check 'put photos/train/b grey.jpg large.jpg png_named.JPEG progressive.jpg palette.png'
+check 'put photos/val/a tiny.jpg exif_rotated.jpg && put photos/val/b grey.png odd_sizes.jpg'
+photo="\$DEIT train --threads 1 --model vit --input-size 48 --dim 32 --depth 1 --heads 2 --batch-size 4 --lr 0.01 --unscale-lr --warmup-epochs 0 --epochs 1"
+check_exit 0 "$photo --data photos --output-dir photo.folder"
+files=$(find photos -type f | sort -r)
+check 'tar cf photos.tar $files && tar czf photos.tar.gz $files && zip_of photos.zip $files'
+for kind in tar zip tar.gz; do
+    check_exit 0 "$photo --data photos.$kind --output-dir photo.$kind"
+    [ $kind != tar.gz ] || check_err 'photos\.tar\.gz: holding the files of a compressed archive in memory'
+    check "cmp photo.folder/last.safetensors photo.$kind/last.safetensors"
+done
+check 'put photos/train/a tiny.jpg'
+check_exit 0 "$photo --data photos --output-dir photo.other"
+check '! cmp -s photo.folder/last.safetensors photo.other/last.safetensors'
 
 name 'recipes'
 check_exit 0 "printf '# of my own\n--epochs 1 --lr 0.002\n' >mine && $train --recipe mine --lr 0.003"
