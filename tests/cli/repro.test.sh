@@ -320,11 +320,13 @@ name 'what stands at the head of the report about small networks is what the rep
 come() { awk -F ' *[|] *' '/^## Trainings/ { on = 1 } on && ($3 == 10 || $3 == 20) && $2 !~ /^(cifar|half|rest|sgd)/ { print $4 }' "$TREE/repro/REPORT.md" | sort -n; }
 check '[ "$(come | wc -l)" -gt 15 ] && grep -q "^note .* come to $(printf "%.0f to %.0f%%" "$(come | head -n 1)" "$(come | tail -n 1)") .* comes to $(printf %.1f "$(sed -n "s/^| DeiT, 28 pixels .*| \([0-9.]*\) |/\1/p" "$TREE/repro/REPORT.md")")%" "$TREE/repro/trainings"'
 
-name 'the report, and the baseline of make regress, have the networks of weights/'
+name 'the report, and the baselines of make regress, have the networks of weights/'
 accuracy() { sed -n "s/^| .$1-0.safetensors. .* | \([0-9.]*\) | [0-9]* |\$/\1/p" "$TREE/weights/README.md"; }
 for row in 'ResNet-20:fashion-resnet20' 'DeiT:fashion-deit' 'DeiT⚗:fashion-token'; do
     check '[ "$(accuracy "${row#*:}")" ] && grep -q "^| ${row%:*}, 28 pixels | .* $(accuracy "${row#*:}") |" "$TREE/repro/REPORT.md"'
-    check 'grep -A 80 "\"network\": \"${row%:*}, 28 pixels\"" "$TREE/bench/baseline.json" | grep -q "\"value\": $(accuracy "${row#*:}"),$"'
+    for file in "$TREE"/bench/baseline-*.json; do
+        check 'grep -A 80 "\"network\": \"${row%:*}, 28 pixels\"" "$file" | grep -q "\"value\": $(accuracy "${row#*:}"),$"'
+    done
 done
 
 name "README's table of claims has the report's numbers"
