@@ -4,12 +4,6 @@
 
 #include "model/model.h"
 
-/* Each family's registered networks. */
-DEIT_INTERNAL const model_config *model_vit_configs(int *count);
-DEIT_INTERNAL const model_config *model_resnet_configs(int *count);
-DEIT_INTERNAL const model_config *model_regnet_configs(int *count);
-DEIT_INTERNAL const model_config *model_efficientnet_configs(int *count);
-
 /* Members of a model_config: ImageNet's mean and standard deviation. */
 #define MODEL_IMAGENET_NORM .mean = {0.485f, 0.456f, 0.406f}, .std = {0.229f, 0.224f, 0.225f}
 
