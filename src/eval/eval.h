@@ -104,7 +104,8 @@ typedef struct {
     bool steady; /* the 95% intervals of the medians are narrower than 3% of them; never of fewer than 6 samples */
     int workers, threads; /* G x T */
     int64_t batch, micro_batch;
-    size_t memory; /* bytes at the peak: packed weights, activations and scratch of all workers, images and logits */
+    size_t memory; /* bytes at the peak: packed weights, activations and scratch of all workers, and what one image
+                      alone takes beside them, images and logits */
     /* Each sample in the order taken, images_per_s.n of them: images/s, percent of peak, the GFLOP/s of the product
      * beside it; milliseconds, ms_alone.n of them. */
     double sample[EVAL_SPEED_SAMPLES], sample_percent[EVAL_SPEED_SAMPLES], sample_peak[EVAL_SPEED_SAMPLES];
@@ -116,8 +117,8 @@ DEIT_INTERNAL void eval_speed_summarise(eval_speed *result);
 
 /* Measures the cases of one precision and thread count in turn, round by round, each pass paired with the peak product,
  * so that drift hits all alike; in groups that fit in memory. Each case gets at least `samples` passes after a warm-up,
- * and more until all of its group are steady, while they fit `seconds` in all. Weights are noise. results: [n]; where it
- * fails or is stopped, with what was measured before. */
+ * and more until all of its group are steady, while they fit `seconds` in all. Weights are noise. results: [n]; where
+ * it fails or is stopped, with what was measured before. */
 DEIT_INTERNAL base_status eval_speed_measure(const eval_speed_case *cases, int n, int samples, double seconds,
                                              eval_speed *results, const base_context *context);
 

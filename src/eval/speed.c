@@ -21,7 +21,7 @@ typedef struct {
 typedef struct {
     const eval_speed_case *wanted;
     speed_way way, alone;
-    size_t packed, activations; /* bytes: of its own; of the arena */
+    size_t packed, activations; /* bytes of both ways: of its own; of the arena */
     eval_speed *result;
 } speed_job;
 
@@ -31,6 +31,7 @@ typedef struct {
     double last_peak; /* FLOP/s, of the product that ran last */
     eval_noise noise;
     nn_room *room; /* one arena for all networks, which run in turn */
+    double memory; /* bytes that the networks of a group may fill */
     const base_context *context;
     int samples;        /* a case, at least */
     double seconds;     /* left for all cases that are not measured yet */
@@ -173,6 +174,18 @@ DEIT_INTERNAL void eval_speed_summarise(eval_speed *result) {
 
 /* ---- Networks that memory can hold together ---------------------------------------------------------------------- */
 
+/* What a case holds: its two networks share weights where formats agree, and the first worker's part of the arena. */
+static void speed_memory(speed_job *job) {
+    const eval_speed_case *c = job->wanted;
+    size_t alone = 0, packed = 0;
+    nn_plan_memory(job->way.net->plan, &job->packed, &job->activations);
+    if (job->alone.net) nn_plan_memory(job->alone.net->plan, &packed, &alone);
+    size_t worker = job->activations / (size_t)job->way.net->workers;
+    job->packed += packed;
+    if (alone > worker) job->activations += alone - worker;
+    job->result->memory = job->packed + job->activations + (size_t)(noise_pixels(c) + noise_logits(c)) * sizeof(float);
+}
+
 static base_status speed_build(const speed_bench *bench, speed_job *job) {
     const eval_speed_case *c = job->wanted;
     model_options options = {.precision = c->precision,
@@ -186,16 +199,16 @@ static base_status speed_build(const speed_bench *bench, speed_job *job) {
     BASE_TRY(model_net_new(&job->way.net, c->config, NULL, &options)); /* noise: initial values take longer to make */
     model_net *net = job->way.net;
     job->way.batch = c->batch;
-    nn_plan_memory(net->plan, &job->packed, &job->activations);
-    int64_t numbers = c->batch * (3LL * c->config->image * c->config->image + c->config->classes);
     eval_speed *r = job->result;
     r->gflop_per_image = net->gflop;
     r->workers = net->workers, r->threads = net->threads;
     r->batch = c->batch, r->micro_batch = net->micro_batch;
-    r->memory = job->packed + job->activations + (size_t)numbers * sizeof(float);
-    if (!c->alone) return BASE_OK;
-    options.schedule = MODEL_LATENCY, options.batch = job->alone.batch = 1, options.share = net->plan;
-    return model_net_new(&job->alone.net, c->config, NULL, &options);
+    if (c->alone) {
+        options.schedule = MODEL_LATENCY, options.batch = job->alone.batch = 1, options.share = net->plan;
+        BASE_TRY(model_net_new(&job->alone.net, c->config, NULL, &options));
+    }
+    speed_memory(job);
+    return BASE_OK;
 }
 
 static base_status speed_prepare(speed_bench *bench, speed_job *job) {
@@ -218,11 +231,8 @@ static void speed_close(speed_job *job) {
  * the next group, where it says itself what is wrong if it fails again. */
 static base_status speed_open_group(speed_bench *bench, speed_job *jobs, const eval_speed_case *cases, int n,
                                     eval_speed *results, int *size) {
-    base_machine machine;
-    base_machine_read(&machine);
     size_t packed = 0, arena = 0;
-    for (*size = 0; *size < n && (!*size || (double)(packed + arena) < speed_room * (double)machine.memory_free);
-         ++*size) {
+    for (*size = 0; *size < n && (!*size || (double)(packed + arena) < bench->memory); ++*size) {
         speed_job *job = &jobs[*size];
         job->wanted = &cases[*size], job->result = &results[*size];
         base_status status = speed_prepare(bench, job);
@@ -293,11 +303,23 @@ static base_status speed_check(const eval_speed_case *cases, int n) {
 static base_status speed_open(speed_bench *bench, const eval_speed_case *cases, int n) {
     base_machine machine;
     base_machine_read(&machine);
+    bench->memory = speed_room * (double)machine.memory_free;
     bench->room = nn_room_new();
     if (!bench->room) return BASE_ERROR;
     BASE_TRY(eval_noise_room(&bench->noise, cases, n));
     return nn_peak_new(&bench->peak, SPEED_PEAK_SIZE, cases[0].precision,
                        cases[0].threads > 0 ? cases[0].threads : machine.cores);
+}
+
+static void speed_end(speed_bench *bench) {
+    nn_peak_free(bench->peak);
+    eval_noise_free(&bench->noise);
+    nn_room_free(bench->room);
+}
+
+static base_status speed_groups(speed_bench *bench, const eval_speed_case *cases, int n, eval_speed *results) {
+    for (int at = 0, size; at < n; at += size) BASE_TRY(speed_group(bench, cases + at, n - at, results + at, &size));
+    return BASE_OK;
 }
 
 DEIT_INTERNAL base_status eval_speed_measure(const eval_speed_case *cases, int n, int samples, double seconds,
@@ -309,10 +331,7 @@ DEIT_INTERNAL base_status eval_speed_measure(const eval_speed_case *cases, int n
     BASE_TRY(speed_check(cases, n));
     speed_bench bench = {.context = context, .samples = samples, .seconds = seconds, .total = (double)n * samples};
     base_status status = speed_open(&bench, cases, n);
-    for (int at = 0, size; at < n && !status; at += size)
-        status = speed_group(&bench, cases + at, n - at, results + at, &size);
-    nn_peak_free(bench.peak);
-    eval_noise_free(&bench.noise);
-    nn_room_free(bench.room);
+    if (!status) status = speed_groups(&bench, cases, n, results);
+    speed_end(&bench);
     return status;
 }
