@@ -3,10 +3,11 @@
 
 /* ---- Operators --------------------------------------------------------------------------------------------------- */
 
-enum { NETWORKS_BATCH = 3 };
+enum { NETWORKS_BATCH = 3, NETWORKS_AFTER = 8 };
 typedef struct {
     int height, width, in, out, kernel, stride, groups;
     bool same, bias, norm, scale, sum, expand;
+    bool inside; /* between 1x1 convolutions, the second to NETWORKS_AFTER channels: in bf16 its values are stored so */
     nn_activation activation;
     nn_dtype precision;
 } networks_case;
@@ -58,6 +59,15 @@ static void networks_conv(const double *x, int H, int W, int C, int out, int k, 
             }
 }
 
+/* x: [pixels, in] -> [pixels, out] in place: a 1x1 convolution. */
+static void networks_mix(double *x, int pixels, int in, int out, const char *name) {
+    int height, width;
+    double *w = networks_param(name, (int64_t)in * out), *y = malloc(sizeof *y * (size_t)(pixels * out));
+    networks_conv(x, pixels, 1, in, out, 1, 1, 1, false, w, y, &height, &width);
+    memcpy(x, y, sizeof *y * (size_t)(pixels * out));
+    free(w), free(y);
+}
+
 static void networks_norm(double *y, int pixels, int channels, const char *prefix) {
     const char *leaf[4] = {"weight", "bias", "running_mean", "running_var"};
     double *v[4];
@@ -79,6 +89,7 @@ static int networks_reference(const networks_case *t, const float *image, double
     double *x = calloc((size_t)(H * W * wide), sizeof *x), *first = calloc((size_t)(H * W * C), sizeof *first);
     for (int c = 0; c < C; c++)
         for (int p = 0; p < H * W; p++) first[p * C + c] = image[c * H * W + p];
+    if (t->inside) networks_mix(first, H * W, C, C, "before.weight");
     if (t->expand) {
         double *w = networks_param("expand.weight", (int64_t)wide * C);
         networks_conv(first, H, W, C, wide, 1, 1, 1, false, w, x, &OH, &OW);
@@ -103,14 +114,18 @@ static int networks_reference(const networks_case *t, const float *image, double
     for (int i = 0; t->sum && i < n; i++) y[i] += x[i];
     for (int i = 0; i < n; i++) y[i] = networks_act(y[i], t->activation);
     free(bias), free(w), free(x), free(first);
-    return n;
+    if (!t->inside) return n;
+    networks_mix(y, OH * OW, t->out, NETWORKS_AFTER, "after.weight");
+    return OH * OW * NETWORKS_AFTER;
 }
 
 static nn_plan *networks_plan(const networks_case *t, int workers, int threads, int64_t *outputs) {
     nn_graph *g = nn_graph_new(NETWORKS_BATCH);
     nn_value x = nn_channels_last(g, nn_input(g, 3, (int64_t[]){t->in, t->height, t->width})), y;
+    const nn_window pointwise = {.kernel = 1, .stride = 1};
+    if (t->inside) x = nn_conv(g, x, t->in, pointwise, "before");
     if (t->expand) {
-        x = nn_conv(g, x, t->groups, (nn_window){.kernel = 1, .stride = 1}, "expand");
+        x = nn_conv(g, x, t->groups, pointwise, "expand");
         x = nn_activate(g, nn_batch_norm(g, x, 1e-3f, "expand_bn"), t->activation);
     }
     if (t->scale) x = nn_scale(g, x, nn_activate(g, nn_global_pool(g, x), NN_SIGMOID));
@@ -120,6 +135,7 @@ static nn_plan *networks_plan(const networks_case *t, int workers, int threads, 
     if (t->norm) y = nn_batch_norm(g, y, 1e-3f, "bn");
     if (t->sum) y = nn_add(g, x, y);
     if (t->activation) y = nn_activate(g, y, t->activation);
+    if (t->inside) y = nn_conv(g, y, NETWORKS_AFTER, pointwise, "after");
     nn_output(g, y);
     int64_t dim[4] = {0};
     nn_shape(g, y, dim);
@@ -138,7 +154,7 @@ static void networks_check(const networks_case *t) {
     int item = t->in * t->height * t->width;
     float *images = malloc(sizeof(float) * (size_t)(IMAGES * item));
     probe_fill("images", images, (int64_t)IMAGES * item, 1, 0);
-    double *expected = malloc(sizeof(double) * (size_t)(t->height * t->width * t->out));
+    double *expected = malloc(sizeof(double) * (size_t)(t->height * t->width * (t->out + NETWORKS_AFTER)));
     for (int threads = 1; threads <= 3; threads++) {
         int64_t n;
         nn_plan *plan = networks_plan(t, threads == 1 ? 2 : 1, threads, &n);
@@ -162,7 +178,25 @@ static void networks_check(const networks_case *t) {
     free(images), free(expected);
 }
 
-TEST(networks_convolutions) {
+static void networks_checks(const networks_case *cases, size_t n, nn_dtype precision) {
+    for (size_t i = 0; i < n; i++) {
+        networks_case t = cases[i];
+        t.precision = precision, t.inside = precision == NN_BF16;
+        networks_check(&t);
+    }
+}
+
+/* A test in f32 and, where the processor has it, in bf16. */
+#define NETWORKS_TEST(name)                                                                                            \
+    TEST(name) {                                                                                                       \
+        name(NN_F32);                                                                                                  \
+    }                                                                                                                  \
+    TEST(name##_bf16) {                                                                                                \
+        if (!nn_has_bf16()) SKIP("this processor has no bf16 instructions");                                           \
+        name(NN_BF16);                                                                                                 \
+    }
+
+static void networks_convolutions(nn_dtype precision) {
     static const networks_case cases[] = {
         {9, 7, 5, 6, 3, 1, 1, .bias = true},
         {9, 7, 5, 6, 1, 1, 1, .bias = true, .activation = NN_GELU},
@@ -177,10 +211,11 @@ TEST(networks_convolutions) {
         {6, 5, 20, 20, 1, 1, 1, .norm = true, .sum = true, .activation = NN_RELU},
         {6, 5, 20, 20, 1, 1, 1, .norm = true, .sum = true},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) networks_check(&cases[i]);
+    networks_checks(cases, sizeof cases / sizeof *cases, precision);
 }
+NETWORKS_TEST(networks_convolutions)
 
-TEST(networks_depthwise) {
+static void networks_depthwise(nn_dtype precision) {
     static const int kernels[] = {3, 5, 7}, sizes[] = {1, 2, 4, 7, 13, 26}, channels[] = {4, 16, 24, 40, 48};
     for (size_t k = 0; k < 3; k++)
         for (size_t s = 0; s < 6; s++)
@@ -197,12 +232,13 @@ TEST(networks_depthwise) {
                                        .bias = c % 2,
                                        .norm = true,
                                        .activation = c % 3 ? NN_SILU : NN_RELU};
-                    networks_check(&t);
+                    networks_checks(&t, 1, precision);
                 }
 }
+NETWORKS_TEST(networks_depthwise)
 
 /* A squeezed map before a 1x1 convolution, and before another, which cannot take the scaling over. */
-TEST(networks_scaling) {
+static void networks_scaling(nn_dtype precision) {
     static const networks_case cases[] = {
         {14, 13, 40, 24, 1, 1, 1, .norm = true, .scale = true},
         {33, 31, 96, 16, 1, 1, 1, .norm = true, .scale = true, .activation = NN_SILU},
@@ -211,11 +247,12 @@ TEST(networks_scaling) {
         /* three images of 130 pixels in two tiles */
         {13, 10, 320, 20, 1, 1, 1, .norm = true, .scale = true},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) networks_check(&cases[i]);
+    networks_checks(cases, sizeof cases / sizeof *cases, precision);
 }
+NETWORKS_TEST(networks_scaling)
 
 /* An expansion that the depthwise convolution makes for itself: small maps whole, large ones a buffer at a time. */
-TEST(networks_expansions) {
+static void networks_expansions(nn_dtype precision) {
     static const networks_case cases[] = {
         {7, 7, 8, 48, 5, 1, 48, .same = true, .norm = true, .expand = true, .activation = NN_SILU},
         {14, 9, 8, 96, 3, 2, 96, .same = true, .norm = true, .expand = true, .activation = NN_SILU},
@@ -228,8 +265,10 @@ TEST(networks_expansions) {
         {31, 31, 4, 324, 3, 1, 324, .same = true, .norm = true, .expand = true, .activation = NN_RELU},
         {11, 10, 8, 744, 3, 2, 744, .norm = true, .expand = true, .activation = NN_RELU},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) networks_check(&cases[i]);
+    networks_checks(cases, sizeof cases / sizeof *cases, precision);
 }
+NETWORKS_TEST(networks_expansions)
+#undef NETWORKS_TEST
 
 /* 3x3 of stride 1 with many channels: Winograd's algorithm. Odd maps, groups, chunks of tiles, blocks of channels. */
 static void networks_winograd(nn_dtype precision) {
