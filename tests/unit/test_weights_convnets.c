@@ -74,6 +74,59 @@ TEST(golden_weights_of_2017) {
     base_free(probe.statistics), base_free(golden);
 }
 
+/* The file that make_teacher_file.py describes: pieces of it, and holes. */
+static void weights_teacher_write(const char *path) {
+    uint8_t *packed;
+    size_t size;
+    FILE *file = fopen(path, "wb");
+    CHECK_OK(store_read_gzip("tests/golden/store/regnety_160_teacher.gz", 1 << 20, &packed, &size));
+    if (!file || !packed) return;
+    for (size_t at = 8; at + 16 <= size;) {
+        size_t piece = store_little(packed + at + 8, 8);
+        CHECK(!fseek(file, (long)store_little(packed + at, 8), SEEK_SET));
+        CHECK(fwrite(packed + at + 16, 1, piece, file) == piece);
+        at += 16 + piece;
+    }
+    CHECK_EQ_INT(ftell(file), store_little(packed, 8)); /* the zip ends with its directory */
+    CHECK(!fclose(file));
+    base_free(packed);
+}
+
+/* The teacher's file as its authors published it, of its size and with its names: nothing of it is missing, nothing too
+ * much, and each tensor is found under its own name. */
+TEST(weights_of_the_teacher) {
+    char path[64];
+    model_config config;
+    model_weights *weights = NULL;
+    nn_graph *graph;
+    store *file;
+    weights_test_path(path, "teacher.pth");
+    weights_teacher_write(path);
+    CHECK_OK(store_open(&file, path));
+    CHECK(!strcmp(store_format(file), "torch zip") && !strcmp(store_part(file), "model"));
+    CHECK(store_find(file, "s4.b1.downsample.bn.num_batches_tracked") != NULL);
+    CHECK_OK(model_find("regnety_160", &config));
+    CHECK_OK(model_graph(&graph, &config, 1, MODEL_HEAD_MEAN));
+    CHECK_EQ_INT(store_count(file), nn_param_count(graph) + 59); /* batch norms */
+    store_close(file);
+    CHECK_OK(model_weights_open(&weights, &config, path, NULL, NULL));
+    nn_source source = model_weights_source(weights);
+    for (int i = 0; weights && i < nn_param_count(graph); i++) {
+        const nn_param *param = nn_param_at(graph, i);
+        float *values = malloc(sizeof *values * (size_t)param->count),
+              named = (float)(base_fnv1a64(param->name, strlen(param->name)) >> 40);
+        CHECK_OK(source.read(source.user, i, param, values));
+        if (values[0] != named || values[param->count - 1] != 0) TEST_FAIL("%s is not its own", param->name);
+        free(values);
+    }
+    model_weights_close(weights);
+    nn_graph_free(graph);
+    CHECK_OK(model_find("regnety_120", &config));
+    CHECK_FAIL_HAS(model_weights_open(&weights, &config, path, NULL, NULL),
+                   "it looks like regnety_160, and differs first at s2.b5.conv1.conv.weight");
+    remove(path);
+}
+
 /* The initial values of a network, in a file. */
 static void weights_initial(const char *model, const char *path, model_config *config) {
     model_weights *weights;
