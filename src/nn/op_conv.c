@@ -273,7 +273,8 @@ static base_status conv_setup_new(nn_plan *plan, int i) {
     const nn_node *node = &plan->graph->nodes[i], *x = &plan->graph->nodes[node->input[0]];
     conv_setup *setup = nn_setup_alloc(plan, i, sizeof *setup);
     if (!setup) return BASE_ERROR;
-    bool plain = nn_conv_bias(node) < 0 && !node->activation && !node->sum && !nn_conv_is_depthwise(plan->graph, node);
+    bool plain = nn_conv_bias(node) < 0 && !node->activation && !node->sum && !node->gated &&
+                 !nn_conv_is_depthwise(plan->graph, node);
     if (plain && nn_chain_suits(plan, x, node, node->attr[NN_CONV_GROUPS]))
         return nn_chain_new(&setup->chain, plan, i, false);
     if (nn_conv_is_pointwise(node)) return conv_setup_pointwise(plan, i, setup);

@@ -23,10 +23,10 @@ static void gradients_fill(gradients_case *c) {
     }
 }
 
-/* The graph's loss, its backward, and a plan. */
-static void gradients_make(gradients_case *c, nn_graph *g, nn_value loss, nn_plan_options o) {
+/* The graph's loss, its backward where asked, and a plan. */
+static void gradients_make(gradients_case *c, nn_graph *g, nn_value loss, bool backward, nn_plan_options o) {
     nn_output(g, loss);
-    nn_backward(g, loss);
+    if (backward) nn_backward(g, loss);
     CHECK_OK(nn_params_new(&c->params, g, true));
     gradients_fill(c);
     o.params = c->params;
@@ -34,7 +34,7 @@ static void gradients_make(gradients_case *c, nn_graph *g, nn_value loss, nn_pla
 }
 
 /* image -> 3x3 convolution to 16 channels -> the part -> mean over pixels -> linear -> cross entropy. */
-static void gradients_map_case(gradients_case *c, gradients_part part, bool trains, int threads) {
+static void gradients_map_case(gradients_case *c, gradients_part part, bool trains, bool backward, int threads) {
     nn_graph *g = nn_graph_new(GRADIENTS_BATCH);
     if (trains) nn_graph_trains(g);
     nn_value x = nn_input(g, 3, (int64_t[]){3, GRADIENTS_SIDE, GRADIENTS_SIDE});
@@ -42,7 +42,7 @@ static void gradients_map_case(gradients_case *c, gradients_part part, bool trai
     nn_input(g, 1, (int64_t[]){GRADIENTS_CLASSES});
     x = nn_conv(g, nn_channels_last(g, x), 16, (nn_window){.kernel = 3, .stride = 1, .bias = true}, "first");
     x = nn_linear(g, nn_global_pool(g, part(g, x)), GRADIENTS_CLASSES, "head");
-    gradients_make(c, g, nn_cross_entropy(g, x, targets), (nn_plan_options){.threads = threads});
+    gradients_make(c, g, nn_cross_entropy(g, x, targets), backward, (nn_plan_options){.threads = threads});
 }
 
 static void gradients_free(gradients_case *c) {
@@ -156,6 +156,9 @@ static nn_value gradients_squeeze(nn_graph *g, nn_value x) {
     nn_value s = nn_activate(g, nn_conv(g, nn_global_pool(g, x), 6, vector, "reduce"), NN_SILU);
     return nn_scale(g, x, nn_activate(g, nn_conv(g, s, 16, vector, "expand"), NN_SIGMOID));
 }
+static nn_value gradients_gated(nn_graph *g, nn_value x) {
+    return gradients_conv(g, gradients_squeeze(g, x), 32, (nn_window){.kernel = 1, .stride = 1});
+}
 static nn_value gradients_max(nn_graph *g, nn_value x) {
     return nn_pool(g, x, NN_POOL_MAX, 3, 2);
 }
@@ -190,6 +193,7 @@ static const struct {
     {"norm and add", gradients_norm_add, 0.02, 2e-3},
     {"relu", gradients_relu, 0.01, 1e-2},
     {"squeeze", gradients_squeeze, 0.02, 2e-3},
+    {"gated", gradients_gated, 0.02, 2e-3},
     {"max", gradients_max, 0.01, 1e-2},
     {"average", gradients_mean, 0.02, 2e-3},
     {"layout", gradients_layout, 0.02, 2e-3},
@@ -198,9 +202,24 @@ static const struct {
 TEST(gradients_of_maps) {
     for (size_t i = 0; i < sizeof gradients_parts / sizeof *gradients_parts; i++) {
         gradients_case c = {.plan = NULL};
-        gradients_map_case(&c, gradients_parts[i].part, true, 1 + (int)(i % 2));
+        gradients_map_case(&c, gradients_parts[i].part, true, true, 1 + (int)(i % 2));
         gradients_check(gradients_parts[i].name, &c, gradients_parts[i].h, gradients_parts[i].relative);
         gradients_free(&c);
+    }
+}
+
+/* Without a backward a plan of training fuses more, and the loss is the same. */
+TEST(gradients_leave_the_loss) {
+    for (size_t i = 0; i < sizeof gradients_parts / sizeof *gradients_parts; i++) {
+        double loss[2] = {NAN, NAN};
+        for (int backward = 0; backward < 2; backward++) {
+            gradients_case c = {.plan = NULL};
+            gradients_map_case(&c, gradients_parts[i].part, true, backward, 2);
+            if (c.plan) loss[backward] = gradients_loss(&c);
+            gradients_free(&c);
+        }
+        if (!(fabs(loss[0] - loss[1]) <= 1e-5 * loss[1]))
+            TEST_FAIL("%s: loss %.7g, with its backward %.7g", gradients_parts[i].name, loss[0], loss[1]);
     }
 }
 
@@ -209,7 +228,7 @@ TEST(gradients_with_running_statistics) {
     for (size_t i = 0; i < sizeof gradients_parts / sizeof *gradients_parts; i++) {
         gradients_case c = {.plan = NULL};
         if (!strchr("3ngr", gradients_parts[i].name[0])) continue; /* what has batch norm in it, each way */
-        gradients_map_case(&c, gradients_parts[i].part, false, 1 + (int)(i % 2));
+        gradients_map_case(&c, gradients_parts[i].part, false, true, 1 + (int)(i % 2));
         gradients_check(gradients_parts[i].name, &c, gradients_parts[i].h, gradients_parts[i].relative);
         for (int p = 0, norms = 0; c.plan && p < c.params->count; p++) {
             const nn_param *param = &c.params->params[p];
@@ -247,7 +266,7 @@ static void gradients_vit_case(gradients_case *c, gradients_how how) {
     nn_value loss = nn_weighted(g, nn_cross_entropy(g, nn_average(g, logits[0], logits[1]), targets), 0.7,
                                 nn_distillation(g, logits[1], teacher, 2), 30);
     if (how.frozen) nn_graph_freeze(g, how.frozen, NULL);
-    gradients_make(c, g, loss, how.options);
+    gradients_make(c, g, loss, true, how.options);
     if (c->plan) nn_plan_step(c->plan, 5, 17);
 }
 
