@@ -217,3 +217,21 @@ check_err 'expected fetch NAME'
 if ! command -v curl >/dev/null; then skip 'no curl'; fi
 check_exit 1 '$DEIT data fetch real --mirror "file://$PWD/mirror" --data-dir new'
 check_err 'curl failed'
+
+name "the originals themselves, where DEIT_DATA's folder has them: ImageNet's pictures, ReaL's labels, CIFAR-10 as files"
+for file in imagenet-sample.tar real.json cifar10-jpeg.tar; do
+    [ -e "${DEIT_DATA:-}/$file" ] || skip 'DEIT_DATA names no folder with imagenet-sample.tar, real.json and cifar10-jpeg.tar'
+done
+check_exit 0 '$DEIT data check "$DEIT_DATA/imagenet-sample.tar"'
+check_out '^images    100, 0 of them unreadable'
+small='--model vit --image 48 --patch 16 --dim 32 --depth 1 --heads 2'
+check_exit 0 '$DEIT weights init thousand.safetensors $small'
+check_exit 0 '$DEIT eval $small --weights thousand.safetensors --data "$DEIT_DATA/imagenet-sample.tar" --json'
+check_out '^ +"images": 100,'
+check 'mkdir -p numbered/n01440764 && cp "$images/plain_420.jpg" numbered/n01440764/ILSVRC2012_val_00000293.JPEG'
+check_exit 0 '$DEIT eval $small --weights thousand.safetensors --data numbered --real "$DEIT_DATA/real.json" --json'
+check_out '^ +"real": [0-9.]+,'
+check_exit 0 '$DEIT data count "$DEIT_DATA/cifar10-jpeg.tar"'
+check_out '^train     50000$'
+check_out '^test      10000$'
+check_out '^classes   10$'
