@@ -145,6 +145,7 @@ def deit_weights(net, seed):
         net.load_state_dict(load_file(f'{folder}/w.safetensors'))
 
 def recipe_pytorch(a, seed):
+    """(top-1, the mean loss of each epoch)"""
     import torch
     torch.manual_seed(seed), np.random.seed(seed), random.seed(seed)
     torch.set_num_threads(a.threads)
@@ -152,7 +153,7 @@ def recipe_pytorch(a, seed):
     net = network(0.1).train()
     if a.paired: deit_weights(net, seed)
     base = a.lr * BATCH / 512
-    rule, batches = optimizer(net, base), (deit_batches if a.paired else timm_batches)(a, seed)
+    rule, batches, means = optimizer(net, base), (deit_batches if a.paired else timm_batches)(a, seed), []
     for e in range(a.epochs):
         t = max(e - 1, 0)  # the authors' script steps the schedule after each epoch
         lr = 1e-6 + t * (base - 1e-6) / a.warmup if t < a.warmup else 1e-5 + (base - 1e-5) * (1 + math.cos(math.pi * t / a.epochs)) / 2
@@ -165,20 +166,22 @@ def recipe_pytorch(a, seed):
             rule.zero_grad()
             loss.backward()
             rule.step()
+        means.append(statistics.mean(losses))
     net.eval()
     with torch.inference_mode():
         right = sum((net(torch.from_numpy(normalised(test[i:i + 500]))).argmax(1).numpy() == truth[i:i + 500]).sum() for i in range(0, len(truth), 500))
-    return 100 * right / len(truth), statistics.mean(losses)
+    return 100 * right / len(truth), means
 
 def recipe_deit(a, seed):
+    """The same by deit."""
     with tempfile.TemporaryDirectory() as folder:
         words = ['train', '--model', 'vit', '--input-size', PIXELS, '--patch', PATCH, '--dim', DIM, '--depth', DEPTH, '--heads', HEADS, '--data-path', a.data,
                  '--train-split', f'train[:{IMAGES}]', '--epochs', a.epochs, '--warmup-epochs', a.warmup, '--lr', a.lr, '--seed', seed, '--threads', a.threads,
                  '--no-model-ema', '--output-dir', f'{folder}/run']
         out = subprocess.run([os.path.join(root, 'deit'), *map(str, words)], capture_output=True, text=True)
         if out.returncode: sys.exit(out.stderr)
-        with open(f'{folder}/run/log.jsonl') as log: last = json.loads(log.readlines()[-1])
-        return last['test_acc1'], last['train_loss']
+        with open(f'{folder}/run/log.jsonl') as log: epochs = [json.loads(line) for line in log]
+        return epochs[-1]['test_acc1'], [e['train_loss'] for e in epochs]
 
 def quantile(freedom):
     """Student's t that 95% lie within, by Hill's expansion around the normal's."""
@@ -192,16 +195,18 @@ def interval(x, y, paired):
     return quantile((vx + vy) ** 2 / (vx ** 2 / (len(x) - 1) + vy ** 2 / (len(y) - 1))) * math.sqrt(vx + vy)
 
 def kept(a, who, train, seed):
-    """A training's accuracy and loss: from --keep's lines, or made now and added to them."""
+    """A training's accuracy and its last epoch's loss: from --keep's lines, or made now and added to them."""
     words = [who + (' paired' if a.paired and who != 'deit' else ''), seed, a.lr, a.epochs, a.warmup]
     if a.keep and os.path.exists(a.keep):
         for line in open(a.keep):
             old = json.loads(line)
-            if old['training'] == words: return old['top1'], old['loss']
-    top1, loss = map(float, train(a, seed))
+            if old['training'] == words: return old['top1'], old['losses'][-1]
+    start = time.monotonic()
+    top1, losses = train(a, seed)
     if a.keep:
-        with open(a.keep, 'a') as f: f.write(json.dumps({'training': words, 'top1': top1, 'loss': loss, 'versions': versions()}) + '\n')
-    return top1, loss
+        with open(a.keep, 'a') as f: f.write(json.dumps({'training': words, 'top1': float(top1), 'losses': [round(l, 5) for l in losses],
+                                                           'seconds': round(time.monotonic() - start), 'versions': versions()}) + '\n')
+    return top1, losses[-1]
 
 def apart(what, x, y, paired):
     """Prints the means of both and their difference; returns it and half its interval."""
@@ -238,7 +243,7 @@ def main():
     p.add_argument('--lr', type=float, default=2e-3, help='for 512 images a step')
     p.add_argument('--threads', type=int, default=1)
     p.add_argument('--paired', action='store_true', help="recipe: the same initial weights and batches")
-    p.add_argument('--keep', metavar='FILE', help='recipe: a line for each training; an interrupted run goes on from there')
+    p.add_argument('--keep', metavar='FILE', help="recipe: a line for each training, with each epoch's loss; an interrupted run goes on from there")
     a = p.parse_args()
     sys.exit(int({'curve': curve, 'recipe': recipe}[a.what](a)))
 
