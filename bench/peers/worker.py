@@ -51,10 +51,12 @@ class Torch:
         """Initial weights leave batch norms without statistics, and those that end a residual branch at zero, which switches the branch off:
         these images' statistics instead, and weights that leave each branch its part in the logits: a fifth, for as large as what it is added
         to, rounding to bf16 grows from block to block until it hides the images (ResNet-152)."""
-        norms = [n for n in self.net.modules() if isinstance(n, self.torch.nn.BatchNorm2d)]
+        def norms_of(net): return [n for n in net.modules() if isinstance(n, self.torch.nn.BatchNorm2d)]
+        norms = norms_of(self.net)
+        ends = {norms_of(m)[-1] for m in self.net.modules() if getattr(m, 'has_skip', False)}  # EfficientNets', which begin at one
         for n in norms:
             n.momentum = 1
-            part = 1 if n.weight.any() else 0.2
+            part = 0.2 if n in ends or not n.weight.any() else 1
             self.torch.nn.init.uniform_(n.weight, 0.5 * part, part)
         if norms:
             with self.torch.no_grad(): self.net.train()(x)
