@@ -139,6 +139,8 @@ check_exit 2 "$train --resplit"
 check_err "no flag --resplit: the authors' script takes it and never reads it"
 check_exit 2 "$train --job_dir jobs"
 check_err 'no flag --job_dir: --output-dir names the folder of a run'
+check_exit 2 "$train --inat-category genus"
+check_err "no flag --inat-category: iNaturalist's classes are its species, as in the paper"
 check_exit 2 "$train --ngpus 8"
 check_err 'no flag --ngpus: it means nothing on CPUs'
 check_exit 2 '$DEIT train --eval --resume run/last.safetensors'
