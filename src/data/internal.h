@@ -48,6 +48,7 @@ DEIT_INTERNAL base_status data_read_label_file(data_set *set, const char *path);
 DEIT_INTERNAL base_status data_read_devkit(const char *labels, int index[DATA_IMAGENET_CLASSES + 1], bool *there);
 /* labels.c: sorts the items by label and name. */
 DEIT_INTERNAL void data_sort(data_set *set);
+DEIT_INTERNAL void data_sort_by_class(data_set *set);
 /* set.c: which of the two splits of a set that has its labels with it. */
 DEIT_INTERNAL base_status data_train_or_test(const data_set *set, const data_options *options, bool *train);
 /* annotated.c: whether the folder is Flowers-102's, Cars' or iNaturalist's, and then its items with their labels. */

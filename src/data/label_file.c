@@ -120,7 +120,7 @@ static base_status label_file_devkit(data_set *set, const label_file *f) {
                              set->items[i].name);
         set->items[i].label = index[number];
     }
-    set->imagenet = there;
+    set->imagenet |= there;
     return BASE_OK;
 }
 

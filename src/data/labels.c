@@ -139,16 +139,28 @@ static int labels_by_rank(const void *a, const void *b) {
     return (x->rank > y->rank) - (x->rank < y->rank);
 }
 
+DEIT_INTERNAL void data_sort_by_class(data_set *set) {
+    qsort(set->items, (size_t)set->count, sizeof *set->items, labels_by_label);
+}
+
 DEIT_INTERNAL void data_sort(data_set *set) {
     qsort(set->items, (size_t)set->count, sizeof *set->items,
           set->kind == DATA_STREAM ? labels_by_rank : labels_by_label);
 }
 
-/* A folder without images, beside the others. */
+/* Whether a class's folder, of which the path is of a folder inside, has images elsewhere. */
+static bool labels_has_others(const data_set *set, const char *inside) {
+    size_t size = labels_first(inside);
+    for (int64_t i = 0; size && i < set->count; i++)
+        if (labels_first(set->items[i].key) == size && !strncmp(set->items[i].key, inside, size)) return true;
+    return false;
+}
+
+/* A class folder without images, beside the others. */
 static base_status labels_check_empty(const data_set *set) {
     size_t leading = (size_t)(set->items[0].key - set->items[0].name);
     for (int i = 0; i < set->n_empty; i++)
-        if (!strncmp(set->empty[i], set->items[0].name, leading))
+        if (!strncmp(set->empty[i], set->items[0].name, leading) && !labels_has_others(set, set->empty[i] + leading))
             return base_fail("%s: class folder '%s' holds no images%s; remove it or fill it", set->path, set->empty[i],
                              set->n_empty > 1 ? " (nor do others)" : "");
     return BASE_OK;

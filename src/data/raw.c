@@ -83,10 +83,11 @@ DEIT_INTERNAL base_status data_raw_idx(data_set *set, const char *file, uint8_t 
 
 typedef enum { RAW_NONE, RAW_CIFAR10, RAW_CIFAR100, RAW_IDX } raw_kind;
 
-static const char *const raw_cifar10[2][6] = {
+enum { RAW_CIFAR_FILES = 5 }; /* at most, of a split */
+static const char *const raw_cifar10[2][RAW_CIFAR_FILES + 1] = {
     {"test_batch.bin"},
     {"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin"}};
-static const char *const raw_cifar100[2][6] = {{"test.bin"}, {"train.bin"}};
+static const char *const raw_cifar100[2][RAW_CIFAR_FILES + 1] = {{"test.bin"}, {"train.bin"}};
 
 /* By the name of a file that only such a set has. */
 static raw_kind raw_kind_of(const char *name) {
@@ -126,8 +127,9 @@ static raw_kind raw_sniff_folder(const char *path) {
 
 typedef struct {
     data_set *set;
-    const char *const *wanted; /* ended by NULL */
-    unsigned had;              /* bit i: wanted[i] */
+    const char *const *wanted;                          /* ended by NULL */
+    unsigned had;                                       /* bit i: wanted[i] */
+    int64_t first[RAW_CIFAR_FILES], n[RAW_CIFAR_FILES]; /* of the set's items, wanted[i]'s */
     size_t held;
     char *names; /* the file of class names; base_malloc'd; NULL */
     bool python; /* files as the version for Python calls them were met */
@@ -146,7 +148,10 @@ static base_status raw_cifar_take(raw_cifar *c, const char *name, const uint8_t 
     for (int i = 0; c->wanted[i]; i++) {
         if (strcmp(name, c->wanted[i]) || c->had & 1u << i) continue;
         c->had |= 1u << i;
-        return data_raw_cifar(c->set, c->wanted[i], bytes, size, &c->held);
+        c->first[i] = c->set->count;
+        BASE_TRY(data_raw_cifar(c->set, c->wanted[i], bytes, size, &c->held));
+        c->n[i] = c->set->count - c->first[i];
+        return BASE_OK;
     }
     return BASE_OK;
 }
@@ -178,6 +183,18 @@ static base_status raw_cifar_archive(raw_cifar *c, const base_context *context) 
     }
     store_stream_close(stream);
     return status;
+}
+
+/* The pictures in the order of the wanted files, whatever order the archive has them in. */
+static base_status raw_cifar_order(raw_cifar *c) {
+    data_set *set = c->set;
+    data_item *ordered = base_malloc((size_t)set->capacity * sizeof *ordered), *next = ordered;
+    if (!ordered) return BASE_ERROR;
+    for (int i = 0; c->wanted[i]; next += c->n[i++])
+        memcpy(next, set->items + c->first[i], (size_t)c->n[i] * sizeof *next);
+    base_free(set->items);
+    set->items = ordered;
+    return BASE_OK;
 }
 
 static base_status raw_cifar_file(raw_cifar *c, const char *folder, const char *name) {
@@ -216,6 +233,7 @@ static base_status raw_open_cifar(data_set *set, const char *folder, bool train,
             status = base_fail("%s: no %s in it; %s", set->path, c.wanted[i],
                                c.python ? "it is the version for Python; what is read here is the one called binary"
                                         : "is it whole?");
+    if (!status) status = raw_cifar_order(&c);
     if (!status) status = raw_name_classes(set, c.names);
     base_free(c.names);
     return status;

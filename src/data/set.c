@@ -107,13 +107,16 @@ static base_status set_keep_classes(data_set *set, const set_part *part, const c
     return n ? BASE_OK : base_fail("split '%s': %s has no picture of these classes", split, set->path);
 }
 
-/* Keeps the first pictures; or evenly spaced ones where they are sorted by class, for the first would be of a few. */
+/* Keeps the first pictures of a raw set; of others evenly spaced ones of all sorted by class, for the first would be of
+ * a few classes, and the same whatever the set is packed in. */
 static base_status set_cut(data_set *set, int64_t keep, const char *split) {
     if (!keep) return BASE_OK;
     if (keep > set->count)
         return base_fail_as(BASE_USAGE, "split '%s': %s has %lld pictures", split, set->path, (long long)set->count);
+    if (set->kind == DATA_STREAM) data_sort_by_class(set);
     for (int64_t i = 0; i < keep && set->kind != DATA_RAW; i++) set->items[i] = set->items[i * set->count / keep];
     set->count = keep;
+    if (set->kind == DATA_STREAM) data_sort(set);
     return BASE_OK;
 }
 

@@ -112,6 +112,11 @@ check 'printf "n01440764\nn01443537\n" >labels.txt'
 check_exit 0 "\$DEIT eval $vit --weights k.safetensors --data flat.tar --labels labels.txt"
 check_out '^images +2$'
 
+name 'class indices of pictures of ImageNet, none of them 0'
+check 'printf "998\n3\n" >indices.txt'
+check_exit 0 "\$DEIT eval $vit --weights k.safetensors --data flat.tar --labels indices.txt"
+check_out '^images +2$'
+
 name "the devkit's own numbering, with its meta.mat beside it"
 check 'mkdir devkit && printf "2\n1\n" >devkit/ILSVRC2012_validation_ground_truth.txt'
 check_exit 1 "\$DEIT eval $vit --weights k.safetensors --data flat.tar --labels devkit/ILSVRC2012_validation_ground_truth.txt"

@@ -172,10 +172,14 @@ TEST(data_synset_folders_and_splits) {
 
 TEST(data_a_part_of_class_folders_has_every_class) {
     base_test_folder_begin();
+    char packed[9][64];
+    const char *names[9];
     for (int i = 0; i < 9; i++) {
         char name[64];
         snprintf(name, sizeof name, "in/train/%c/%d.jpg", "abc"[i / 3], i);
         data_test_put(name, "tiny.jpg");
+        snprintf(packed[i], sizeof packed[i], "train/%c/%d.jpg", "abc"[i % 3], i % 3 * 3 + i / 3);
+        names[i] = packed[i];
     }
     data_test_holds("in", "train[:3]", NULL, 3, "0 train/a/0.jpg\n1 train/b/3.jpg\n2 train/c/6.jpg\n");
     data_test_holds("in", "train:1-2[:4]", NULL, 2,
@@ -183,6 +187,11 @@ TEST(data_a_part_of_class_folders_has_every_class) {
     data_test_holds("in", "train:2-2[:3]", NULL, 1, "0 train/c/6.jpg\n0 train/c/7.jpg\n0 train/c/8.jpg\n");
     CHECK_FAIL_HAS(data_test_try("in", "train[:10]", NULL), "split 'train[:10]': ");
     CHECK_STR_HAS(base_message(), "in has 9 pictures");
+    data_test_pack("dealt.tar.gz", "in", names,
+                   9); /* a, b, c, a, b, c, ...: the same pictures, in the archive's order */
+    data_test_holds("dealt.tar.gz", "train[:3]", NULL, 3, "0 train/a/0.jpg\n1 train/b/3.jpg\n2 train/c/6.jpg\n");
+    data_test_holds("dealt.tar.gz", "train:1-2[:4]", NULL, 2,
+                    "0 train/b/3.jpg\n1 train/c/6.jpg\n0 train/b/4.jpg\n1 train/c/7.jpg\n");
     base_test_folder_end();
 }
 
@@ -197,6 +206,9 @@ TEST(data_empty_class_folders) {
     }
     CHECK_OK(base_make_folders(base_test_path("top/set/moth")));
     CHECK_FAIL_HAS(data_test_try("top", NULL, NULL), "class folder 'set/moth' holds no images");
+    CHECK_EQ_INT(rmdir(base_test_path("top/set/moth")), 0);
+    CHECK_OK(base_make_folders(base_test_path("top/set/ant/later"))); /* no class */
+    CHECK_OK(data_test_try("top", NULL, NULL));
     CHECK_OK(base_make_folders(base_test_path("nothing")));
     CHECK_FAIL_HAS(data_test_try("nothing", NULL, NULL), "no images (.jpg, .jpeg, .png) found");
     CHECK_FAIL_HAS(data_test_try("absent", NULL, NULL), "absent: no such file or folder");

@@ -49,7 +49,8 @@ static void raw_test_check_cifar10(const char *path) {
     data_close(set);
     CHECK_OK(data_test_open(&set, path, "train", NULL));
     if (set)
-        CHECK(data_count(set) == 15 && data_label(set, 14) == 2 && !strcmp(set->items[14].name, "data_batch_5.bin:2"));
+        CHECK(data_count(set) == 15 && data_label(set, 14) == 2 && !strcmp(set->items[14].name, "data_batch_5.bin:2") &&
+              !strcmp(set->items[0].name, "data_batch_1.bin:0") && !strcmp(set->items[5].name, "data_batch_2.bin:2"));
     CHECK_OK(set ? data_read(set, 14, &bytes) : BASE_ERROR);
     CHECK_EQ_INT(bytes.data[2], (50 + 7 * 2 + 100) % 256);
     data_close(set);
@@ -71,6 +72,11 @@ TEST(data_cifar10_folder_and_archives) {
     raw_test_check_cifar10("c/cifar-10-batches-bin");
     raw_test_check_cifar10("c");
     raw_test_check_cifar10("cifar-10-binary.tar.gz");
+    static const int order[8] = {3, 7, 5, 1, 0, 4, 2, 6};
+    const char *shuffled[8];
+    for (int i = 0; i < 8; i++) shuffled[i] = names[order[i]];
+    data_test_pack("shuffled.tar.gz", "c", shuffled, 8);
+    raw_test_check_cifar10("shuffled.tar.gz");
     CHECK_OK(data_test_try("c", "val", NULL));
     CHECK_EQ_INT(data_test_try("c", "other", NULL), BASE_USAGE);
     CHECK_STR_HAS(base_message(), "no split 'other'; it has train and test");
