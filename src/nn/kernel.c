@@ -266,6 +266,9 @@ static void kernel_forget(kernel_descs *d) {
 enum { KERNEL_DEEPEST = 2048 };
 static dnnl_status_t kernel_describe(kernel_descs *d, const nn_matmul *m) {
     dnnl_status_t status = kernel_describe_matmul(d, m);
+    /* oneDNN 3.7.2's brg_matmul writes a single column densely, over its neighbours, whatever C's rows are apart. */
+    while (!status && m->n == 1 && m->ldc > 1 && kernel_is(d, "brg_matmul"))
+        status = dnnl_primitive_desc_next_impl(d->primitive);
     bool fits = m->pack_param >= 0 && m->k <= KERNEL_DEEPEST && m->ldb == (m->b_transposed ? m->k : m->n) &&
                 !m->a_transposed && m->lda == m->k && m->ldc == m->n;
     if (status || !fits || !kernel_is(d, "gemm")) return status;

@@ -246,6 +246,7 @@ TEST(gradients_with_running_statistics) {
 /* ---- Transformers ------------------------------------------------------------------------------------------------ */
 
 typedef struct {
+    int heads; /* 0: 2 */
     double drop, drop_path;
     bool (*frozen)(void *user, const nn_param *param);
     nn_plan_options options;
@@ -254,9 +255,9 @@ typedef struct {
 /* A small distilled DeiT with every loss and both ways to drop. */
 static void gradients_vit_case(gradients_case *c, gradients_how how) {
     model_config config = model_vit();
-    config.image = GRADIENTS_SIDE, config.patch = 3, config.dim = 24, config.depth = 3, config.heads = 2,
-    config.classes = GRADIENTS_CLASSES, config.distilled = true, config.drop = how.drop,
-    config.drop_path = how.drop_path;
+    config.image = GRADIENTS_SIDE, config.patch = 3, config.dim = 24, config.depth = 3,
+    config.heads = how.heads ? how.heads : 2, config.classes = GRADIENTS_CLASSES, config.distilled = true,
+    config.drop = how.drop, config.drop_path = how.drop_path;
     nn_graph *g = nn_graph_new(GRADIENTS_BATCH);
     nn_graph_trains(g);
     nn_value logits[MODEL_MAX_HEADS], x = nn_input(g, 3, (int64_t[]){3, config.image, config.image});
@@ -277,6 +278,14 @@ TEST(gradients_of_transformers) {
         gradients_check("vit", &c, 0.01, 3e-3);
         gradients_free(&c);
     }
+}
+
+/* Heads of a single channel: products with one column, whose rows lie apart. */
+TEST(gradients_of_heads_of_one_channel) {
+    gradients_case c = {.plan = NULL};
+    gradients_vit_case(&c, (gradients_how){.heads = 24, .options = {.threads = 1}});
+    gradients_check("vit", &c, 0.01, 3e-3);
+    gradients_free(&c);
 }
 
 /* ---- What is kept, left out and added ---------------------------------------------------------------------------- */
