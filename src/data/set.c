@@ -21,18 +21,22 @@ static base_status set_find(data_set *set, const char *path) {
     return base_fail("%s: no such file or folder", path);
 }
 
-/* ImageNet as it is downloaded: a folder without folders of the split, but with its tar; of val with its labels. */
+/* ImageNet as it is downloaded: a folder without folders of the split (val, where none is asked for), but with its tar;
+ * of val with its labels. */
 static base_status set_imagenet_tars(data_set *set, data_options *options) {
-    static const char *const val[] = {"val", "test", "validation"}, *const labels[] = {
-                                                                        "val_labels.txt",
-                                                                        "ILSVRC2012_validation_ground_truth.txt"};
-    bool train = options->split && !strcmp(options->split, "train"), test = false;
-    for (int i = 0; i < 3; i++) test |= options->split && !strcmp(options->split, val[i]);
-    if (!train && !test) return BASE_OK;
-    const char *folder = base_arena_printf(&set->arena, "%s/%s", set->path, options->split),
-               *tar = base_arena_printf(&set->arena, "%s/ILSVRC2012_img_%s.tar", set->path, train ? "train" : "val");
-    if (!folder || !tar) return BASE_ERROR;
-    if (base_path_is_folder(folder) || !base_path_exists(tar)) return BASE_OK;
+    static const char *const splits[] = {"train", "val", "test", "validation"},
+                             *const labels[] = {"val_labels.txt", "ILSVRC2012_validation_ground_truth.txt"};
+    bool train = false, test = false, there = false;
+    for (int i = 0; i < 4; i++) {
+        if (options->split ? strcmp(options->split, splits[i]) : !i) continue;
+        const char *folder = base_arena_printf(&set->arena, "%s/%s", set->path, splits[i]);
+        if (!folder) return BASE_ERROR;
+        there |= base_path_is_folder(folder), train |= !i, test |= i > 0;
+    }
+    if (there || (!train && !test)) return BASE_OK;
+    const char *tar = base_arena_printf(&set->arena, "%s/ILSVRC2012_img_%s.tar", set->path, train ? "train" : "val");
+    if (!tar) return BASE_ERROR;
+    if (!base_path_exists(tar)) return BASE_OK;
     for (int i = 0; i < 2 && test && !options->labels; i++) {
         const char *file = base_arena_printf(&set->arena, "%s/%s", set->path, labels[i]);
         if (file && base_path_exists(file)) options->labels = file;

@@ -345,7 +345,12 @@ TEST(data_tar_of_tars) {
                     "1 n01443537/n01443537_10.JPEG\n1 n01443537/n01443537_2.JPEG\n999 n15075141/n15075141_1.JPEG\n");
     CHECK_FAIL_HAS(data_test_try("i", "val", NULL), "put val_labels.txt beside it");
     data_test_make("i/val_labels.txt", "n15075141\nn01443537\n", 20);
-    data_test_holds("i", "val", NULL, 1000, "1 ILSVRC2012_val_00000002.JPEG\n999 ILSVRC2012_val_00000001.JPEG\n");
+    const char *const none_is_val[] = {"val", NULL};
+    for (int i = 0; i < 2; i++)
+        data_test_holds("i", none_is_val[i], NULL, 1000,
+                        "1 ILSVRC2012_val_00000002.JPEG\n999 ILSVRC2012_val_00000001.JPEG\n");
+    data_test_put("i/validation/n01443537/9.jpg", "tiny.jpg"); /* which goes before */
+    data_test_holds("i", NULL, NULL, 1000, "1 validation/n01443537/9.jpg\n");
     data_test_make("t/n01443537.tar", "not a tar", 9);
     data_test_pack("bad.tar", "t", (const char *[]){"n01443537.tar"}, 1);
     CHECK_FAIL_HAS(data_test_try("bad.tar", NULL, NULL), "bad.tar/n01443537.tar");
