@@ -187,8 +187,8 @@ TEST(data_a_part_of_class_folders_has_every_class) {
     data_test_holds("in", "train:2-2[:3]", NULL, 1, "0 train/c/6.jpg\n0 train/c/7.jpg\n0 train/c/8.jpg\n");
     CHECK_FAIL_HAS(data_test_try("in", "train[:10]", NULL), "split 'train[:10]': ");
     CHECK_STR_HAS(base_message(), "in has 9 pictures");
-    data_test_pack("dealt.tar.gz", "in", names,
-                   9); /* a, b, c, a, b, c, ...: the same pictures, in the archive's order */
+    /* Packed as a, b, c, a, b, c, ...: the same pictures, in the archive's order. */
+    data_test_pack("dealt.tar.gz", "in", names, 9);
     data_test_holds("dealt.tar.gz", "train[:3]", NULL, 3, "0 train/a/0.jpg\n1 train/b/3.jpg\n2 train/c/6.jpg\n");
     data_test_holds("dealt.tar.gz", "train:1-2[:4]", NULL, 2,
                     "0 train/b/3.jpg\n1 train/c/6.jpg\n0 train/b/4.jpg\n1 train/c/7.jpg\n");
