@@ -19,7 +19,7 @@ def main():
     transform = create_transform(input_size=224, is_training=True, color_jitter=0.3, auto_augment='rand-m9-mstd0.5-inc1', interpolation='bicubic',
                                  re_prob=0.25, re_mode='pixel', re_count=1)
     mixup = Mixup(mixup_alpha=0.8, cutmix_alpha=1.0, label_smoothing=0.1, num_classes=1000)
-    data, images = list(files(sys.argv[1])), int(sys.argv[2]) // 64 * 64
+    data, images = [picture for _, picture in files(sys.argv[1])], int(sys.argv[2]) // 64 * 64
     start = time.process_time()
     for first in range(0, images, 64):
         x = torch.stack([transform(Image.open(io.BytesIO(data[i % len(data)])).convert('RGB')) for i in range(first, first + 64)])

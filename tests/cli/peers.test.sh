@@ -63,3 +63,10 @@ for words in '--models resnet5' '--models resnet18@big' '--peers tensorrt' '--pr
 done
 check_exit 2 "python3 '$compare' --models resnet5"
 check_err "'resnet5': expected resnet18, "
+
+name "timm's training pictures, where the peers are installed"
+peers=${DEIT_PEERS_VENV:-${XDG_CACHE_HOME:-$HOME/.cache}/deit/peers}/bin/python
+"$peers" -c 'import torch, timm' 2>/dev/null || skip "PyTorch and timm are not in ${peers%/bin/python}; bench/peers/run installs them"
+check 'tar cf pictures.tar -C "$TREE/tests/golden/images/inputs" plain_420.jpg'
+check_exit 0 '"$peers" -B "$TREE/bench/peers/augment.py" pictures.tar 64'
+check_out '^[0-9.e-]+$'
