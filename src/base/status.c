@@ -18,6 +18,8 @@ static void status_record(const char *format, va_list arguments) {
     if (length < 0) fresh[0] = 0;
     memcpy(status_text, fresh, strlen(fresh) + 1);
     status_mark_cut(length);
+    for (char *at = status_text; *at; at++) // a file's name may hold what a terminal would obey
+        if (((unsigned char)*at < ' ' && *at != '\n' && *at != '\t') || *at == 127) *at = '?';
 }
 
 DEIT_INTERNAL void base_fail_record(const char *format, ...) {

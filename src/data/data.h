@@ -19,7 +19,8 @@ DEIT_INTERNAL int data_imagenet_find(const char *synset);
 
 typedef struct {
     /* A folder, tar, zip, or tar compressed by gzip, bzip2, xz or zstd, holding
-     *   class folders: <class>/..../<file>.JPEG, also under one of val, validation, test, train, or a single folder;
+     *   class folders: <class>/..../<file>.JPEG, also in folders of splits (val, validation, valid, test, train,
+     *   training, in any case), or in a single folder;
      *   or pictures alone (ILSVRC2012_img_val.tar): they need `labels`;
      *   or a tar a class (ILSVRC2012_img_train.tar), of a tar that is not compressed.
      * Pictures are files named .jpg, .jpeg or .png, in any case. Or
@@ -29,10 +30,10 @@ typedef struct {
      *   pictures' folder, or its archive, compressed or not (splits train, test).
      * "fashion-mnist", if there is nothing of that name: where Debian's package dataset-fashion-mnist puts it. */
     const char *path;
-    /* Which of the folders named above; NULL: the first of val, validation, test, train there is. Where there is no
-     * "val", it stands for "validation" or "test". "train:0-4": a part of the classes, then counted from 0.
-     * "train[:20000]" and "train:0-4[:20000]": so many of these, of CIFAR's and MNIST's binaries the first, of pictures
-     * sorted by class evenly spaced ones. */
+    /* Which of the folders of splits; NULL: the first there is in the order above. Where there is no "val", it stands
+     * for "validation", "valid" or "test", and "train" for "training". "train:0-4": a part of the classes, then counted
+     * from 0. "train[:20000]" and "train:0-4[:20000]": so many of these, of CIFAR's and MNIST's binaries the first, of
+     * pictures sorted by class evenly spaced ones. */
     const char *split;
     /* For pictures without class folders: a text file, one label a line: a synset, a class index from 0, or a number of
      * ImageNet's devkit if its meta.mat lies beside; in the order of the sorted file names, or, of 50,000 lines, by the

@@ -67,6 +67,7 @@ DEIT_INTERNAL void data_raw_pixels(const data_set *set, int64_t item, uint8_t *r
 /* An item as image reads it: its file's bytes, or RGB pixels. */
 DEIT_INTERNAL base_status data_read_source(const data_set *set, int64_t item, data_bytes *bytes, image_source *source);
 DEIT_INTERNAL bool data_is_image(const char *name);
+DEIT_INTERNAL bool data_is_tar(const char *name);
 DEIT_INTERNAL base_status data_room(data_bytes *bytes, size_t size);
 
 /* ---- Policies (policy.c) ----------------------------------------------------------------------------------------- */

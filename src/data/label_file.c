@@ -76,6 +76,7 @@ static base_status label_file_lines(data_set *set, label_file *f, char *text) {
     int64_t lines = 1;
     for (const char *at = text; (at = strchr(at, '\n')); at++) lines++;
     if (!(f->list = base_malloc((size_t)lines * sizeof *f->list))) return BASE_ERROR;
+    text += strncmp(text, "\xef\xbb\xbf", 3) ? 0 : 3; // the mark that some editors begin UTF-8 with
     for (char *next, *line = text; line; line = next) {
         next = strchr(line, '\n');
         if (next) *next++ = 0;
@@ -93,6 +94,11 @@ static base_status label_file_deal(data_set *set, const label_file *f) {
     if (f->listed != set->count && !numbered)
         return base_fail("%s: %lld labels for the %lld images of %s", f->path, (long long)f->listed,
                          (long long)set->count, set->path);
+    for (int64_t i = 1; i < set->count && !numbered; i++)
+        if (!label_file_by_name(&set->items[i - 1], &set->items[i]))
+            return base_fail("%s: a label a line, in the order of the file names, but %s and %s have one name; write "
+                             "lines of a file and its label",
+                             f->path, set->items[i - 1].name, set->items[i].name);
     for (int64_t i = 0; i < set->count; i++) {
         int64_t line = numbered ? data_val_index(set, i) : i;
         if (line < 0 || line >= f->listed)

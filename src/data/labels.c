@@ -2,6 +2,7 @@
 #include "data/internal.h"
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 /* ---- Leading folders and splits ---------------------------------------------------------------------------------- */
 
@@ -9,19 +10,23 @@ static size_t labels_first(const char *key) { /* length of the first folder; 0: 
     const char *slash = strchr(key, '/');
     return slash ? (size_t)(slash - key) : 0;
 }
-static bool labels_first_is(const char *key, const char *name) {
+
+/* Folders of splits, in the order in which they are taken where none is named; in any case ("Train"). */
+static const char *const labels_splits[] = {"val", "validation", "valid", "test", "train", "training"};
+enum { LABELS_SPLITS = sizeof labels_splits / sizeof *labels_splits, LABELS_TRAIN = 4 };
+
+/* Which of them the first folder is; -1. */
+static int labels_split(const char *key) {
     size_t size = labels_first(key);
-    return size && strlen(name) == size && !memcmp(key, name, size);
+    for (int k = 0; k < LABELS_SPLITS; k++)
+        if (strlen(labels_splits[k]) == size && !strncasecmp(key, labels_splits[k], size)) return k;
+    return -1;
 }
 
-/* In the order in which they are taken where none is named. */
-static const char *const labels_splits[] = {"val", "validation", "test", "train"};
-enum { LABELS_SPLITS = sizeof labels_splits / sizeof *labels_splits };
-
-static bool labels_is_split(const char *key) {
-    for (int i = 0; i < LABELS_SPLITS; i++)
-        if (labels_first_is(key, labels_splits[i])) return true;
-    return false;
+/* Whether a split is what is asked for: "val" also stands for the others that are not for training. */
+static bool labels_split_is(int k, const char *split) {
+    if (!split || !strcasecmp(split, labels_splits[k])) return true;
+    return !strcasecmp(split, "val") ? k < LABELS_TRAIN : !strcasecmp(split, "train") && k >= LABELS_TRAIN;
 }
 
 /* ImageNet's index of the first folder; -1. */
@@ -49,22 +54,30 @@ static void labels_strip(data_set *set) {
     for (int64_t i = 0; i < set->count; i++) set->items[i].key += size;
 }
 
-/* Where the first folders are splits, keeps the one asked for, or the first there is. */
+/* Where the first folders are splits, keeps the one asked for, or the first there is. What lies beside them does not
+ * matter where they hold class folders, and the one asked for, or one to train on and one to test on, are there. */
 static base_status labels_choose_split(data_set *set, const char *split) {
-    bool all = true, there[LABELS_SPLITS] = {false};
+    bool all = true, there[LABELS_SPLITS] = {false}, flat[LABELS_SPLITS] = {false};
+    int chosen = -1, train = -1;
     for (int64_t i = 0; i < set->count; i++) {
-        all &= labels_is_split(set->items[i].key);
-        for (int k = 0; k < LABELS_SPLITS; k++) there[k] |= labels_first_is(set->items[i].key, labels_splits[k]);
+        const char *key = set->items[i].key;
+        int k = labels_split(key);
+        all &= k >= 0;
+        if (k >= 0) there[k] = true, flat[k] |= !labels_first(key + labels_first(key) + 1);
     }
-    const char *name = NULL;
-    for (int k = LABELS_SPLITS - 1; k >= 0 && all; k--) {
-        bool other = split && !strcmp(split, "val") && k < LABELS_SPLITS - 1; /* validation, test */
-        if (there[k] && (!split || !strcmp(split, labels_splits[k]) || other)) name = labels_splits[k];
+    for (int k = LABELS_SPLITS - 1; k >= 0; k--) {
+        if (!there[k] || (flat[k] && !all)) continue;
+        train = k >= LABELS_TRAIN ? k : train;
+        chosen = labels_split_is(k, split) ? k : chosen;
     }
-    if (!name) return split ? base_fail_as(BASE_USAGE, "%s: no images in a folder '%s'", set->path, split) : BASE_OK;
+    if (!all && !split && (train < 0 || chosen >= LABELS_TRAIN)) chosen = -1;
+    if (chosen < 0)
+        return split ? base_fail_as(BASE_USAGE, "%s: no images in a folder '%s'%s", set->path, split,
+                                    all ? "" : " of class folders")
+                     : BASE_OK;
     int64_t n = 0;
     for (int64_t i = 0; i < set->count; i++)
-        if (labels_first_is(set->items[i].key, name)) set->items[n++] = set->items[i];
+        if (labels_split(set->items[i].key) == chosen) set->items[n++] = set->items[i];
     set->count = n;
     labels_strip(set);
     return BASE_OK;
@@ -168,19 +181,19 @@ static base_status labels_check_empty(const data_set *set) {
 
 DEIT_INTERNAL base_status data_assign(data_set *set, const data_options *options) {
     if (!set->count) return base_fail("%s: no images (.jpg, .jpeg, .png) found", set->path);
-    while (labels_common(set) && !labels_is_split(set->items[0].key)) labels_strip(set);
+    while (labels_common(set) && labels_split(set->items[0].key) < 0) labels_strip(set);
     BASE_TRY(labels_choose_split(set, options->split));
     while (labels_common(set)) labels_strip(set);
-    bool flat = false;
-    for (int64_t i = 0; i < set->count; i++) flat |= !labels_first(set->items[i].key);
+    const char *flat = NULL;
+    for (int64_t i = 0; i < set->count && !flat; i++)
+        if (!labels_first(set->items[i].key)) flat = set->items[i].name;
     if (!options->labels) BASE_TRY(labels_check_empty(set));
     if (options->labels) {
         BASE_TRY(data_read_label_file(set, options->labels));
     } else if (flat) {
         return base_fail("%s: images without class folders, such as %s; name a file with their labels (--labels: a "
-                         "synset or class index a line, in the order of "
-                         "the sorted file names)",
-                         set->path, set->items[0].name);
+                         "synset or class index a line, in the order of the sorted file names), or take them out",
+                         set->path, flat);
     } else {
         BASE_TRY(labels_from_folders(set));
     }

@@ -16,6 +16,11 @@ DEIT_INTERNAL bool data_is_image(const char *name) {
     return false;
 }
 
+DEIT_INTERNAL bool data_is_tar(const char *name) {
+    const char *dot = strrchr(name, '.');
+    return dot && !strcasecmp(dot, ".tar");
+}
+
 static base_status listing_add(data_set *set, const char *name, const store_entry *entry, int64_t rank) {
     if (set->count == set->capacity) {
         int64_t wanted = set->capacity ? 2 * set->capacity : 1024;
@@ -54,6 +59,8 @@ static base_status listing_walk(data_set *set, const char *inside, int depth, co
     struct dirent **names = NULL;
     int n = depth > LISTING_DEPTH ? 0 : scandir(path, &names, listing_not_hidden, listing_by_name);
     base_status status = n < 0 ? base_fail("%s: %s", path, strerror(errno)) : BASE_OK;
+    if (depth > LISTING_DEPTH)
+        status = base_fail("%s: more than %d folders deep: is there a link in a circle?", path, LISTING_DEPTH);
     int64_t before = set->count;
     int folders = 0;
     for (int i = 0; i < n; i++) {
@@ -125,18 +132,20 @@ static base_status listing_stream(data_set *set, const base_context *context) {
     return status;
 }
 
-/* A tar of tars (ILSVRC2012_img_train.tar): the class folder of a picture is the name of the inner tar. Its entries are
+/* A tar of tars (ILSVRC2012_img_train.tar): the class folder of a picture is called as the inner tar. Its entries are
  * read through the outer one: they lie in the same file. */
 static base_status listing_inner(data_set *set, const store_entry *tar, const base_context *context) {
     store_archive *inner;
-    const char *base = base_path_name(tar->name);
+    char *folder = base_arena_printf(&set->arena, "%.*s/", (int)(strlen(tar->name) - 4), tar->name);
+    if (!folder) return BASE_ERROR;
     BASE_TRY(store_archive_open_inside(&inner, set->archive, tar));
     base_status status = BASE_OK;
+    int64_t before = set->count;
     for (size_t i = 0; i < store_archive_count(inner) && !status; i++) {
         const store_entry *entry = store_archive_at(inner, i);
         if (!data_is_image(entry->name)) continue;
         store_entry *copy = base_arena_alloc(&set->arena, sizeof *copy);
-        char *name = base_arena_printf(&set->arena, "%.*s/%s", (int)(strlen(base) - 4), base, entry->name);
+        char *name = base_arena_printf(&set->arena, "%s%s", folder, entry->name);
         if (!copy || !name) {
             status = BASE_ERROR;
             break;
@@ -145,6 +154,7 @@ static base_status listing_inner(data_set *set, const store_entry *tar, const ba
         status = listing_add(set, name, copy, 0);
     }
     store_archive_close(inner);
+    if (!status && set->count == before) status = listing_note_empty(set, folder);
     if (!status && base_cancelled(context))
         status = base_fail_as(BASE_CANCELLED, "stopped while listing %s", set->path);
     return status;
@@ -154,8 +164,7 @@ static base_status listing_tar_of_tars(data_set *set, const base_context *contex
     size_t n = store_archive_count(set->archive);
     for (size_t i = 0; i < n; i++) {
         const store_entry *entry = store_archive_at(set->archive, i);
-        const char *dot = strrchr(entry->name, '.');
-        if (!dot || strcasecmp(dot, ".tar")) continue;
+        if (!data_is_tar(entry->name)) continue;
         BASE_TRY(listing_inner(set, entry, context));
         base_progress(context, "index", (double)i, (double)n, "archives", NULL);
     }

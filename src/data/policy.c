@@ -241,9 +241,10 @@ static base_status policy_rand_section(data_policy *policy, policy_rand_options 
     BASE_TRY(policy_section(section, key, &value));
     if (!strcmp(key, "mstd"))
         policy->deviation = value > 100 ? INFINITY : value;
-    else if (!strcmp(key, "p") && value <= 1)
+    else if (!strcmp(key, "p")) {
+        if (value > 1) return base_fail_as(BASE_USAGE, "--aa: '%s': a probability, 0 to 1, is expected", section);
         o->probability = value;
-    else if (!strcmp(key, "m") || !strcmp(key, "mmax")) {
+    } else if (!strcmp(key, "m") || !strcmp(key, "mmax")) {
         BASE_TRY(policy_whole(section, value, 1000));
         *(key[1] ? &policy->most : &o->magnitude) = value;
     } else if (!strcmp(key, "n")) {

@@ -99,7 +99,7 @@ static raw_kind raw_kind_of(const char *name) {
     return RAW_NONE;
 }
 
-/* In an archive, the first file tells. */
+/* In an archive, one of the first files tells: before a picture, or a tar that may be large. */
 static base_status raw_sniff_archive(const char *path, raw_kind *kind) {
     store_archive_kind archive;
     store_stream *stream;
@@ -107,7 +107,10 @@ static base_status raw_sniff_archive(const char *path, raw_kind *kind) {
     *kind = RAW_NONE;
     BASE_TRY(store_archive_sniff(path, &archive));
     if (archive == STORE_ARCHIVE_NONE || store_stream_open(&stream, path)) return BASE_OK; /* others will say why */
-    if (!store_stream_next(stream, &name) && name) *kind = raw_kind_of(base_path_name(name));
+    for (int i = 0; i < 8 && *kind == RAW_NONE && !store_stream_next(stream, &name) && name; i++) {
+        if (data_is_image(name) || data_is_tar(name)) break;
+        *kind = raw_kind_of(base_path_name(name));
+    }
     store_stream_close(stream);
     return BASE_OK;
 }

@@ -83,7 +83,7 @@ static base_status set_parse(const char *split, set_part *part) {
     end = 0;
     if (*at == '[' && sscanf(at, "[:%lld]%n", &count, &end) == 1 && end && count >= 1 && strspn(at + 2, digits))
         part->keep = count, at += end;
-    if (!*at && (!classes || part->high >= part->low)) return BASE_OK;
+    if (size && !*at && (!classes || part->high >= part->low)) return BASE_OK;
     return base_fail_as(BASE_USAGE,
                         "split '%s': expected NAME[:N], N of its pictures, NAME:A-B, its classes A to B, or "
                         "NAME:A-B[:N]",

@@ -38,6 +38,8 @@ TEST(base_messages) {
     CHECK(!strcmp(base_message(), "file x: row 7"));
     base_fail("again: %s", base_message());
     CHECK(!strcmp(base_message(), "again: file x: row 7"));
+    base_fail("a\x1b[2J\tb\n");
+    CHECK(!strcmp(base_message(), "a?[2J\tb\n"));
     char *wide = malloc(10001);
     memset(wide, 'a', 10000), wide[10000] = 0;
     base_fail("%s", wide);

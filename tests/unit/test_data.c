@@ -170,6 +170,38 @@ TEST(data_synset_folders_and_splits) {
     base_test_folder_end();
 }
 
+TEST(data_what_lies_beside_splits) {
+    base_test_folder_begin();
+    data_test_put("in/Train/a/1.jpg", "tiny.jpg"), data_test_put("in/Train/b/2.jpg", "tiny.jpg");
+    data_test_holds("in", "train", NULL, 2, "0 Train/a/1.jpg\n1 Train/b/2.jpg\n");
+    data_test_put("in/samples/x.jpg", "tiny.jpg"), data_test_put("in/overview.png", "grey.png");
+    data_test_holds("in", "train", NULL, 2, "0 Train/a/1.jpg\n1 Train/b/2.jpg\n");
+    CHECK_FAIL_HAS(data_test_try("in", NULL, NULL), "images without class folders, such as overview.png");
+    CHECK_EQ_INT(data_test_try("in", "val", NULL), BASE_USAGE);
+    CHECK_STR_HAS(base_message(), "no images in a folder 'val' of class folders");
+    data_test_put("in/valid/a/3.jpg", "tiny.jpg");
+    static const char *const none_val_valid[] = {NULL, "val", "valid"};
+    for (int i = 0; i < 3; i++) data_test_holds("in", none_val_valid[i], NULL, 1, "0 valid/a/3.jpg\n");
+    data_test_put("in/validation/a/4.jpg", "tiny.jpg"); /* which goes before */
+    data_test_holds("in", "val", NULL, 1, "0 validation/a/4.jpg\n");
+    /* Classes that are called as splits are classes. */
+    data_test_put("traffic/bus/1.jpg", "tiny.jpg"), data_test_put("traffic/train/2.jpg", "tiny.jpg");
+    data_test_put("traffic/test/3.jpg", "tiny.jpg");
+    data_test_holds("traffic", NULL, NULL, 3, "0 bus/1.jpg\n1 test/3.jpg\n2 train/2.jpg\n");
+    CHECK_EQ_INT(data_test_try("traffic", "train", NULL), BASE_USAGE);
+    CHECK_EQ_INT(data_test_try("in", ":0-1", NULL), BASE_USAGE);
+    CHECK_STR_HAS(base_message(), "split ':0-1': expected NAME");
+    base_test_folder_end();
+}
+
+TEST(data_folders_in_a_circle) {
+    base_test_folder_begin();
+    data_test_put("in/a/1.jpg", "tiny.jpg");
+    CHECK_EQ_INT(symlink("..", base_test_path("in/a/up")), 0);
+    CHECK_FAIL_HAS(data_test_try("in", NULL, NULL), "more than 16 folders deep: is there a link in a circle?");
+    base_test_folder_end();
+}
+
 TEST(data_a_part_of_class_folders_has_every_class) {
     base_test_folder_begin();
     char packed[9][64];
@@ -241,7 +273,8 @@ TEST(data_flat_tar_with_labels) {
     data_test_pack("flat.tar", "flat", (const char *[]){data_test_flat[1], data_test_flat[0], data_test_flat[2]}, 3);
     CHECK_FAIL_HAS(data_test_try("flat.tar", NULL, NULL), "--labels");
     const char *good[] = {data_test_labels("synsets.txt", "n01443537\nn01440764\r\n\nn15075141"),
-                          data_test_labels("indices.txt", "1\n0\n999\n"),
+                          data_test_labels("indices.txt", "\xef\xbb\xbf"
+                                                          "1\n0\n999\n"),
                           data_test_labels("pairs.csv", "ILSVRC2012_val_00049999.JPEG,n15075141\n"
                                                         "val/ILSVRC2012_val_00000010.JPEG,0\n"
                                                         "ILSVRC2012_val_00000002.JPEG,n01443537\n")};
@@ -264,6 +297,8 @@ TEST(data_flat_tar_with_labels) {
     data_test_put("same/x/1.jpg", "tiny.jpg"), data_test_put("same/y/1.jpg", "tiny.jpg");
     data_test_holds("same", NULL, data_test_labels("paths", "y/1.jpg 1\nx/1.jpg 0\n"), 2, "0 x/1.jpg\n1 y/1.jpg\n");
     CHECK_FAIL_HAS(data_test_try("same", NULL, data_test_labels("bare", "1.jpg 1\n")), "or several of that name");
+    CHECK_FAIL_HAS(data_test_try("same", NULL, data_test_labels("dealt", "0\n1\n")),
+                   "x/1.jpg and y/1.jpg have one name");
     data_test_put("deep/z/1.jpg", "tiny.jpg"), data_test_put("deep/b/z/1.jpg", "tiny.jpg");
     data_test_put("deep/1.jpg", "tiny.jpg");
     data_test_holds("deep", NULL, data_test_labels("deeper", "z/1.jpg 0\nb/z/1.jpg 1\n1.jpg 2\n"), 3,

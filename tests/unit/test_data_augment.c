@@ -131,6 +131,7 @@ TEST(augment_policy_spellings) {
     static const char *const bad[][2] = {{"randm9", "no policy 'randm9'"},
                                          {"rand-m9.5", "a whole number"},
                                          {"rand-q3", "'q3' is not known"},
+                                         {"rand-m9-p1.5", "'p1.5': a probability, 0 to 1, is expected"},
                                          {"rand-mstd", "'mstd' has no number"},
                                          {"rand-m9x", "does not end in a number"},
                                          {"rand-tother", "no set of operators 'other'"},

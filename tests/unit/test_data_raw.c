@@ -72,7 +72,7 @@ TEST(data_cifar10_folder_and_archives) {
     raw_test_check_cifar10("c/cifar-10-batches-bin");
     raw_test_check_cifar10("c");
     raw_test_check_cifar10("cifar-10-binary.tar.gz");
-    static const int order[8] = {3, 7, 5, 1, 0, 4, 2, 6};
+    static const int order[8] = {6, 3, 7, 5, 1, 0, 4, 2}; /* readme.html first */
     const char *shuffled[8];
     for (int i = 0; i < 8; i++) shuffled[i] = names[order[i]];
     data_test_pack("shuffled.tar.gz", "c", shuffled, 8);
@@ -351,6 +351,14 @@ TEST(data_tar_of_tars) {
                         "1 ILSVRC2012_val_00000002.JPEG\n999 ILSVRC2012_val_00000001.JPEG\n");
     data_test_put("i/validation/n01443537/9.jpg", "tiny.jpg"); /* which goes before */
     data_test_holds("i", NULL, NULL, 1000, "1 validation/n01443537/9.jpg\n");
+    /* packed with its folder */
+    data_test_pack("o.tar", ".", (const char *[]){"t/", "t/n15075141.tar", "t/n01443537.tar"}, 3);
+    data_test_holds("o.tar", NULL, NULL, 1000,
+                    "1 t/n01443537/n01443537_10.JPEG\n1 t/n01443537/n01443537_2.JPEG\n"
+                    "999 t/n15075141/n15075141_1.JPEG\n");
+    data_test_pack("t/n01440764.tar", "p", NULL, 0);
+    data_test_pack("hole.tar", "t", (const char *[]){"n15075141.tar", "n01440764.tar"}, 2);
+    CHECK_FAIL_HAS(data_test_try("hole.tar", NULL, NULL), "class folder 'n01440764/' holds no images");
     data_test_make("t/n01443537.tar", "not a tar", 9);
     data_test_pack("bad.tar", "t", (const char *[]){"n01443537.tar"}, 1);
     CHECK_FAIL_HAS(data_test_try("bad.tar", NULL, NULL), "bad.tar/n01443537.tar");
