@@ -32,7 +32,7 @@ struct data_set {
     int first_class;          /* of the split "train:A-B": class 0 was A */
     bool imagenet;            /* labels are ImageNet's */
     const char **class_names; /* [classes], NULL where a class has no folder */
-    const char **empty;       /* class folders without images; not of DATA_STREAM */
+    const char **empty;       /* [n_empty], base_malloc'd: folders without images */
     int n_empty;
     data_raw raw; /* DATA_RAW */
 };

@@ -172,11 +172,16 @@ static bool labels_has_others(const data_set *set, const char *inside) {
 /* A class folder without images, beside the others. */
 static base_status labels_check_empty(const data_set *set) {
     size_t leading = (size_t)(set->items[0].key - set->items[0].name);
-    for (int i = 0; i < set->n_empty; i++)
-        if (!strncmp(set->empty[i], set->items[0].name, leading) && !labels_has_others(set, set->empty[i] + leading))
-            return base_fail("%s: class folder '%s' holds no images%s; remove it or fill it", set->path, set->empty[i],
-                             set->n_empty > 1 ? " (nor do others)" : "");
-    return BASE_OK;
+    const char *first = NULL;
+    int n = 0;
+    for (int i = 0; i < set->n_empty; i++) {
+        const char *empty = set->empty[i];
+        if (strncmp(empty, set->items[0].name, leading) || labels_has_others(set, empty + leading)) continue;
+        if (!n++) first = empty;
+    }
+    if (!n) return BASE_OK;
+    return base_fail("%s: class folder '%s' holds no images%s; remove it or fill it", set->path, first,
+                     n > 1 ? " (nor do others)" : "");
 }
 
 DEIT_INTERNAL base_status data_assign(data_set *set, const data_options *options) {
@@ -184,16 +189,15 @@ DEIT_INTERNAL base_status data_assign(data_set *set, const data_options *options
     while (labels_common(set) && labels_split(set->items[0].key) < 0) labels_strip(set);
     BASE_TRY(labels_choose_split(set, options->split));
     while (labels_common(set)) labels_strip(set);
-    const char *flat = NULL;
-    for (int64_t i = 0; i < set->count && !flat; i++)
-        if (!labels_first(set->items[i].key)) flat = set->items[i].name;
+    int64_t folders = 0; /* so many items have a class folder before one that has none */
+    while (folders < set->count && labels_first(set->items[folders].key)) folders++;
     if (!options->labels) BASE_TRY(labels_check_empty(set));
     if (options->labels) {
         BASE_TRY(data_read_label_file(set, options->labels));
-    } else if (flat) {
+    } else if (folders < set->count) {
         return base_fail("%s: images without class folders, such as %s; name a file with their labels (--labels: a "
                          "synset or class index a line, in the order of the sorted file names), or take them out",
-                         set->path, flat);
+                         set->path, set->items[folders].name);
     } else {
         BASE_TRY(labels_from_folders(set));
     }

@@ -42,12 +42,12 @@ static int listing_not_hidden(const struct dirent *entry) {
 }
 
 static base_status listing_note_empty(data_set *set, const char *name) {
-    enum { LISTING_EMPTY = 8 }; /* enough for a message */
-    if (!set->empty && !(set->empty = base_arena_alloc(&set->arena, LISTING_EMPTY * sizeof *set->empty)))
-        return BASE_ERROR;
-    if (set->n_empty < LISTING_EMPTY && !(set->empty[set->n_empty++] = base_arena_printf(&set->arena, "%s", name)))
-        return BASE_ERROR;
-    return BASE_OK;
+    if (!(set->n_empty & (set->n_empty - 1))) { // 0 or a power of two: the list is full
+        const char **grown = base_realloc(set->empty, (size_t)(set->n_empty ? 2 * set->n_empty : 1) * sizeof *grown);
+        if (!grown) return BASE_ERROR;
+        set->empty = grown;
+    }
+    return (set->empty[set->n_empty++] = base_arena_printf(&set->arena, "%s", name)) ? BASE_OK : BASE_ERROR;
 }
 
 /* inside: path below the set's folder, "" for itself. A folder with neither files nor folders that hold images is noted

@@ -155,6 +155,7 @@ DEIT_INTERNAL void data_close(data_set *set) {
     base_free(set->raw.bytes);
     base_arena_free(&set->arena);
     base_free(set->items);
+    base_free(set->empty);
     base_free(set->path);
     base_free(set);
 }

@@ -158,6 +158,15 @@ TEST(data_synset_folders_and_splits) {
     CHECK_OK(base_make_folders(base_test_path("in/train/n01484850")));
     data_test_holds("in", NULL, NULL, 1000, "1 val/n01443537/ILSVRC2012_val_00000262.JPEG\n999 val/n15075141/b.JPEG\n");
     CHECK_FAIL_HAS(data_test_try("in", "train", NULL), "class folder 'train/n01484850' holds no images");
+    for (int i = 0; i < 20; i++) {
+        char name[64];
+        snprintf(name, sizeof name, "in/train/%d", i);
+        CHECK_OK(base_make_folders(base_test_path(name)));
+    }
+    CHECK_OK(data_test_try("in", "val", NULL));
+    CHECK_OK(base_make_folders(base_test_path("in/val/x"))); /* however many others are empty */
+    CHECK_FAIL_HAS(data_test_try("in", "val", NULL), "class folder 'val/x' holds no images");
+    CHECK_EQ_INT(rmdir(base_test_path("in/val/x")), 0);
     CHECK_EQ_INT(data_test_try("in", "test", NULL), BASE_USAGE);
     CHECK_STR_HAS(base_message(), "no images in a folder 'test'");
     CHECK_OK(data_test_open(&set, "in", NULL, NULL));
