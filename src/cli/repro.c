@@ -59,13 +59,16 @@ static base_status repro_show(const repro_book *book, const char *file) {
         repro_write_svg(book->report[0], &text);
         BASE_TRY(repro_write_to(repro_given.svg, &text, BASE_OK));
     }
-    if (repro_given.json)
+    if (repro_given.json) {
         status = repro_write_json(book, &text);
-    else if (repro_given.markdown)
+        status = repro_write_to(file, &text, status);
+        if (status || !repro_given.markdown) return status;
+    }
+    if (repro_given.markdown)
         repro_write_markdown(book, &text);
     else
         repro_write_text(book, &text);
-    return repro_write_to(file, &text, status);
+    return repro_write_to(NULL, &text, BASE_OK);
 }
 
 /* The comparison stands below a table, but beside JSON and Markdown, which others read. */
@@ -192,8 +195,10 @@ static base_status repro_command_run(int n, char **arguments) {
                             : repro_given.html     ? "html"
                             : repro_given.svg      ? "svg"
                                                    : "baseline");
-    if (repro_given.json && repro_given.markdown)
-        return base_fail_as(BASE_USAGE, "repro: --json and --markdown cannot both be printed");
+    if (repro_given.json && repro_given.markdown && !file)
+        return base_fail_as(BASE_USAGE,
+                            "repro: --json and --markdown cannot both be printed; --json report.json writes "
+                            "the one to a file");
     repro_tables tables;
     json_t *baseline;
     BASE_TRY(repro_tables_open(&tables, arguments[0]));

@@ -28,6 +28,12 @@ static json_t *json_published(const repro_report *report, const repro_result *r)
     return o;
 }
 
+static json_t *json_numbers(const double *values, int n) {
+    json_t *list = json_array();
+    for (int i = 0; i < n; i++) json_array_append_new(list, json_real(values[i]));
+    return list;
+}
+
 static void json_add_speed(json_t *o, const repro_report *report, const repro_result *r) {
     const repro_net *net = r->net && r->net->n ? r->net : NULL;
     if (report->table->relative >= 0)
@@ -35,6 +41,8 @@ static void json_add_speed(json_t *o, const repro_report *report, const repro_re
     json_object_set_new(o, "images_per_s_min", json_of_number(net ? net->images_per_s.min : NAN));
     json_object_set_new(o, "images_per_s_max", json_of_number(net ? net->images_per_s.max : NAN));
     json_object_set_new(o, "samples", json_integer(net ? net->n : 0));
+    json_object_set_new(o, "samples_images_per_s", net ? json_numbers(net->rate, net->n) : json_null());
+    json_object_set_new(o, "samples_peak_gflops", net ? json_numbers(net->peak, net->n) : json_null());
     json_object_set_new(o, "percent_of_peak", json_of_number(net ? net->percent_of_peak.median : NAN));
     json_object_set_new(o, "percent_of_peak_min", json_of_number(net ? net->percent_of_peak.min : NAN));
     json_object_set_new(o, "percent_of_peak_max", json_of_number(net ? net->percent_of_peak.max : NAN));
@@ -70,10 +78,8 @@ static json_t *json_desk(const repro_report *report, const repro_result *r) {
         const repro_cell *cell = &r->cell[REPRO_DESK][c];
         if (!repro_has_measured(report, REPRO_DESK, c)) continue;
         if (!o) o = json_object();
-        json_t *values = json_array();
-        for (int i = 0; i < cell->n; i++) json_array_append_new(values, json_real(cell->values[i]));
-        json_t *found = json_pack("{s:o, s:o, s:I}", "mean", json_of_number(cell->value), "values", values, "images",
-                                  (json_int_t)cell->images);
+        json_t *found = json_pack("{s:o, s:o, s:I}", "mean", json_of_number(cell->value), "values",
+                                  json_numbers(cell->values, cell->n), "images", (json_int_t)cell->images);
         if (cell->half_range > 0) json_object_set_new(found, "half_range", json_real(cell->half_range));
         if (cell->kept) json_object_set_new(found, "kept", json_string(cell->kept));
         json_object_set_new(o, report->table->columns[c].name, found);

@@ -80,7 +80,10 @@ check_out '^\| network \| params, paper \| '
 check_out '^\|:---\|---:\|'
 check_out '^\| DeiT-Ti \| 5M \| 5\.72M \| 224 \| 2536\.5 \| [0-9.]+ \|'
 check_exit 2 "$row --markdown --json"
-check_err 'cannot both be printed'
+check_err 'cannot both be printed; --json report\.json writes the one to a file'
+check_exit 0 "$row --markdown --json both.json"
+check_out '^\| DeiT-Ti \| 5M '
+check "awk '/\"samples\":/ { n = \$2 + 0 } /\"samples_images_per_s\"/ { inside = 1 } /]/ { inside = 0 } inside && /^ *[0-9.]+,?\$/ { k++ } END { exit !(n > 1 && k == n) }' both.json"
 
 name 'a web page and a plot beside the text'
 again

@@ -387,6 +387,9 @@ TEST(repro_report_as_json) {
     CHECK_EQ_INT(json_integer_value(json_object_get(row, "image")), 224);
     CHECK_EQ_INT(json_integer_value(json_object_get(row, "params")), 86567656);
     CHECK(json_number_value(json_object_get(measured, "images_per_s")) == 10.5);
+    CHECK_EQ_INT(json_array_size(json_object_get(measured, "samples_images_per_s")), 6);
+    CHECK(json_number_value(json_array_get(json_object_get(measured, "samples_images_per_s"), 5)) == 10.5 * 1.05);
+    CHECK(json_number_value(json_array_get(json_object_get(measured, "samples_peak_gflops"), 5)) == 400);
     CHECK(json_is_null(json_object_get(measured, "imagenet")));
     CHECK(json_number_value(json_object_get(json_object_get(row, "published"), "v2")) == 71.5);
     measured = json_object_get(json_array_get(rows, 2), "measured");
