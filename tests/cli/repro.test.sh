@@ -341,6 +341,15 @@ check_exit 0 'claims other.md'
 check_out '^table 3, holds: no such claim in the report: '
 check_out '^table 7, undecided: 0 claims in the report, '
 
+name "the speeds of the report's Table 5 are the medians of report.json's samples"
+speeds() { awk -f "$TREE/tests/cli/speeds.awk" "$TREE/repro/report.json" "$1"; }
+check_exit 0 'speeds "$TREE/repro/REPORT.md"'
+check_no_out ' in the report, '
+check_out '^29 compared'
+check 'sed "/^| ResNet-50 /s/| 1226.1 | /&9/" "$TREE/repro/REPORT.md" >other.md'
+check_exit 0 'speeds other.md'
+check_out '^ResNet-50: 9[0-9.]* in the report, '
+
 name 'a dry run with fewer threads than cores'
 check_exit 0 'OMP_THREAD_LIMIT=1 $DEIT repro table1 --dry-run'
 check_out "by this machine's [0-9]+ GFLOP/s"
