@@ -46,7 +46,7 @@ endif
 
 # *.c and *.h of src, and what is embedded in the program.
 SOURCES = $(shell find src -name '*.[ch]' -o -name '*.inc')
-EMBEDDED = LICENSE NOTICE $(sort $(filter-out %.md %.html repro/results,$(wildcard repro/*)) bench/published.tsv src/data/manifest.tsv weights/manifest.tsv)
+EMBEDDED = LICENSE NOTICE $(sort $(filter-out %.md %.html %.json repro/results,$(wildcard repro/*)) bench/published.tsv src/data/manifest.tsv weights/manifest.tsv)
 COMMIT := $(shell [ -e .git ] && git describe --always --dirty --abbrev=12 2>/dev/null || echo unknown)
 
 all: check-deps
