@@ -224,7 +224,8 @@ check 'cmp entire/last.safetensors cut/last.safetensors'
 name 'no thread that computes takes a signal: a frame on the stack of a oneDNN kernel would damage memory'
 blocked() { for task in /proc/$1/task/*/status; do awk '/^SigBlk/ { print substr($2, 13) }' $task; done | sort | uniq -c | tr -s ' ' | tr '\n' ';'; }
 check "$train --threads 2 --num-workers 2 --epochs 1000 --output-dir watched >out 2>err & pid=\$!; sleep 1; blocked \$pid >masks; kill -INT \$pid; wait \$pid; [ \$? = 130 ]"
-check 'grep -Eq "^ 1 0000; [2-9] 4002;$" masks || { cat masks; false; }'
+# feff: all are blocked in a thread that just begins
+check 'grep -Eq "^ 1 0000; [2-9] 4002;( [1-9] feff;)?$" masks || { cat masks; false; }'
 
 name 'what processors spent on a run counts all its sessions'
 spent() { cat $1/checkpoints/*.json | grep -o '"cpu_seconds": [0-9.]*' | cut -d' ' -f2 | sort -n | tail -n 1; }
