@@ -341,6 +341,9 @@ check_exit 0 'claims other.md'
 check_out '^table 3, holds: no such claim in the report: '
 check_out '^table 3, undecided: 0 claims in the report, '
 
+name 'the kept report names no folder of the machine that made it'
+check '! grep -nE "/(root|home|Users|tmp|work)/" "$TREE/repro/REPORT.md" "$TREE/repro/report.html" "$TREE/repro/report.json" | cut -c1-200 | grep .'
+
 name "the speeds of the report's Table 5 are the medians of report.json's samples"
 speeds() { awk -f "$TREE/tests/cli/speeds.awk" "$TREE/repro/report.json" "$1"; }
 check_exit 0 'speeds "$TREE/repro/REPORT.md"'
