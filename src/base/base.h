@@ -110,6 +110,8 @@ typedef struct {
 } base_text;
 DEIT_INTERNAL void base_text_add(base_text *text, const char *data, size_t size);
 DEIT_INTERNAL void base_text_printf(base_text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
+DEIT_INTERNAL void base_text_vprintf(base_text *text, const char *format, va_list arguments)
+    __attribute__((format(printf, 2, 0)));
 DEIT_INTERNAL void base_text_free(base_text *text);
 /* The first `size` bytes of a text (SIZE_MAX: all of it), as HTML and in its attributes. */
 DEIT_INTERNAL void base_text_html(base_text *text, const char *raw, size_t size);
@@ -226,6 +228,7 @@ DEIT_INTERNAL double base_cpu_now(void); /* seconds that processors spent on thi
 
 typedef struct {
     char cpu[128];         /* the processor's name as the system gives it */
+    unsigned signature;    /* family, model and stepping as CPUID packs them; 0 where there is no CPUID */
     int cores;             /* processors this process may run on: affinity, then the cgroup's quota rounded up */
     int online;            /* processors online in the machine */
     double quota;          /* the cgroup's CPU quota in processors; 0: none */

@@ -10,6 +10,9 @@
 #include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
+#ifdef __x86_64__
+#include <cpuid.h>
+#endif
 
 DEIT_INTERNAL double base_now(void) {
     struct timespec now;
@@ -93,6 +96,16 @@ static void machine_name(base_machine *machine) {
         snprintf(machine->cpu, sizeof machine->cpu, "%.40s implementer %s part %s", kind, maker, part);
     else
         snprintf(machine->cpu, sizeof machine->cpu, "%.60s", kind);
+}
+
+/* Generations of a processor may share a name: "AMD EPYC". */
+static unsigned machine_signature(void) {
+    unsigned signature = 0;
+#ifdef __x86_64__
+    unsigned b, c, d;
+    if (!__get_cpuid(1, &signature, &b, &c, &d)) return 0;
+#endif
+    return signature;
 }
 
 static size_t machine_cache_size(const char *text) {
@@ -213,6 +226,7 @@ DEIT_INTERNAL void base_machine_read(base_machine *machine) {
     *machine = (base_machine){0};
     machine_processors(machine, &first);
     machine_name(machine);
+    machine->signature = machine_signature();
     machine_caches(machine, first);
     struct sysinfo system;
     if (!sysinfo(&system)) { /* without /proc; what files hold in memory counts as taken then */

@@ -176,19 +176,24 @@ DEIT_INTERNAL void base_text_add(base_text *text, const char *data, size_t size)
     text->data[text->size] = 0;
 }
 
+DEIT_INTERNAL void base_text_vprintf(base_text *text, const char *format, va_list arguments) {
+    va_list again;
+    va_copy(again, arguments);
+    int length = vsnprintf(NULL, 0, format, arguments);
+    if (length < 0 || !memory_text_reserve(text, (size_t)length)) {
+        text->failed = true;
+    } else {
+        vsnprintf(text->data + text->size, (size_t)length + 1, format, again);
+        text->size += (size_t)length;
+    }
+    va_end(again);
+}
+
 DEIT_INTERNAL void base_text_printf(base_text *text, const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
-    int length = vsnprintf(NULL, 0, format, arguments);
+    base_text_vprintf(text, format, arguments);
     va_end(arguments);
-    if (length < 0 || !memory_text_reserve(text, (size_t)length)) {
-        text->failed = true;
-        return;
-    }
-    va_start(arguments, format);
-    vsnprintf(text->data + text->size, (size_t)length + 1, format, arguments);
-    va_end(arguments);
-    text->size += (size_t)length;
 }
 
 DEIT_INTERNAL void base_text_html(base_text *text, const char *raw, size_t size) {

@@ -1,11 +1,14 @@
 /* claim: what the paper says of its cells, held against what is measured, with a 95% interval where there are several
  * values a cell. Cells that the same trainings stand behind (two heads of a network; how often two networks differ from
  * a third; a network before and after fine-tuning) are compared seed by seed, for what one training has of luck is in
- * both. Elsewhere the values' variance is
- * taken to be the same in all cells of a column and pooled over it: three seeds a cell say little of a cell alone, but
- * much of a column. (Of a table they would say too much: convolutional teachers vary seven times less than their
- * students in the column beside them. Of disagreements it is that of the table, which shows each pair of networks
- * twice.) Speeds are compared as ratios, so their logarithms are pooled. */
+ * both. Elsewhere the values' variance is taken to be the same in all cells of a column and pooled over it: three seeds
+ * a cell say little of a cell alone, but much of a column. (Of a table they would say too much: convolutional teachers
+ * vary seven times less than their students in the column beside them. Of disagreements it is that of the table, which
+ * shows each pair of networks twice.) Cells of the same networks count once in the degrees of freedom.
+ *
+ * Speeds are compared as ratios of what the table shows. Samples of one process are alike, so what varies is the round:
+ * a process of its own. The variance is that of the two rounds' medians, pooled over all networks of the run, but for
+ * what all of them share. */
 #include "repro/internal.h"
 
 #include <math.h>
@@ -38,16 +41,12 @@ static bool claim_varies(const repro_cell *cell) {
     return any;
 }
 
-/* Adds a cell's squared deviations from its mean; counts its degrees of freedom. */
-static void claim_pool_cell(const repro_cell *cell, repro_kind kind, double *squares, int *df) {
-    double mean = 0;
-    if (!claim_varies(cell)) return;
+/* The sum of a cell's squared deviations from its mean. */
+static double claim_squares(const repro_cell *cell, repro_kind kind) {
+    double mean = 0, squares = 0;
     for (int i = 0; i < cell->n; i++) mean += claim_scaled(kind, cell->values[i]) / cell->n;
-    for (int i = 0; i < cell->n; i++) {
-        double d = claim_scaled(kind, cell->values[i]) - mean;
-        *squares += d * d;
-    }
-    *df += cell->n - 1;
+    for (int i = 0; i < cell->n; i++) squares += pow(claim_scaled(kind, cell->values[i]) - mean, 2);
+    return squares;
 }
 
 static bool claim_same(const repro_cell *a, const repro_cell *b) {
@@ -60,29 +59,40 @@ static bool claim_together(const repro_report *report, int a, int b) {
            (report->table->columns[a].kind == REPRO_FRACTION && report->table->columns[b].kind == REPRO_FRACTION);
 }
 
-/* Whether the values of a cell stand in one before it, too: rows of one network share their samples, and two networks
- * disagree with each other alike. */
-static bool claim_seen(const repro_report *report, repro_scale scale, int row, int column) {
-    const repro_cell *cell = &report->rows[row].cell[scale][column];
-    for (int i = 0; i <= row; i++)
-        for (int c = 0; c < (i < row ? report->table->n_columns : column); c++) {
-            const repro_cell *other = &report->rows[i].cell[scale][c];
-            if (claim_together(report, c, column) && other->values && claim_same(other, cell)) return true;
-        }
-    return false;
+/* Whether the same trainings stand behind two cells: two heads of a network have one luck. */
+static bool claim_same_networks(const repro_cell *a, const repro_cell *b) {
+    if (a->n != b->n || !a->origins || !b->origins) return false;
+    for (int i = 0; i < a->n; i++) {
+        const char *const *of_a = a->origins[i].trained, *const *of_b = b->origins[i].trained;
+        if (!of_a[0]) return false;
+        for (int k = 0; k < REPRO_MAX_NEEDS && (of_a[k] || of_b[k]); k++)
+            if (!of_a[k] || !of_b[k] || strcmp(of_a[k], of_b[k]) != 0) return false;
+    }
+    return true;
 }
 
-/* The variance of a column's cells, pooled; *df 0: no cell has two values. */
+/* The variance of a column's cells, pooled, and its degrees of freedom; 0: no cell has two values. Values that stand in
+ * a cell before, too, are left out: two networks disagree with each other alike. */
 static double claim_pooled(const repro_report *report, repro_scale scale, int column, int *df) {
+    const repro_cell **pooled = base_calloc((size_t)report->n * (size_t)report->table->n_columns + 1, sizeof *pooled);
     double squares = 0;
+    int n = 0, all = 0;
     *df = 0;
-    for (int i = 0; i < report->n; i++)
+    for (int i = 0; pooled && i < report->n; i++)
         for (int c = 0; c < report->table->n_columns; c++) {
             const repro_cell *cell = &report->rows[i].cell[scale][c];
-            if (claim_together(report, c, column) && cell->values && cell->n > 1 && !claim_seen(report, scale, i, c))
-                claim_pool_cell(cell, report->table->columns[c].kind, &squares, df);
+            bool twin = false, networks = false;
+            if (!claim_together(report, c, column) || !cell->values || cell->n < 2 || !claim_varies(cell)) continue;
+            for (int k = 0; k < n; k++)
+                twin |= claim_same(pooled[k], cell), networks |= claim_same_networks(pooled[k], cell);
+            if (twin) continue;
+            pooled[n++] = cell;
+            squares += claim_squares(cell, report->table->columns[c].kind);
+            all += cell->n - 1;
+            if (!networks) *df += cell->n - 1;
         }
-    return *df ? squares / *df : 0;
+    base_free(pooled);
+    return all ? squares / all : 0;
 }
 
 DEIT_INTERNAL double repro_interval(const repro_report *report, repro_scale scale, int column, const repro_cell *cell) {
@@ -106,32 +116,74 @@ static double claim_half(const repro_report *report, repro_scale scale, const re
     return claim_t(spread > 0 ? (int)(all * all / spread) : 1) * sqrt(all);
 }
 
-/* Whether two cells' values come in pairs: of a seed each, with a training in common. */
-static bool claim_paired(const repro_cell *a, const repro_cell *b) {
-    if (a->n != b->n || a->n < 2 || !a->origins || !b->origins) return false;
-    for (int i = 0; i < a->n; i++) {
-        bool shared = false;
-        const char *const *of_a = a->origins[i].trained, *const *of_b = b->origins[i].trained;
+/* ---- Pairs ------------------------------------------------------------------------------------------------------- */
+
+/* Which of b's values is of the seed of a's i-th and has a training in common with it; -1: none. */
+static int claim_partner(const repro_cell *a, int i, const repro_cell *b) {
+    const char *const *of_a = a->origins[i].trained;
+    for (int j = 0; j < b->n; j++) {
+        const char *const *of_b = b->origins[j].trained;
+        if (a->origins[i].seed != b->origins[j].seed) continue;
         for (int k = 0; k < REPRO_MAX_NEEDS && of_a[k]; k++)
-            for (int l = 0; l < REPRO_MAX_NEEDS && of_b[l]; l++) shared |= !strcmp(of_a[k], of_b[l]);
-        if (!shared || a->origins[i].seed != b->origins[i].seed) return false;
+            for (int l = 0; l < REPRO_MAX_NEEDS && of_b[l]; l++)
+                if (!strcmp(of_a[k], of_b[l])) return j;
     }
-    return true;
+    return -1;
 }
 
-/* Half the 95% interval of the mean difference of such pairs, by their own variance: those of a table vary a
- * fiftyfold, so they are not pooled. */
-static double claim_half_paired(const repro_cell *a, const repro_cell *b) {
-    double mean = 0, squares = 0;
-    for (int i = 0; i < a->n; i++) mean += (a->values[i] - b->values[i]) / a->n;
-    for (int i = 0; i < a->n; i++) squares += pow(a->values[i] - b->values[i] - mean, 2);
-    return claim_t(a->n - 1) * sqrt(squares / (a->n - 1) / a->n);
+/* The number of pairs, and the mean and the variance of their differences: where all values of a cell have partners,
+ * and two at least. 0: they do not come in pairs. Pairs of a table vary a fiftyfold, so they are not pooled. */
+static int claim_pairs(const repro_cell *a, const repro_cell *b, repro_kind kind, double *mean, double *variance) {
+    int n = 0, fewer = a->n < b->n ? a->n : b->n;
+    double sum = 0, squares = 0;
+    for (int i = 0; i < a->n && a->origins && b->origins; i++) {
+        int j = claim_partner(a, i, b);
+        if (j < 0) continue;
+        double d = claim_scaled(kind, a->values[i]) - claim_scaled(kind, b->values[j]);
+        sum += d, squares += d * d, n++;
+    }
+    if (n < 2 || n < fewer) return 0;
+    *mean = sum / n, *variance = fmax(squares - sum * sum / n, 0) / (n - 1);
+    return n;
 }
 
-static const repro_cell *claim_cell(const repro_report *report, repro_scale scale, const repro_term *term) {
+/* ---- Speeds ------------------------------------------------------------------------------------------------------ */
+
+/* The variance of a round's logarithm, pooled over the networks of the run that have two. What all of them share, such
+ * as a clock that was slower in the second round, is in both sides of a ratio and no part of it. */
+static double claim_round_variance(const repro_book *book, int *df) {
+    double sum = 0, squares = 0;
+    int n = 0;
+    for (int i = 0; i < book->n_nets; i++) {
+        const repro_net *net = &book->nets[i];
+        if (net->rounds < 2) continue;
+        double d = log(net->round[0] / net->round[1]);
+        sum += d, squares += d * d, n++;
+    }
+    *df = n - 1;
+    return n > 1 ? 0.5 * fmax(squares - sum * sum / n, 0) / (n - 1) : 0;
+}
+
+/* ---- Judging ----------------------------------------------------------------------------------------------------- */
+
+static const repro_result *claim_row(const repro_report *report, const repro_term *term) {
     for (int i = 0; i < report->n; i++)
-        if (report->rows[i].row == &report->table->rows[term->row]) return &report->rows[i].cell[scale][term->column];
+        if (report->rows[i].row == &report->table->rows[term->row]) return &report->rows[i];
     return NULL; /* --only left the row out */
+}
+
+/* Whether a cell says something of the paper's; else the judgement says why not. */
+static bool claim_may(const repro_report *report, repro_scale scale, const repro_result *r, int column,
+                      repro_judgement *j) {
+    const repro_cell *cell = &r->cell[scale][column];
+    if (isnan(cell->value)) {
+        j->missing = cell->why;
+        return false;
+    }
+    j->otherwise =
+        scale == REPRO_PAPER && report->table->columns[column].kind > REPRO_SPEED && repro_otherwise(report, r, column);
+    if (j->otherwise) j->missing = "weights trained otherwise than the row's";
+    return !j->otherwise;
 }
 
 static double claim_mean(const repro_cell *cell, repro_kind kind) {
@@ -144,22 +196,48 @@ static double claim_unscaled(repro_kind kind, double difference) {
     return kind == REPRO_SPEED ? 100 * (exp(difference) - 1) : difference;
 }
 
+/* Fills the difference of two cells, scaled, the numbers of values behind it, and half the interval; NAN: there is
+ * none. */
+static double claim_compare(const repro_report *report, repro_scale scale, const repro_result *const r[2],
+                            repro_judgement *j, double *difference) {
+    const repro_cell *a = &r[0]->cell[scale][j->greater.column], *b = &r[1]->cell[scale][j->less.column];
+    repro_kind kind = report->table->columns[j->greater.column].kind;
+    double variance;
+    int df;
+    j->n_greater = a->n, j->n_less = b->n;
+    if (kind == REPRO_SPEED && scale == REPRO_PAPER) {
+        *difference = log(a->value / b->value);
+        j->rounds = r[0]->net && r[1]->net && r[0]->net->rounds && r[1]->net->rounds;
+        if (!j->rounds) return NAN;
+        j->n_greater = r[0]->net->rounds, j->n_less = r[1]->net->rounds;
+        variance = claim_round_variance(report->book, &df);
+        return df > 0 ? claim_t(df) * sqrt(variance / j->n_greater + variance / j->n_less) : NAN;
+    }
+    int pairs = claim_pairs(a, b, kind, difference, &variance);
+    if (pairs) {
+        j->paired = true, j->n_greater = j->n_less = pairs;
+        return claim_t(pairs - 1) * sqrt(variance / pairs);
+    }
+    *difference = claim_mean(a, kind) - claim_mean(b, kind);
+    return claim_half(report, scale, (repro_term[]){j->greater, j->less}, (const repro_cell *[]){a, b});
+}
+
+static bool claim_drawn(const repro_cell *cell) {
+    for (int i = 0; i < cell->n && cell->origins; i++)
+        if (cell->origins[i].drawn) return true;
+    return false;
+}
+
 static repro_judgement claim_pair(const repro_report *report, const repro_claim *claim, int t) {
     repro_judgement j = {.greater = claim->term[t], .less = claim->term[t + 1], .low = NAN, .high = NAN};
-    const repro_cell *a = claim_cell(report, claim->scale, &j.greater), *b = claim_cell(report, claim->scale, &j.less);
-    if (!a || !b || isnan(a->value) || isnan(b->value)) {
-        const repro_cell *missing = a && isnan(a->value) ? a : b;
-        j.left_out = !a || !b;
-        j.missing = j.left_out ? "rows were left out" : missing->why;
+    const repro_result *r[] = {claim_row(report, &j.greater), claim_row(report, &j.less)};
+    j.left_out = !r[0] || !r[1];
+    if (j.left_out) j.missing = "rows were left out";
+    if (j.left_out || !claim_may(report, claim->scale, r[0], j.greater.column, &j) ||
+        !claim_may(report, claim->scale, r[1], j.less.column, &j))
         return j;
-    }
     repro_kind kind = report->table->columns[j.greater.column].kind;
-    j.paired = claim_paired(a, b);
-    double difference = claim_mean(a, kind) - claim_mean(b, kind),
-           half = j.paired ? claim_half_paired(a, b)
-                           : claim_half(report, claim->scale, (repro_term[]){j.greater, j.less},
-                                        (const repro_cell *[]){a, b});
-    j.n_greater = a->n, j.n_less = b->n;
+    double difference = 0, half = claim_compare(report, claim->scale, r, &j, &difference);
     j.difference = claim_unscaled(kind, difference);
     bool known = !isnan(half);
     if (!known) half = 0;
@@ -168,7 +246,10 @@ static repro_judgement claim_pair(const repro_report *report, const repro_claim 
     if (known) j.low = low, j.high = high;
     j.verdict = low > least ? REPRO_HOLDS : high < least || !known ? REPRO_FAILS : REPRO_UNDECIDED;
     /* Given weights have one accuracy; a training or a sample of speed is one draw, and another may turn it round. */
-    if (!known && (claim->scale == REPRO_DESK || kind == REPRO_SPEED)) j.verdict = REPRO_UNDECIDED;
+    bool drawn = claim->scale == REPRO_DESK || kind == REPRO_SPEED ||
+                 claim_drawn(&r[0]->cell[claim->scale][j.greater.column]) ||
+                 claim_drawn(&r[1]->cell[claim->scale][j.less.column]);
+    if (!known && drawn) j.verdict = REPRO_UNDECIDED;
     return j;
 }
 

@@ -220,6 +220,9 @@ DEIT_INTERNAL bool repro_note_shown(const repro_report *report, const repro_note
 /* claim.c: half the 95% interval of a cell's mean, by the deviation that the column's cells share; NAN: one value each.
  */
 DEIT_INTERNAL double repro_interval(const repro_report *report, repro_scale scale, int column, const repro_cell *cell);
+/* render.c: why a cell, or some of its runs, have no value. */
+enum { REPRO_LACK = 512 };
+DEIT_INTERNAL const char *repro_lack(const repro_cell *cell, char text[REPRO_LACK]);
 /* A value as it is shown in a column, "-" where there is none. */
 DEIT_INTERNAL const char *repro_value(char text[REPRO_GRID_TEXT], repro_kind kind, double value);
 
@@ -242,7 +245,8 @@ DEIT_INTERNAL void repro_page_heading(repro_page *page, const char *text);
 /* A line of a list, with what stands at its front; wide: columns that this takes in text. */
 DEIT_INTERNAL void repro_page_item(repro_page *page, int wide, const char *label, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
-DEIT_INTERNAL void repro_page_grid(repro_page *page, const repro_grid *grid);
+/* title: what it is a table of, for who does not see it. */
+DEIT_INTERNAL void repro_page_grid(repro_page *page, const repro_grid *grid, const char *title);
 /* Commands, NULL ones left out. */
 DEIT_INTERNAL void repro_page_commands(repro_page *page, const char *const *commands, int n);
 /* Lines that are folded away until asked for; not in text. */

@@ -41,6 +41,7 @@ static void json_add_speed(json_t *o, const repro_report *report, const repro_re
     json_object_set_new(o, "images_per_s_min", json_of_number(net ? net->images_per_s.min : NAN));
     json_object_set_new(o, "images_per_s_max", json_of_number(net ? net->images_per_s.max : NAN));
     json_object_set_new(o, "samples", json_integer(net ? net->n : 0));
+    json_object_set_new(o, "samples_first_round", json_integer(net && net->rounds ? net->end[0] : 0));
     json_object_set_new(o, "samples_images_per_s", net ? json_numbers(net->rate, net->n) : json_null());
     json_object_set_new(o, "samples_peak_gflops", net ? json_numbers(net->peak, net->n) : json_null());
     json_object_set_new(o, "percent_of_peak", json_of_number(net ? net->percent_of_peak.median : NAN));
@@ -113,8 +114,9 @@ static json_t *json_reasons(const repro_report *report, const repro_result *r, r
     json_t *o = json_object();
     for (int c = 0; c < report->table->n_columns; c++) {
         const repro_cell *cell = &r->cell[scale][c];
-        if (isnan(cell->value) && cell->why)
-            json_object_set_new(o, report->table->columns[c].name, base_json_text(cell->why));
+        char text[REPRO_LACK];
+        if ((isnan(cell->value) || cell->lost) && cell->why)
+            json_object_set_new(o, report->table->columns[c].name, base_json_text(repro_lack(cell, text)));
     }
     return o;
 }
@@ -151,13 +153,13 @@ static json_t *json_row(const repro_report *report, const repro_result *r) {
 
 static json_t *json_claim(const repro_report *report, const repro_claim *claim) {
     const repro_judgement j = repro_judge(report, claim);
-    return json_pack("{s:s, s:s, s:s, s:s*, s:s, s:s, s:s, s:o, s:o, s:o, s:[i, i], s:b, s:s*}", "column",
+    return json_pack("{s:s, s:s, s:s, s:s*, s:s, s:s, s:s, s:o, s:o, s:o, s:[i, i], s:b, s:b, s:s*}", "column",
                      report->table->columns[claim->term[0].column].name, "scale", repro_scale_name(claim->scale),
                      "claim", claim->text, "words", claim->words, "verdict", repro_verdict_name(j.verdict), "greater",
                      report->table->rows[j.greater.row].text[0], "less", report->table->rows[j.less.row].text[0],
                      "difference", json_of_number(j.verdict ? j.difference : NAN), "low", json_of_number(j.low), "high",
-                     json_of_number(j.high), "values", j.n_greater, j.n_less, "paired", j.paired, "not_measured",
-                     j.verdict ? NULL : j.missing);
+                     json_of_number(j.high), "values", j.n_greater, j.n_less, "rounds", j.rounds, "paired", j.paired,
+                     "not_measured", j.verdict ? NULL : j.missing);
 }
 
 static json_t *json_trained(const repro_report *report) {
@@ -172,13 +174,10 @@ static json_t *json_trained(const repro_report *report) {
     return o;
 }
 
-DEIT_INTERNAL json_t *repro_report_json(const repro_report *report) {
-    json_t *o = json_object(), *rows = json_array(), *todo = json_array(), *claims = json_array(),
-           *notes = json_array();
-    const repro_book *book = report->book;
+static json_t *json_report(const repro_report *report) {
+    json_t *o = json_object(), *rows = json_array(), *claims = json_array(), *notes = json_array();
     json_object_set_new(o, "table", json_string(report->table->name));
     json_object_set_new(o, "title", json_string(report->table->title));
-    json_object_set(o, "conditions", book->conditions);
     for (int i = 0; i < report->n; i++) json_array_append_new(rows, json_row(report, &report->rows[i]));
     json_object_set_new(o, "rows", rows);
     for (int i = 0; i < report->table->n_claims; i++)
@@ -188,26 +187,39 @@ DEIT_INTERNAL json_t *repro_report_json(const repro_report *report) {
         if (repro_note_shown(report, &report->table->notes[i]))
             json_array_append_new(notes, base_json_text(report->table->notes[i].text));
     json_object_set_new(o, "notes", notes);
+    json_object_set_new(o, "trainings", json_trained(report));
+    return o;
+}
+
+/* What is of the run, and not of one of its tables. */
+static void json_run(json_t *o, const repro_book *book) {
+    json_t *todo = json_array();
     for (int i = 0; i < book->n_todo; i++)
         json_array_append_new(todo, json_pack("{s:s, s:o}", "network", book->todo[i].label, "command",
                                               base_json_text(book->todo[i].command)));
-    json_object_set_new(o, "trainings", json_trained(report));
+    json_object_set(o, "conditions", book->conditions);
     json_object_set_new(o, "commands_for_the_rest", todo);
     json_object_set_new(o, "cells", json_integer(book->cells));
     json_object_set_new(o, "cells_reused", json_integer(book->reused));
     json_object_set_new(o, "cells_failed", json_integer(book->failed));
     json_object_set_new(o, "seconds", json_real(book->seconds));
+}
+
+DEIT_INTERNAL json_t *repro_report_json(const repro_report *report) {
+    json_t *o = json_report(report);
+    json_run(o, report->book);
     return o;
 }
 
 DEIT_INTERNAL base_status repro_write_json(const repro_book *book, base_text *out) {
-    json_t *o = NULL;
+    json_t *o;
     if (book->n == 1) {
         o = repro_report_json(book->report[0]);
     } else {
         json_t *tables = json_array();
-        for (int i = 0; i < book->n; i++) json_array_append_new(tables, repro_report_json(book->report[i]));
-        o = json_pack("{s:o}", "tables", tables);
+        for (int i = 0; i < book->n; i++) json_array_append_new(tables, json_report(book->report[i]));
+        o = json_pack("{s:O?, s:o}", "conditions", book->conditions, "tables", tables);
+        json_run(o, book);
     }
     char *text = o ? json_dumps(o, JSON_INDENT(1) | JSON_REAL_PRECISION(10)) : NULL;
     json_decref(o);

@@ -38,7 +38,7 @@ static legend_facts legend_gather(const repro_book *book) {
     return facts;
 }
 
-enum { LEGEND_WIDTH = 7 }; /* width of what stands before a line below a table */
+enum { LEGEND_WIDTH = 7, LEGEND_MADE = 1100 }; /* width of what stands before a line below a table; bytes */
 
 static const char *legend_s(int n) {
     return n == 1 ? "" : "s";
@@ -96,7 +96,7 @@ DEIT_INTERNAL void repro_legend_images(const repro_report *report, repro_page *p
 /* ---- What stands below a table ----------------------------------------------------------------------------------- */
 
 typedef struct {
-    bool speed, params, here, fewer, other;
+    bool speed, params, here, fewer, other, over; /* over: the peak */
 } legend_marks;
 
 static legend_marks legend_find_marks(const repro_report *report) {
@@ -107,7 +107,8 @@ static legend_marks legend_find_marks(const repro_report *report) {
         marks.here |= repro_has_measured(report, REPRO_PAPER, c);
         for (int i = 0; i < report->n; i++) {
             const repro_result *r = &report->rows[i];
-            if (kind == REPRO_SPEED && r->net) marks.fewer |= r->net->n && r->net->fewer;
+            if (kind == REPRO_SPEED && r->net && r->net->n)
+                marks.fewer |= r->net->fewer, marks.over |= r->net->percent_of_peak.median > 100;
             if (kind > REPRO_SPEED) marks.other |= repro_otherwise(report, r, c);
         }
     }
@@ -157,8 +158,8 @@ static const char *legend_join(const legend_words *words, char text[512]) {
     return text;
 }
 
-/* What stands behind the values of the small networks: when, where and by which versions they, and the trainings that
- * they need, were made. */
+/* What stands behind values of a scale: when, where and by which versions they, and the trainings that they need, were
+ * made. */
 typedef struct {
     legend_words machines, builds;
     const char *first, *last; /* dates */
@@ -186,13 +187,48 @@ static void legend_made_cell(legend_made *made, const repro_cell *cell) {
     }
 }
 
+static legend_made legend_made_all(const repro_report *report, repro_scale scale) {
+    legend_made made = {0};
+    for (int i = 0; i < report->n; i++)
+        for (int c = 0; c < report->table->n_columns; c++) legend_made_cell(&made, &report->rows[i].cell[scale][c]);
+    return made;
+}
+
+/* "made on 2026-11-27 to 2026-11-28 on AMD EPYC (avx2) by deit 97dfce9" */
+static const char *legend_made_say(const legend_made *made, char text[LEGEND_MADE]) {
+    char machines[512], builds[512];
+    bool same = made->first && !strncmp(made->first, made->last, 10);
+    snprintf(text, LEGEND_MADE, "made on %.10s%s%.*s on %s by deit %s", made->first ? made->first : "?",
+             same ? "" : " to ", same ? 0 : 10, made->last ? made->last : "?", legend_join(&made->machines, machines),
+             legend_join(&made->builds, builds));
+    return text;
+}
+
+/* What is measured of the paper's networks: now, or recorded before. */
+static void legend_here(const repro_report *report, const legend_marks *marks, repro_page *page) {
+    const legend_made made = legend_made_all(report, REPRO_PAPER);
+    char text[LEGEND_MADE], recorded[LEGEND_MADE + 64] = "";
+    if (made.reused)
+        snprintf(recorded, sizeof recorded, "; %d value%s of the results folder, %s", made.reused,
+                 legend_s(made.reused), legend_made_say(&made, text));
+    repro_page_item(page, LEGEND_WIDTH, "here", "%smeasured%s%s%s",
+                    marks->params ? "parameters counted, the rest " : "", made.reused ? "" : " on this machine",
+                    marks->speed ? "; ±%: half the range of the samples" : "", recorded);
+}
+
+/* Of which deviation the intervals are. */
+static const char *legend_pooled(const repro_table *table) {
+    for (int c = 0; c < table->n_columns; c++)
+        if (table->columns[c].kind == REPRO_FRACTION)
+            return "; ±: half the 95% interval, from the deviation that the "
+                   "column's cells share (of fractions, the table's)";
+    return "; ±: half the 95% interval, from the deviation that the column's cells share";
+}
+
 /* When and where the values of the small networks were made, for they may have been recorded before. */
 static void legend_desk(const repro_report *report, repro_page *page) {
-    legend_made made = {0};
-    char machine[REPRO_MADE], build[REPRO_MADE], machines[512], builds[512];
-    for (int i = 0; i < report->n; i++)
-        for (int c = 0; c < report->table->n_columns; c++)
-            legend_made_cell(&made, &report->rows[i].cell[REPRO_DESK][c]);
+    legend_made made = legend_made_all(report, REPRO_DESK);
+    char machine[REPRO_MADE], build[REPRO_MADE], text[LEGEND_MADE];
     if (!made.values) {
         if (report->book->options.scale == REPRO_DESK && report->table->seeds)
             repro_page_item(page, LEGEND_WIDTH, "desk", "small networks and data");
@@ -200,17 +236,14 @@ static void legend_desk(const repro_report *report, repro_page *page) {
     }
     for (int i = 0; i < report->n_trained; i++)
         legend_made_by(&made, report->trained[i].machine, report->trained[i].build);
-    bool same = made.first && !strncmp(made.first, made.last, 10);
     repro_conditions_say(report->book->conditions, machine, build);
-    repro_page_item(
-        page, LEGEND_WIDTH, "desk",
-        "small networks and data: %d value%s of %d seed%s, made on %.10s%s%.*s on %s by deit %s%s, %d of them taken "
-        "from the results folder%s%s",
-        made.values, legend_s(made.values), made.most, legend_s(made.most), made.first ? made.first : "?",
-        same ? "" : " to ", same ? 0 : 10, made.last ? made.last : "?", legend_join(&made.machines, machines),
-        legend_join(&made.builds, builds), legend_has_word(&made.builds, build) ? "" : ", none of them this one",
-        made.reused, made.most > 1 ? "; ±: half the 95% interval, from the deviation of the column's cells" : "",
-        made.range ? "; of speeds half the range of the samples" : "");
+    repro_page_item(page, LEGEND_WIDTH, "desk",
+                    "small networks and data: %d value%s of %d seed%s, %s%s, %d of them taken from the results "
+                    "folder%s%s",
+                    made.values, legend_s(made.values), made.most, legend_s(made.most), legend_made_say(&made, text),
+                    legend_has_word(&made.builds, build) ? "" : ", none of them this one", made.reused,
+                    made.most > 1 ? legend_pooled(report->table) : "",
+                    made.range ? "; of speeds half the range of the samples" : "");
 }
 
 /* Columns with values of records whose data are not here. */
@@ -239,17 +272,15 @@ DEIT_INTERNAL bool repro_notes_at_head(const repro_report *report) {
 DEIT_INTERNAL void repro_legend(const repro_report *report, repro_page *page) {
     const legend_marks marks = legend_find_marks(report);
     repro_page_item(page, LEGEND_WIDTH, "paper", "%s", report->table->source);
-    if (marks.here)
-        repro_page_item(page, LEGEND_WIDTH, "here", "%smeasured on this machine%s",
-                        marks.params ? "parameters counted, the rest " : "",
-                        marks.speed ? "; ±%: half the range of the samples" : "");
+    if (marks.here) legend_here(report, &marks, page);
     legend_desk(report, page);
     legend_kept(report, page);
     repro_legend_time(report->trained, report->n_trained, LEGEND_WIDTH, page);
     if (marks.speed)
         repro_page_item(page, LEGEND_WIDTH, "peak",
                         "the network's FLOP/s as a share of that of 2048 x 2048 matrix products run just before and "
-                        "after each sample");
+                        "after each sample%s%s",
+                        marks.over ? "; over 100%: " : "", marks.over ? REPRO_OVER_PEAK : "");
     if (marks.fewer)
         repro_page_item(page, LEGEND_WIDTH, "!",
                         "fewer than %d samples, to end within %.0f minutes: this machine is slow for the network",

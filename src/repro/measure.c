@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MEASURE_ROUNDS = 2 };
 static const double measure_least_gflop = 5;  /* a sample is one image, or as many as make this much work */
 static const double measure_cell_seconds = 1; /* a cell of a small network takes more samples, up to this */
 static const double measure_peak_gflop = 2.0 * 2048 * 2048 * 2048 * 1e-9;
@@ -26,7 +25,7 @@ static int measure_order(const void *a, const void *b) {
 }
 
 DEIT_INTERNAL int repro_speed_cells(const repro_state *state) {
-    return MEASURE_ROUNDS * state->book->n_nets;
+    return REPRO_ROUNDS * state->book->n_nets;
 }
 
 /* The smallest power of two that makes a sample long enough. */
@@ -40,7 +39,7 @@ DEIT_INTERNAL int repro_speed_batch(double gflop) {
 
 /* Samples that a network lacks, shared out over the rounds that are left; each takes one at least. */
 static int measure_lacks(const repro_state *state, const repro_net *net, int round) {
-    int rounds = MEASURE_ROUNDS - round, lacks = state->samples - net->n;
+    int rounds = REPRO_ROUNDS - round, lacks = state->samples - net->n;
     return lacks > rounds ? (lacks + rounds - 1) / rounds : 1;
 }
 
@@ -58,7 +57,7 @@ static double measure_cost(const measure_pace *pace, const repro_net *net, int s
 static double measure_rest(const repro_state *state, const measure_pace *pace, repro_net *const *nets, int n, int round,
                            int i, int samples) {
     double cost = 0;
-    for (int r = round; r < MEASURE_ROUNDS; r++)
+    for (int r = round; r < REPRO_ROUNDS; r++)
         for (int k = r == round ? i : 0; k < n; k++) {
             int lacks = measure_lacks(state, nets[k], k < i ? r : round);
             bool all = samples >= lacks;
@@ -160,7 +159,7 @@ static base_status measure_cell(repro_state *state, measure_pace *pace, repro_ne
     double seconds = 0;
     int before = net->n;
     base_status status = repro_cell_run(state, key, words, &output, &seconds);
-    if (!status && !measure_take(net, output)) status = base_fail("deit bench gave no samples");
+    if (!status && !measure_take(net, output)) net->n = before, status = base_fail("deit bench gave no samples");
     json_decref(output);
     if (status == BASE_CANCELLED) return status;
     if (status) {
@@ -169,8 +168,10 @@ static base_status measure_cell(repro_state *state, measure_pace *pace, repro_ne
         return repro_add_todo(book, net->config.name, repro_command_line(words, &book->arena));
     }
     measure_learn(pace, net, net->n - before, seconds);
-    net->command = repro_command_line(words, &book->arena);
-    return net->command ? BASE_OK : BASE_ERROR;
+    const char *command = repro_command_line(words, &book->arena);
+    if (!command) return BASE_ERROR;
+    net->end[net->rounds] = net->n, net->command[net->rounds++] = command;
+    return BASE_OK;
 }
 
 /* ---- Rows -------------------------------------------------------------------------------------------------------- */
@@ -187,6 +188,8 @@ static void measure_finish(const repro_state *state, repro_net *net) {
     net->images_per_s = measure_spread(net->rate, net->n);
     net->percent_of_peak = measure_spread(net->percent, net->n);
     net->peak_gflops = measure_spread(net->peak, net->n).median;
+    for (int k = 0, begin = 0; k < net->rounds; begin = net->end[k++])
+        net->round[k] = measure_spread(net->rate + begin, net->end[k] - begin).median;
     net->fewer = net->n < state->samples;
 }
 
@@ -199,6 +202,7 @@ static void measure_fill(repro_report *report) {
             if (report->table->columns[c].kind != REPRO_SPEED || !r->net) continue;
             cell->why = r->net->why, cell->failed = r->net->why;
             if (!r->net->n) continue;
+            cell->lost = r->net->why != NULL;
             cell->value = r->net->images_per_s.median, cell->values = r->net->rate, cell->n = r->net->n;
         }
 }
@@ -212,7 +216,7 @@ DEIT_INTERNAL base_status repro_speed(repro_state *state) {
     qsort(nets, (size_t)n, sizeof *nets, measure_order);
     measure_pace pace = {0};
     base_status status = BASE_OK;
-    for (int round = 0; round < MEASURE_ROUNDS && !status; round++)
+    for (int round = 0; round < REPRO_ROUNDS && !status; round++)
         for (int i = 0; i < n && !status; i++) {
             double least = 0;
             int samples = nets[i]->why ? 0 : measure_repeats(state, &pace, nets, n, round, i, &least);

@@ -34,7 +34,8 @@ static const char page_style[] =
     "th,td{padding:.3rem .6rem;text-align:right;white-space:nowrap}th{color:var(--soft);font-weight:600}\n"
     "td.left,th.left{text-align:left}thead tr:first-child th{text-align:center}thead tr:first-child th.left{text-align:"
     "left}\n"
-    "tbody tr:nth-child(odd) td{background:var(--band)}tbody tr td{background:var(--ground)}\n"
+    "tbody th{color:var(--ink);font-weight:400}tbody tr:nth-child(odd)>*{background:var(--band)}tbody tr "
+    "td{background:var(--ground)}\n"
     "td:first-child,th:first-child{position:sticky;left:0;background:var(--ground)}"
     "th.group,td.group{border-left:1px solid var(--line)}\n"
     "dl{display:grid;grid-template-columns:max-content 1fr;gap:.15rem .75rem;margin:.5rem 0;font-size:.9375rem}"
@@ -127,12 +128,14 @@ static void page_item(repro_page *page, int wide, const char *label, const char 
 }
 
 DEIT_INTERNAL void repro_page_item(repro_page *page, int wide, const char *label, const char *format, ...) {
-    char text[1024];
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(text, sizeof text, format, arguments);
+    base_text text = {0};
+    base_text_vprintf(&text, format, arguments);
     va_end(arguments);
-    page_item(page, wide, label, text);
+    page_item(page, wide, label, text.data ? text.data : "");
+    page->out->failed |= text.failed;
+    base_text_free(&text);
 }
 
 /* ---- Grids ------------------------------------------------------------------------------------------------------- */
@@ -229,10 +232,12 @@ static void page_html_class(base_text *out, const repro_grid *grid, int c) {
                          grid->columns[c].left && group ? " " : "", group ? "group" : "");
 }
 
-static void page_html_grid(base_text *out, const repro_grid *grid) {
-    base_text_printf(out, "<div class=\"wide\" tabindex=\"0\"><table>\n<thead>\n<tr>");
+static void page_html_grid(base_text *out, const repro_grid *grid, const char *title) {
+    base_text_printf(out, "<div class=\"wide\" tabindex=\"0\" role=\"region\" aria-label=\"");
+    base_text_html(out, title, SIZE_MAX);
+    base_text_printf(out, "\"><table>\n<thead>\n<tr>");
     for (int c = 0; c < grid->n_columns; c = page_group_end(grid, c)) {
-        base_text_printf(out, "<th colspan=\"%d\"", page_group_end(grid, c) - c);
+        base_text_printf(out, "<th scope=\"colgroup\" colspan=\"%d\"", page_group_end(grid, c) - c);
         page_html_class(out, grid, c);
         base_text_printf(out, ">");
         base_text_html(out, grid->columns[c].group, SIZE_MAX);
@@ -240,10 +245,10 @@ static void page_html_grid(base_text *out, const repro_grid *grid) {
     }
     base_text_printf(out, "</tr>\n");
     for (int i = -1; i < grid->n; i++) {
-        const char *tag = i < 0 ? "th" : "td";
         base_text_printf(out, "<tr>");
         for (int c = 0; c < grid->n_columns; c++) {
-            base_text_printf(out, "<%s", tag);
+            const char *tag = i < 0 || !c ? "th" : "td"; /* of a row, its name */
+            base_text_printf(out, "<%s%s", tag, i < 0 ? " scope=\"col\"" : !c ? " scope=\"row\"" : "");
             page_html_class(out, grid, c);
             base_text_printf(out, ">");
             base_text_html(out, i < 0 ? grid->columns[c].name : grid->cell[i][c], SIZE_MAX);
@@ -254,14 +259,14 @@ static void page_html_grid(base_text *out, const repro_grid *grid) {
     base_text_printf(out, "</tbody>\n</table></div>\n");
 }
 
-DEIT_INTERNAL void repro_page_grid(repro_page *page, const repro_grid *grid) {
+DEIT_INTERNAL void repro_page_grid(repro_page *page, const repro_grid *grid, const char *title) {
     page_close(page);
     if (page->dress == REPRO_AS_TEXT)
         page_text_grid(page->out, grid);
     else if (page->dress == REPRO_AS_MARKDOWN)
         page_markdown_grid(page->out, grid);
     else
-        page_html_grid(page->out, grid);
+        page_html_grid(page->out, grid, title);
 }
 
 /* ---- Commands ---------------------------------------------------------------------------------------------------- */

@@ -404,8 +404,10 @@ DEIT_INTERNAL void repro_reason(const repro_table *table, repro_result *r, const
                                 const char *why, bool failed) {
     for (int k = 0; k < command->n; k++) {
         repro_cell *cell = &r->cell[command->scale][command->column[k]];
-        bool shown = table->columns[command->column[k]].kind != REPRO_ATTRIBUTE;
-        if (shown && isnan(cell->value) && !cell->why) cell->why = why, cell->failed = failed;
+        if (table->columns[command->column[k]].kind == REPRO_ATTRIBUTE) continue;
+        bool first = !cell->why || (failed && !cell->failed);
+        if (first && (failed || isnan(cell->value))) cell->why = why, cell->failed = failed;
+        cell->lost += failed;
     }
 }
 

@@ -19,8 +19,9 @@ enum {
 static const char plot_style[] =
     "svg text{font:12px system-ui,-apple-system,'Segoe UI',sans-serif;fill:#1b1f24}"
     "svg .soft{fill:#57606a}svg .title{font-weight:600;font-size:14px}svg .axis{stroke:#57606a;fill:none}"
-    "svg .rule{stroke:#d5dae0;fill:none}svg .join{fill:none;stroke-width:1.5;opacity:.55}svg .lead{stroke:#57606a;"
-    "stroke-width:.7}svg .ground{fill:#fff}\n"
+    "svg .rule{stroke:#d5dae0;fill:none}svg .join{fill:none;stroke-width:1.5;opacity:.55}svg "
+    ".bar{stroke-width:1.2;opacity:.8}svg .lead{stroke:"
+    "#57606a;stroke-width:.7}svg .ground{fill:#fff}\n"
     ".s0{fill:#1f5fbf;stroke:#1f5fbf}.s1{fill:#b35900;stroke:#b35900}.s2{fill:#1a7f37;stroke:#1a7f37}"
     ".s3{fill:#8250df;stroke:#8250df}.s4{fill:#b42318;stroke:#b42318}.s5{fill:#57606a;stroke:#57606a}\n"
     "@media (prefers-color-scheme:dark){svg text{fill:#e6e9ed}svg .soft{fill:#9aa4af}svg .axis{stroke:#9aa4af}"
@@ -36,6 +37,7 @@ DEIT_INTERNAL const char *repro_plot_style(void) {
 
 typedef struct {
     double x, y;   /* in the columns' units */
+    double half;   /* of y's 95% interval; 0: none is known */
     double px, py; /* in the panel */
     int series;
     const char *name;
@@ -79,10 +81,18 @@ static bool plot_belongs(const repro_table *table, const repro_plot *plot, int s
     return scale < 0 || x || y;
 }
 
+static double plot_half(const repro_report *report, const repro_result *r, int scale, int column) {
+    const repro_cell *cell = scale < 0 ? NULL : &r->cell[scale][column];
+    bool ratio = report->table->columns[column].kind == REPRO_SPEED; /* whose interval is one */
+    double half =
+        cell && cell->n && cell->origins && !ratio ? repro_interval(report, (repro_scale)scale, column, cell) : NAN;
+    return isnan(half) ? 0 : half;
+}
+
 /* The points of a scale, or (-1) as published. False: there are none. */
 static bool plot_gather(plot_panel *panel, const repro_report *report, const repro_plot *plot, int scale) {
     *panel = (plot_panel){.report = report, .plot = plot};
-    bool all_y = true;
+    bool all_y = true, bars = false;
     for (int i = 0; i < report->n; i++) plot_series(panel, report->rows[i].row); /* alike in all panels */
     for (int i = 0; i < report->n; i++) {
         const repro_result *r = &report->rows[i];
@@ -90,19 +100,22 @@ static bool plot_gather(plot_panel *panel, const repro_report *report, const rep
         double x = plot_value(r, scale, plot->x, &x_measured), y = plot_value(r, scale, plot->y, &y_measured);
         if (isnan(x) || isnan(y) || (plot->log && x <= 0)) continue;
         if (!plot_belongs(report->table, plot, scale, x_measured, y_measured)) continue;
-        all_y &= y_measured;
+        double half = plot_half(report, r, scale, plot->y);
+        all_y &= y_measured, bars |= half > 0;
         panel->point[panel->n++] = (plot_point){.x = x,
                                                 .y = y,
+                                                .half = half,
                                                 .series = plot_series(panel, r->row),
                                                 .name = r->row->text[plot->names < 0 ? 0 : plot->names]};
     }
-    const char *y = report->table->columns[plot->y].title;
-    snprintf(panel->title, sizeof panel->title, "%s",
+    char here[128];
+    snprintf(here, sizeof here, all_y ? "Measured here" : "Measured here (%.80s as published)",
+             report->table->columns[plot->y].title);
+    snprintf(panel->title, sizeof panel->title, "%s%s",
              scale < 0             ? "As published"
-             : scale == REPRO_DESK ? "Small networks, measured here"
-                                   : "Measured here");
-    if (scale == REPRO_PAPER && !all_y)
-        snprintf(panel->title, sizeof panel->title, "Measured here (%s as published)", y);
+             : scale == REPRO_DESK ? "Small networks"
+                                   : here,
+             bars ? "; bars: 95% intervals" : "");
     return panel->n > 0;
 }
 
@@ -126,9 +139,10 @@ static void plot_widen(double *low, double *high) {
 static void plot_place(plot_panel *panel) {
     panel->x0 = panel->y0 = INFINITY, panel->x1 = panel->y1 = -INFINITY;
     for (int i = 0; i < panel->n; i++) {
-        double x = panel->plot->log ? log10(panel->point[i].x) : panel->point[i].x, y = panel->point[i].y;
+        double x = panel->plot->log ? log10(panel->point[i].x) : panel->point[i].x, y = panel->point[i].y,
+               half = panel->point[i].half;
         panel->x0 = fmin(panel->x0, x), panel->x1 = fmax(panel->x1, x);
-        panel->y0 = fmin(panel->y0, y), panel->y1 = fmax(panel->y1, y);
+        panel->y0 = fmin(panel->y0, y - half), panel->y1 = fmax(panel->y1, y + half);
     }
     plot_widen(&panel->x0, &panel->x1), plot_widen(&panel->y0, &panel->y1);
     for (int i = 0; i < panel->n; i++)
@@ -200,6 +214,13 @@ static void plot_mark(base_text *out, int series, double x, double y) {
                                                     "m0 5l5 -9h-10z",
                                                     "m-5 -1.5h10v3h-10z"};
     base_text_printf(out, "<path class=\"s%d\" d=\"M%.1f %.1f%s\"/>\n", series, x, y, shapes[series]);
+}
+
+/* The 95% interval of y. */
+static void plot_bar(const plot_panel *panel, const plot_point *p, base_text *out) {
+    if (p->half > 0)
+        base_text_printf(out, "<path class=\"bar s%d\" style=\"fill:none\" d=\"M%.1f %.1fh6m-3 0V%.1fm-3 0h6\"/>\n",
+                         p->series, p->px - 3, plot_up(panel, p->y + p->half), plot_up(panel, p->y - p->half));
 }
 
 static int plot_letters(const char *text) {
@@ -306,6 +327,7 @@ static void plot_draw(plot_panel *panel, base_text *out) {
     plot_legend(panel, out);
     plot_axes(panel, out);
     plot_joins(panel, out);
+    for (int i = 0; i < panel->n; i++) plot_bar(panel, &panel->point[i], out);
     for (int i = 0; i < panel->n; i++) plot_mark(out, panel->point[i].series, panel->point[i].px, panel->point[i].py);
     for (int i = 0; i < panel->n; i++) plot_name(panel, &panel->point[i], placed, i, out);
 }
@@ -324,7 +346,13 @@ DEIT_INTERNAL void repro_plot_page(const repro_report *report, const repro_plot 
     base_text_printf(out, "<figure>\n");
     for (int i = 0; i < n; i++) {
         base_text_printf(out, "<svg viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"", PLOT_WIDTH, PLOT_HEIGHT);
+        base_text_html(out, report->table->title, SIZE_MAX);
+        base_text_printf(out, ": ");
         base_text_html(out, panels[i].title, SIZE_MAX);
+        base_text_printf(out, ", ");
+        base_text_html(out, report->table->columns[plot->y].title, SIZE_MAX);
+        base_text_printf(out, " by ");
+        base_text_html(out, report->table->columns[plot->x].title, SIZE_MAX);
         base_text_printf(out, "\">\n");
         plot_draw(&panels[i], out);
         base_text_printf(out, "</svg>\n");

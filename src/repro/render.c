@@ -28,7 +28,17 @@ static void render_statement(const repro_table *table, const repro_claim *claim,
                          table->columns[claim->term[0].column].kind == REPRO_ACCURACY ? " points" : "");
 }
 
-/* "A over B: +12%, 95% from +10 to +14; 6 and 6 values", "A - B: +0.8 points, ..; 3 pairs"; of a claim of two cells
+/* So many digits, or more where they would show an end of the interval as what it is held against (0, or -0.3 of
+ * "within 0.3"), which it is not: it decides. */
+static int render_digits(const repro_judgement *j, double within, int digits) {
+    double low = j->low + (isnan(within) ? 0 : within), high = j->high + (isnan(within) ? 0 : within);
+    while (digits < 6 &&
+           ((low != 0 && fabs(low) < 0.5 * pow(10, -digits)) || (high != 0 && fabs(high) < 0.5 * pow(10, -digits))))
+        digits++;
+    return digits;
+}
+
+/* "A over B: +12%, 95% from +10 to +14; 2 and 2 rounds", "A - B: +0.8 points, ..; 3 pairs"; of a claim of two cells
  * without their names. */
 static void render_difference(const repro_report *report, const repro_claim *claim, base_text *out) {
     const repro_judgement j = repro_judge(report, claim);
@@ -36,7 +46,11 @@ static void render_difference(const repro_report *report, const repro_claim *cla
     repro_kind kind = table->columns[j.greater.column].kind;
     bool speed = kind == REPRO_SPEED;
     const char *unit = speed ? "%" : kind == REPRO_ACCURACY ? " points" : "";
-    int digits = speed ? 0 : kind == REPRO_ACCURACY ? 2 : 3, column = claim->term[0].column;
+    int digits = render_digits(&j, claim->within,
+                               speed                    ? 0
+                               : kind == REPRO_ACCURACY ? 2
+                                                        : 3),
+        column = claim->term[0].column;
     char greater[160], less[160];
     if (claim->n > 2)
         base_text_printf(out, "%s %s %s: ", render_term(table, &j.greater, column, greater), speed ? "over" : "-",
@@ -49,7 +63,7 @@ static void render_difference(const repro_report *report, const repro_claim *cla
     if (!isnan(j.low) && j.paired)
         base_text_printf(out, "%d pairs", j.n_greater);
     else if (!isnan(j.low))
-        base_text_printf(out, "%d and %d values", j.n_greater, j.n_less);
+        base_text_printf(out, "%d and %d %s", j.n_greater, j.n_less, j.rounds ? "rounds" : "values");
 }
 
 /* label: what stands before it. */
@@ -65,7 +79,7 @@ static void render_claim_as(const repro_report *report, const repro_claim *claim
         base_text_printf(&text, " (");
         render_difference(report, claim, &text);
         base_text_printf(&text, ")");
-    } else if (j.left_out) {
+    } else if (j.left_out || j.otherwise) {
         base_text_printf(&text, " (%s)", j.missing);
     }
     repro_page_item(page, wide, label, "%s", text.data ? text.data : "");
@@ -144,7 +158,7 @@ static void render_origin(const repro_report *report, int row, const repro_cell 
 static bool render_has_origins(const repro_report *report) {
     bool has = report->n_trained > 0;
     for (int i = 0; i < report->n; i++) {
-        has |= report->rows[i].net && report->rows[i].net->command;
+        has |= report->rows[i].net && report->rows[i].net->rounds;
         for (int s = 0; s < REPRO_SCALES; s++)
             for (int c = 1; c < report->table->n_columns; c++)
                 has |= report->rows[i].cell[s][c].n && report->rows[i].cell[s][c].origins;
@@ -157,10 +171,8 @@ static void render_origins(const repro_report *report, repro_page *page) {
     repro_page_details(page, "Commands behind the numbers");
     for (int i = 0; i < report->n_trained; i++) render_trained(report, i, page);
     for (int i = 0; i < report->n; i++) {
-        if (report->rows[i].net && report->rows[i].net->command) {
-            const char *const line[] = {report->rows[i].net->command};
-            repro_page_lines(page, line, 1);
-        }
+        const repro_net *net = report->rows[i].net;
+        if (net) repro_page_lines(page, net->command, net->rounds);
         for (int s = 0; s < REPRO_SCALES; s++)
             for (int c = 1; c < report->table->n_columns; c++)
                 render_origin(report, i, &report->rows[i].cell[s][c], &report->rows[i].cell[s][c - 1],
@@ -171,9 +183,19 @@ static void render_origins(const repro_report *report, repro_page *page) {
 
 /* ---- What was not measured --------------------------------------------------------------------------------------- */
 
-/* Whether a cell lacks its value: for a reason that was known before, or because it was tried and failed. */
+/* Whether a cell lacks its value, or one of its runs has none: for a reason that was known before, or because it was
+ * tried and failed. */
 static bool render_lacks(const repro_cell *cell, bool failed) {
-    return isnan(cell->value) && cell->why && cell->failed == failed;
+    return (isnan(cell->value) || cell->lost) && cell->why && cell->failed == failed;
+}
+
+DEIT_INTERNAL const char *repro_lack(const repro_cell *cell, char text[REPRO_LACK]) {
+    if (isnan(cell->value)) return cell->why;
+    if (!cell->origins) // of a speed
+        snprintf(text, REPRO_LACK, "a round: %s", cell->why);
+    else
+        snprintf(text, REPRO_LACK, "%d of %d runs: %s", cell->lost, cell->n + cell->lost, cell->why);
+    return text;
 }
 
 /* Every reason of a column once, with the rows it holds for. */
@@ -182,22 +204,24 @@ static void render_reasons(const repro_report *report, repro_scale scale, int c,
     snprintf(what, sizeof what, "%.80s%s", report->table->columns[c].title, scale == REPRO_DESK ? ", desk" : "");
     for (int i = 0; i < report->n; i++) {
         const repro_cell *cell = &report->rows[i].cell[scale][c];
+        char text[REPRO_LACK], other_text[REPRO_LACK];
         int rows = 0, first = -1;
         if (!render_lacks(cell, failed)) continue;
+        const char *why = repro_lack(cell, text);
         for (int k = 0; k < report->n; k++) {
             const repro_cell *other = &report->rows[k].cell[scale][c];
-            if (!render_lacks(other, failed) || strcmp(other->why, cell->why) != 0) continue;
+            if (!render_lacks(other, failed) || strcmp(repro_lack(other, other_text), why) != 0) continue;
             if (first < 0) first = k;
             rows++;
         }
         const char *label = report->rows[i].row->text[0];
         if (first < i) continue; /* said already */
         if (rows == report->n)
-            repro_page_item(page, 0, "", "%s: %s", what, cell->why);
+            repro_page_item(page, 0, "", "%s: %s", what, why);
         else if (rows == 1)
-            repro_page_item(page, 0, "", "%s of %s: %s", what, label, cell->why);
+            repro_page_item(page, 0, "", "%s of %s: %s", what, label, why);
         else
-            repro_page_item(page, 0, "", "%s of %s and %d more: %s", what, label, rows - 1, cell->why);
+            repro_page_item(page, 0, "", "%s of %s and %d more: %s", what, label, rows - 1, why);
     }
 }
 
@@ -248,7 +272,7 @@ static void render_report(const repro_report *report, repro_page *page, bool alo
     repro_legend_images(report, page);
     if (page->open) repro_page_gap(page);
     render_plots(report, page);
-    repro_page_grid(page, &grid);
+    repro_page_grid(page, &grid, report->table->title);
     repro_page_gap(page);
     repro_grid_free(&grid);
     repro_legend(report, page);
@@ -338,15 +362,17 @@ static void render_summary(const repro_book *book, repro_page *page) {
                     all[REPRO_PAPER][REPRO_UNDECIDED] + all[REPRO_DESK][REPRO_UNDECIDED],
                     all[REPRO_PAPER][REPRO_UNKNOWN] + all[REPRO_DESK][REPRO_UNKNOWN]);
     if (judged)
-        repro_page_item(page, REPRO_CONDITION_WIDTH, "Intervals",
-                        "95%% for each claim by itself, from the variance pooled over a column's cells, or of n pairs, "
-                        "seed by seed, where the same trainings are behind both cells; nothing is corrected for their "
-                        "number, so of these %d some may be wrong by chance",
-                        judged);
+        repro_page_item(
+            page, REPRO_CONDITION_WIDTH, "Intervals",
+            "95%% for each claim by itself: of n pairs, seed by seed, where the same trainings are behind both "
+            "cells; of speeds from the variance of the two rounds, pooled over all networks; else from "
+            "that of a column's cells, pooled (of fractions, the table's). Nothing is corrected for their "
+            "number, so of these %d some may be wrong by chance",
+            judged);
     render_contents(book, page);
     render_tally(grid.cell[book->n], "all, each training once", all, book->trained, book->n_trained, desk);
     repro_page_gap(page);
-    repro_page_grid(page, &grid);
+    repro_page_grid(page, &grid, "Claims and trainings, table by table");
     repro_grid_free(&grid);
 }
 

@@ -159,7 +159,7 @@ typedef struct {
     const char *shipped;     /* folder of weights that the repository ships; NULL: none */
 } repro_options;
 
-enum { REPRO_SPEED_SAMPLES = 400 };
+enum { REPRO_SPEED_SAMPLES = 400, REPRO_ROUNDS = 2 };
 /* The speed of one network at one image size. */
 typedef struct {
     model_config config;
@@ -169,12 +169,15 @@ typedef struct {
     double memory; /* bytes */
     int n;         /* samples so far */
     double rate[REPRO_SPEED_SAMPLES], percent[REPRO_SPEED_SAMPLES], peak[REPRO_SPEED_SAMPLES];
-    const char *why;     /* not measured: the reason */
-    const char *command; /* the last one that measured it; NULL: none did */
+    const char *why;                   /* not measured: the reason */
+    int rounds;                        /* that gave samples; each is a process of its own */
+    const char *command[REPRO_ROUNDS]; /* a round */
+    int end[REPRO_ROUNDS];             /* samples until its end */
     /* once all is measured */
     base_spread images_per_s, percent_of_peak;
     double peak_gflops;
-    bool fewer; /* fewer samples than the table asks for */
+    double round[REPRO_ROUNDS]; /* medians, images/s */
+    bool fewer;                 /* fewer samples than the table asks for */
 } repro_net;
 
 /* Where a value comes from. */
@@ -185,6 +188,7 @@ typedef struct {
     const char *trained[REPRO_MAX_NEEDS]; /* records of the trainings that began its networks, NULL behind the last */
     const json_t *conditions;             /* it was made under; the cell's reference */
     bool kept, reused;                    /* the record stands in the results folder; was found there */
+    bool drawn; /* the command trains, or reads what was trained here: another seed, another value */
     double seconds;
 } repro_origin;
 
@@ -192,8 +196,9 @@ typedef struct {
 typedef struct {
     double value;                /* the mean of its runs; NAN: not measured */
     const char *text;            /* of a column of text: what was found, and value and values are 0 */
-    const char *why;             /* why not; NULL where it was, and where nothing is to be measured */
+    const char *why;             /* why not; NULL where it was, whole, and where nothing is to be measured */
     bool failed;                 /* it was tried */
+    int lost;                    /* runs that failed or gave no number, beside n that did; why, failed: the first's */
     int n;                       /* runs (speed: samples) */
     const double *values;        /* [n] */
     const repro_origin *origins; /* [n]; NULL: of speeds */
@@ -284,10 +289,11 @@ typedef struct {
     repro_term greater, less; /* the pair of neighbours in the statement that decides */
     double difference;        /* of that pair; speeds: percent, accuracies: points */
     double low, high;         /* its 95% interval; NAN: a single value each, so there is none */
-    int n_greater, n_less;    /* values behind it */
+    int n_greater, n_less;    /* values behind it; of pairs each */
     bool paired;              /* of networks in common: the interval is of the differences seed by seed */
-    bool left_out;            /* REPRO_UNKNOWN: of a row that was not asked for */
-    const char *missing;      /* REPRO_UNKNOWN: why a cell was not measured */
+    bool rounds;              /* of speeds: n_greater and n_less are rounds of samples */
+    bool left_out, otherwise; /* REPRO_UNKNOWN: of a row that was not asked for; of weights that are not the paper's */
+    const char *missing;      /* REPRO_UNKNOWN: why a cell was not measured, or is not the paper's */
 } repro_judgement;
 DEIT_INTERNAL repro_judgement repro_judge(const repro_report *report, const repro_claim *claim);
 
@@ -299,9 +305,9 @@ DEIT_INTERNAL void repro_write_markdown(const repro_book *book, base_text *out);
 DEIT_INTERNAL void repro_write_html(const repro_book *book, base_text *out);
 /* The plots of a table that has some, as an SVG file. */
 DEIT_INTERNAL void repro_write_svg(const repro_report *report, base_text *out);
-/* Several tables: {"tables": [...]}. */
+/* Several tables stand in "tables"; what is of the run (conditions, commands for the rest) stands beside it, once. */
 DEIT_INTERNAL base_status repro_write_json(const repro_book *book, base_text *out);
-/* A report as JSON; the caller's reference. NULL when memory ends. */
+/* A report as JSON, with what is of its run; the caller's reference. NULL when memory ends. */
 DEIT_INTERNAL json_t *repro_report_json(const repro_report *report);
 
 /* An earlier report of the table, from a file that --json wrote; the caller's reference. */
@@ -311,6 +317,10 @@ DEIT_INTERNAL base_status repro_baseline_open(json_t **baseline, const repro_tab
  * what moved; BASE_TOLERANCE if something moved further than the table allows. path: the baseline's, for messages. */
 DEIT_INTERNAL base_status repro_compare(const repro_table *table, const json_t *now, const json_t *baseline,
                                         const char *path, base_text *out);
+
+/* Why a network may do more than the peak. */
+#define REPRO_OVER_PEAK                                                                                                \
+    "3 x 3 convolutions by Winograd's algorithm multiply less often than the network as defined, which is counted"
 
 /* What stands beside every measurement: version, date, CPU, ISA, cores, memory, threads, precision. The caller's
  * reference; NULL when memory ends. */

@@ -53,18 +53,24 @@ static bool work_gives(const repro_job *job) {
     return gives;
 }
 
-static bool work_recorded(const repro_state *state, repro_job *job) {
-    if (job->state == REPRO_JOB_DONE) return true;
+/* Takes what the results folder has of the job. */
+static bool work_load(const repro_state *state, repro_job *job) {
     const repro_options *options = &state->book->options;
-    bool again = options->fresh && (options->retrain || !job->trains); /* a training only where it may be run */
     if (!options->results || work_anew(job)) return false;
-    /* Another process that makes all anew beside this one may have made it meanwhile. */
-    if (again && !repro_record_since(options->results, job, state->begun)) return false;
     json_decref(job->record);
     job->record = repro_record_load(options->results, job);
     if (!job->record || !work_gives(job)) return false;
     job->state = REPRO_JOB_DONE, job->reused = job->kept = true;
     return true;
+}
+
+static bool work_recorded(const repro_state *state, repro_job *job) {
+    const repro_options *options = &state->book->options;
+    if (job->state == REPRO_JOB_DONE) return true;
+    bool again = options->fresh && (options->retrain || !job->trains); /* a training only where it may be run */
+    /* Another process that makes all anew beside this one may have made it meanwhile. */
+    if (again && (!options->results || !repro_record_since(options->results, job, state->begun))) return false;
+    return work_load(state, job);
 }
 
 /* What was measured is shown even where the results folder takes nothing: read-only, or full. */
@@ -104,6 +110,13 @@ static base_status work_place(const repro_state *state, const repro_job *job) {
     return base_make_folders(job->folder);
 }
 
+/* What the command computes in: f32 where it does not say. */
+static const char *work_precision(const char *const *words) {
+    for (int i = 0; words[i]; i++)
+        if (!strcmp(words[i], "--precision") && words[i + 1]) return words[i + 1];
+    return "f32";
+}
+
 /* Runs the command and records what came out. The lock's file goes to the child too: as long as one of us lives, nobody
  * else begins. */
 static base_status work_child(repro_state *state, repro_job *job, int lock) {
@@ -124,7 +137,7 @@ static base_status work_child(repro_state *state, repro_job *job, int lock) {
         return work_fail(state, job, base_message(), true);
     }
     json_decref(job->record);
-    job->record = repro_record_make(job, line, output, base_now() - start, book->options.precision);
+    job->record = repro_record_make(job, line, output, base_now() - start, work_precision(words));
     if (!job->record) return base_fail("out of memory");
     job->state = REPRO_JOB_DONE;
     if (state->unkept || work_anew(job)) return BASE_OK;
@@ -167,7 +180,8 @@ static base_status work_not_run(const repro_state *state, repro_job *job) {
 
 static base_status work_job(repro_state *state, repro_job *job, bool weights);
 
-/* The weights of every training that the job reads. Where one cannot be had the job says so. */
+/* The weights of every training that the job reads. Where one cannot be had the job says so; where it may not be had
+ * anew, what is recorded of the job stays good. */
 static base_status work_needs(repro_state *state, repro_job *job, bool *ready) {
     *ready = true;
     for (int i = 0; i < job->n_needs; i++) {
@@ -179,6 +193,7 @@ static base_status work_needs(repro_state *state, repro_job *job, bool *ready) {
                                                          need->row->text[0], need->seed, need->why)
                                      : need->no_weights;
             *ready = false;
+            if (!failed && work_load(state, job)) return BASE_OK;
             return why ? work_fail(state, job, why, failed) : BASE_ERROR;
         }
         *ready &= need->ready;
@@ -231,8 +246,8 @@ static base_status work_all(repro_state *state) {
         BASE_TRY(work_turn(state, &pending));
         if (!pending) return BASE_OK;
         if (!said)
-            base_log(state->progress.context, BASE_LOG_INFO, "waiting for %d cells that %s is making", pending,
-                     *state->owner ? state->owner : "another process");
+            base_log(state->progress.context, BASE_LOG_INFO, "waiting for %d cell%s that %s is making", pending,
+                     pending == 1 ? "" : "s", *state->owner ? state->owner : "another process");
         said = true;
         nanosleep(&(struct timespec){.tv_nsec = 200000000}, NULL);
     }
@@ -263,10 +278,14 @@ static base_status work_add(repro_state *state, const repro_job *job, repro_cell
                                         .conditions = json_object_get(job->record, "conditions"),
                                         .kept = job->kept,
                                         .reused = job->reused,
+                                        .drawn = job->trains || job->n_needs > 0,
                                         .seconds = json_number_value(json_object_get(job->record, "seconds"))};
     for (int i = 0; i < cell->n; i++) sum += values[i];
-    cell->values = values, cell->origins = origins, cell->value = sum / cell->n, cell->why = NULL;
-    for (int i = 0; i < job->n_needs; i++) origins[cell->n - 1].trained[i] = work_origin(job->needs[i])->id;
+    cell->values = values, cell->origins = origins, cell->value = sum / cell->n;
+    if (!cell->lost) cell->why = NULL;
+    const char **trained = origins[cell->n - 1].trained;
+    if (job->trains) trained[0] = work_origin(job)->id;
+    for (int i = 0; i < job->n_needs && !job->trains; i++) trained[i] = work_origin(job->needs[i])->id;
     json_incref((json_t *)(uintptr_t)origins[cell->n - 1].conditions);
     return command ? BASE_OK : BASE_ERROR;
 }
@@ -322,7 +341,8 @@ static base_status work_take(repro_state *state, const repro_use *use, int k) {
     if (!json_is_number(number)) {
         const char *why =
             use->left_out ? use->left_out : base_arena_printf(&state->book->arena, "the command gave no %s", key);
-        if (isnan(cell->value) && !cell->why) cell->why = why;
+        if (!cell->why) cell->why = why;
+        cell->lost += !use->left_out;
         return BASE_OK;
     }
     BASE_TRY(work_add(state, use->job, cell, json_number_value(number)));
@@ -412,7 +432,8 @@ DEIT_INTERNAL base_status repro_work(repro_state *state) {
     }
     state->book->reused += reused;
     if (reused)
-        base_log(state->progress.context, BASE_LOG_INFO, "%d %s found in %s; --fresh makes them anew", reused,
-                 reused == 1 ? "cell was" : "cells were", state->book->options.results);
+        base_log(state->progress.context, BASE_LOG_INFO, "%d %s found in %s; --fresh%s makes them anew", reused,
+                 reused == 1 ? "cell was" : "cells were", state->book->options.results,
+                 state->book->options.fresh && !state->book->options.retrain ? " --retrain" : "");
     return status ? status : work_list_all(state);
 }

@@ -89,7 +89,7 @@ name 'a web page and a plot beside the text'
 again
 check_exit 0 "$row --html page.html"
 check_out '^DeiT-Ti '
-check 'grep -q "^<!DOCTYPE html>" page.html && grep -q "<td class=\"left\">DeiT-Ti</td>" page.html && ! grep -q "<script\|src=" page.html'
+check 'grep -q "^<!DOCTYPE html>" page.html && grep -q "<th scope=\"row\" class=\"left\">DeiT-Ti</th>" page.html && ! grep -q "<script\|src=" page.html'
 check_exit 0 '$DEIT repro figure1 --only DeiT-S --html figure.html --svg figure.svg --json figure.json'
 check 'grep -q "^<svg xmlns" figure.svg && grep -q "As published" figure.svg && grep -q "Measured here (ImageNet top-1 as published)" figure.svg'
 check 'grep -q "<svg viewBox" figure.html && [ "$(grep -c ">DeiT-S</text>" figure.html)" = 2 ]'
@@ -230,6 +230,21 @@ check_exit 0 "DEIT_DATA=data $row --json"
 check_out '^    "imagenet": [0-9.]+,'
 check_out '^    "imagenet_images": 2,'
 check_out '^   "weights_sha256": "[0-9a-f]{64}"'
+
+name 'a baseline of accuracies: 3 where one moved, or is not measured any more'
+again
+check_exit 0 "$row --data data --json acc.json"
+again
+check_exit 0 "$row --data data --baseline acc.json"
+check_out '^2 values compared, 0 moved'
+check 'sed "s/^\(    \"imagenet\": \)[0-9][0-9.]*/\177/" acc.json >moved.json && ! cmp -s acc.json moved.json'
+again
+check_exit 3 "$row --data data --baseline moved.json"
+check_out '^DeiT-Ti +imagenet +77 +[0-9.]+ +[-+][0-9.]+ points \(tolerance 0\.1\)$'
+again
+check_exit 3 "$row --baseline acc.json"
+check_out '^DeiT-Ti +imagenet +[0-9.]+ +- +not measured now$'
+check_err '1 accuracies of acc\.json were not measured now'
 
 # The labels of 50,000 pictures of which all but two have none; the folders of a thousand classes of which two hold a picture.
 name 'ReaL and ImageNetV2, as they are handed out'
@@ -509,6 +524,9 @@ name 'records are enough where the weights are gone'
 check 'mv r/runs gone'
 check_exit 0 "$own --results r --json"
 check_out '"cells_reused": 6'
+check_exit 0 "$own --results r --fresh --json"
+check_out '"cells_reused": 6'
+check_err '6 cells were found in r; --fresh --retrain makes them anew'
 check 'mv gone r/runs'
 
 name 'a changed command makes its cell anew, and that only'
@@ -529,6 +547,15 @@ check_out '^small +- +[0-9.]+ '
 check_err '^deit: 3 of 9 measurements failed'
 check '[ -z "$(ls r/*.lock 2>/dev/null)" ]'
 
+name 'one seed that fails: its cell has the others, and says so'
+check 'cp -r r broken && (for run in broken/runs/small-1-*; do rm -rf "$run" && touch "$run" || exit 1; done)'
+check 'rm $(grep -l "\"seed\": 1" $(grep -l "\"row\": \"small\"" broken/*.json))'
+check_exit 1 '$DEIT repro own/losses --data data --scale desk --results broken --retrain'
+check_out '^small +- +[0-9.]+ '
+check_out '^Failed'
+check_out '^loss, desk of small: 1 of 3 runs: training small, seed 1, failed: '
+check_no_out '^loss, desk of wide'
+
 name 'several processes share a folder: each cell is made by one of them'
 rm -rf r
 for i in 1 2 3; do eval "$own --results r --retrain --json >share$i.json 2>share$i.err &"; done
@@ -546,7 +573,7 @@ check "rm r/$cell.json"
 flock "r/$cell.lock" -c "echo 'process 9 on elsewhere' >r/$cell.lock; touch locked; sleep 1" &
 while [ ! -f locked ]; do sleep 0.05; done
 check_exit 0 "$own --results r --json"
-check_err 'waiting for 1 cells that process 9 on elsewhere is making'
+check_err 'waiting for 1 cell that process 9 on elsewhere is making'
 check_out '"cells_reused": 5'
 wait
 
@@ -556,7 +583,7 @@ check "rm r/$cell.json"
 flock "r/$cell.lock" -c ": >r/$cell.lock; touch locked; sleep 0.2; echo 'process 8 on elsewhere' >r/$cell.lock; sleep 0.5" &
 while [ ! -f locked ]; do sleep 0.01; done
 check_exit 0 "$own --results r --json"
-check_err 'waiting for 1 cells that process 8 on elsewhere is making'
+check_err 'waiting for 1 cell that process 8 on elsewhere is making'
 wait
 
 name 'killed in the middle, the next run goes on'

@@ -215,6 +215,8 @@ static void test_repro_speed(repro_net *net, double rate) {
         net->rate[net->n] = rate * (1 + 0.02 * (net->n - 2.5)), net->percent[net->n] = 90, net->peak[net->n] = 400;
     }
     net->batch = 1, net->workers = 1, net->threads_per_worker = 2;
+    net->rounds = 2, net->end[0] = 3, net->end[1] = 6;
+    net->command[0] = net->command[1] = "./deit bench";
     measure_finish(&(repro_state){.samples = 5}, net);
 }
 
@@ -273,6 +275,34 @@ TEST(repro_report_as_text) {
     CHECK_STR_HAS(markdown.data, "```sh\n./deit weights fetch ");
     base_text_free(&text), base_text_free(&markdown);
     repro_book_free(report);
+    repro_table_free(table);
+}
+
+/* What is of the run stands once, however many tables there are. */
+TEST(repro_what_is_of_the_run_stands_once) {
+    repro_table *table;
+    CHECK_OK(repro_table_parse(&table, "repro/t", TEST_REPRO_TABLE));
+    repro_book *book = table ? test_repro_measured(table) : NULL;
+    CHECK(book != NULL);
+    if (!book) return;
+    for (int tables = 1; tables <= 2; tables++) {
+        base_text text = {0};
+        book->n = tables, book->report[tables - 1] = book->report[0];
+        CHECK_OK(repro_write_json(book, &text));
+        json_t *o = text.data ? json_loads(text.data, 0, NULL) : NULL;
+        json_t *inside = json_object_get(o, "tables"), *todo = json_object_get(o, "commands_for_the_rest");
+        CHECK_EQ_INT(json_array_size(inside), tables == 1 ? 0 : 2);
+        CHECK_EQ_INT(json_array_size(todo), book->n_todo);
+        CHECK(book->n_todo > 0 && json_object_get(o, "conditions") && json_object_get(o, "seconds"));
+        json_t *report = tables == 1 ? o : json_array_get(inside, 1);
+        CHECK_EQ_INT(json_array_size(json_object_get(report, "rows")), table->n);
+        static const char *const once[] = {"commands_for_the_rest", "conditions", "cells", "seconds"};
+        for (int k = 0; k < 4; k++) CHECK((json_object_get(report, once[k]) != NULL) == (tables == 1));
+        json_decref(o);
+        base_text_free(&text);
+    }
+    book->n = 1;
+    repro_book_free(book);
     repro_table_free(table);
 }
 

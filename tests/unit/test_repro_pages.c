@@ -66,7 +66,7 @@ TEST(repro_claims_of_one_seed_are_undecided) {
     CHECK_EQ_INT(j.verdict, REPRO_UNDECIDED);
     CHECK(fabs(j.difference - 30) < 1e-9 && isnan(j.low) && isnan(j.high));
     test_repro_speed(&book->nets[0], 210), test_repro_speed(&book->nets[1], 105);
-    book->nets[0].n = book->nets[1].n = 1;
+    book->nets[0].n = book->nets[1].n = book->nets[0].rounds = book->nets[1].rounds = 1;
     measure_fill(book->report[0]);
     CHECK_EQ_INT(repro_judge(book->report[0], &table->claims[4]).verdict, REPRO_UNDECIDED);
     repro_book_free(book), repro_table_free(table);
@@ -102,6 +102,9 @@ TEST(repro_claims_of_the_same_networks_are_paired) {
     CHECK(!j.paired && j.verdict == REPRO_UNDECIDED);
     of[1][2].trained[1] = "2", of[1][2].seed = 3;
     CHECK(!repro_judge(book->report[0], &table->claims[0]).paired);
+    rows[1].cell[REPRO_DESK][4].n = 2; /* a seed that failed: the other two are pairs all the same */
+    j = repro_judge(book->report[0], &table->claims[0]);
+    CHECK(j.paired && j.n_greater == 2 && fabs(j.difference - 0.25) < 1e-9);
     for (int i = 0; i < 2; i++) rows[i].cell[REPRO_DESK][4].origins = NULL;
     repro_book_free(book), repro_table_free(table);
 }
@@ -163,7 +166,95 @@ TEST(repro_quantiles_of_t) {
     CHECK(fabs(claim_t(1000) - 1.9623) < 1e-4);
 }
 
-/* Ratios of speeds: 105 over 10.5 is +900%, however large the numbers. */
+/* Of two rows of the same networks (heads of theirs) only one counts in the degrees of freedom; both do in the
+ * variance. A third cell, of others: 2 + 2 degrees, t = 2.776. */
+TEST(repro_claims_count_networks_once) {
+    repro_table *table;
+    repro_book *book = test_pages_book(&table, 1);
+    if (!book) return;
+    static const double heads[2][3] = {{80, 80.1, 79.9}, {78.8, 79, 79.2}}, other[3] = {60, 60.3, 59.7};
+    repro_origin of[2][3] = {{{0}}};
+    for (int k = 0; k < 6; k++)
+        of[k / 3][k % 3] = (repro_origin){.seed = k % 3,
+                                          .id = "r",
+                                          .command = "./deit eval",
+                                          .trained = {(const char *[]){"0", "1", "2", "3", "4", "5"}[k]}};
+    repro_result *rows = book->report[0]->rows;
+    for (int i = 0; i < 3; i++) test_repro_accuracy(&rows[i], REPRO_DESK, 4, i < 2 ? heads[i] : other, 3);
+    rows[0].cell[REPRO_DESK][4].origins = of[0], rows[1].cell[REPRO_DESK][4].origins = of[0];
+    rows[2].cell[REPRO_DESK][4].origins = of[1];
+    const repro_judgement j = repro_judge(book->report[0], &table->claims[2]);
+    double variance = (0.02 + 0.08 + 0.18) / 6;
+    CHECK(!j.paired && fabs(j.high - j.low - 2 * 2.776 * sqrt(variance * 2 / 3)) < 1e-9);
+    for (int i = 0; i < 3; i++) rows[i].cell[REPRO_DESK][4].origins = NULL;
+    repro_book_free(book), repro_table_free(table);
+}
+
+/* Where one command makes all cells of a seed, as of Table 4, the first is of nothing but zeros: it is not pooled, and
+ * the others still vary. */
+TEST(repro_claims_count_no_cell_without_variance) {
+    repro_table *table;
+    repro_book *book = test_pages_book(&table, 1);
+    if (!book) return;
+    static const double zeros[3] = {0, 0, 0}, values[3] = {80, 80.1, 79.9};
+    repro_origin of[3] = {{0}};
+    for (int k = 0; k < 3; k++)
+        of[k] = (repro_origin){
+            .seed = k, .id = "r", .command = "./deit disagree", .trained = {(const char *[]){"0", "1", "2"}[k]}};
+    repro_result *rows = book->report[0]->rows;
+    test_repro_accuracy(&rows[0], REPRO_DESK, 4, zeros, 3), test_repro_accuracy(&rows[1], REPRO_DESK, 4, values, 3);
+    for (int i = 0; i < 2; i++) rows[i].cell[REPRO_DESK][4].origins = of;
+    double half = repro_interval(book->report[0], REPRO_DESK, 4, &rows[1].cell[REPRO_DESK][4]);
+    CHECK(fabs(half - 4.303 * 0.1 / sqrt(3)) < 1e-9);
+    for (int i = 0; i < 2; i++) rows[i].cell[REPRO_DESK][4].origins = NULL;
+    repro_book_free(book), repro_table_free(table);
+}
+
+/* The paper's networks: a public file that was trained otherwise says nothing of the paper's, and one training is one
+ * draw; two given files have an accuracy each. */
+TEST(repro_claims_are_of_the_papers_networks) {
+    static const char text[] = "title T\nsource S\ncolumn network label network\ncolumn model attribute\n"
+                               "column top1 accuracy top-1\ncommand top1: deit eval --model {model} --json\n"
+                               "claim top1: A > B -- A is better\n| network | model | top1 |\n|---|---|---|\n"
+                               "| A | deit_tiny_patch16_224 | 80 |\n| B | deit_small_patch16_224 | 70 |\n";
+    static const double a = 80.5, b = 80;
+    repro_table *table;
+    CHECK_OK(repro_table_parse(&table, "repro/t", text));
+    repro_book *book = table ? test_repro_book(table) : NULL;
+    if (!book) return;
+    repro_result *rows = book->report[0]->rows;
+    repro_origin of[] = {{.command = "./deit eval", .id = "a"}, {.command = "./deit eval", .id = "b"}};
+    for (int i = 0; i < 2; i++) {
+        test_repro_accuracy(&rows[i], REPRO_PAPER, 2, i ? &b : &a, 1);
+        rows[i].cell[REPRO_PAPER][2].origins = &of[i], rows[i].weights = NULL;
+    }
+    CHECK_EQ_INT(repro_judge(book->report[0], &table->claims[0]).verdict, REPRO_HOLDS);
+    of[1].drawn = true;
+    CHECK_EQ_INT(repro_judge(book->report[0], &table->claims[0]).verdict, REPRO_UNDECIDED);
+    of[1].drawn = false;
+    rows[0].weights = repro_weights_find("deit_tiny_patch16_224"), rows[0].same = false;
+    const repro_judgement j = repro_judge(book->report[0], &table->claims[0]);
+    CHECK(j.verdict == REPRO_UNKNOWN && j.otherwise);
+    base_text page = {0};
+    repro_write_markdown(book, &page);
+    CHECK_STR_HAS(page.data, "A is better: A > B (weights trained otherwise than the row's)");
+    base_text_free(&page);
+    for (int i = 0; i < 2; i++) rows[i].cell[REPRO_PAPER][2].origins = NULL;
+    repro_book_free(book), repro_table_free(table);
+}
+
+/* An end of the interval that is not zero is not shown as zero: whether the claim holds hangs on it. */
+TEST(repro_claims_show_what_decides) {
+    const repro_judgement clear = {.low = -0.2, .high = 5.32}, near = {.low = -0.0021, .high = 5.32},
+                          none = {.low = NAN, .high = NAN};
+    CHECK_EQ_INT(render_digits(&clear, NAN, 2), 2);
+    CHECK_EQ_INT(render_digits(&near, NAN, 2), 3);
+    CHECK_EQ_INT(render_digits(&none, NAN, 2), 2);
+    CHECK_EQ_INT(render_digits(&clear, 0.201, 2), 3); /* -0.2, held against -0.201 */
+}
+
+/* Ratios of speeds: 105 over 10.5 is +900%, however large the numbers. A round is a draw: medians of 0.97 and 1.03 of
+ * one network, 1.03 and 0.97 of the other. That both were slower in one of them would be no part of the variance. */
 TEST(repro_claims_on_speeds_are_ratios) {
     repro_table *table;
     repro_book *book = test_pages_book(&table, 1);
@@ -171,8 +262,13 @@ TEST(repro_claims_on_speeds_are_ratios) {
     test_repro_speed(&book->nets[0], 105), test_repro_speed(&book->nets[1], 10.5);
     measure_fill(book->report[0]);
     repro_judgement j = repro_judge(book->report[0], &table->claims[4]);
+    CHECK(j.rounds && fabs(j.low - 900) < 1e-6 && fabs(j.high - 900) < 1e-6);
+    book->nets[1].round[0] = 10.5 * 1.03, book->nets[1].round[1] = 10.5 * 0.97;
+    j = repro_judge(book->report[0], &table->claims[4]);
     CHECK_EQ_INT(j.verdict, REPRO_HOLDS);
-    CHECK(fabs(j.difference - 900) < 1e-6 && j.low > 800 && j.low < 900 && j.high > 900 && j.high < 1000);
+    const double half = 12.706 * fabs(log(0.97 / 1.03)); /* one degree of freedom, two rounds each */
+    CHECK(j.rounds && j.n_greater == 2 && j.n_less == 2 && fabs(j.difference - 900) < 1e-6);
+    CHECK(fabs(j.low - 100 * (10 * exp(-half) - 1)) < 1e-6 && fabs(j.high - 100 * (10 * exp(half) - 1)) < 1e-6);
     repro_book_free(book), repro_table_free(table);
 }
 
@@ -211,7 +307,7 @@ TEST(repro_web_page) {
     CHECK_STR_HAS(page.data, "<!DOCTYPE html>");
     CHECK_STR_HAS(page.data, "<meta name=\"viewport\"");
     CHECK_STR_HAS(page.data, "prefers-color-scheme:dark");
-    CHECK_STR_HAS(page.data, "<td class=\"left\">A</td>");
+    CHECK_STR_HAS(page.data, "<th scope=\"row\" class=\"left\">A</th>");
     CHECK_STR_HAS(page.data, "<td>79.00</td>");
     CHECK_STR_HAS(page.data, "<dt class=\"good\">holds</dt>");
     CHECK_STR_HAS(page.data, "A &gt; B");
