@@ -115,20 +115,23 @@ static base_status bench_case(const bench_plan *plan, nn_dtype precision, bench_
     return eval_tune(&row->wanted, cli_context());
 }
 
-/* All networks in one precision; rows: [n_models]. */
-static base_status bench_measure(const bench_plan *plan, nn_dtype precision, bench_row *rows) {
-    int n = plan->n_models;
-    eval_speed_case cases[BENCH_MODELS];
+/* All networks in turn, each in its precisions one after the other; rows: [n_precisions, n_models]. */
+static base_status bench_measure(const bench_plan *plan, bench_row *rows) {
+    int n = plan->n_precisions * plan->n_models;
+    eval_speed_case cases[BENCH_PRECISIONS * BENCH_MODELS];
+    bench_row *of[BENCH_PRECISIONS * BENCH_MODELS];
     for (int i = 0; i < n; i++) {
-        rows[i].config = plan->config[i];
-        BASE_TRY(bench_case(plan, precision, &rows[i]));
-        cases[i] = rows[i].wanted;
+        int model = i / plan->n_precisions, precision = i % plan->n_precisions;
+        of[i] = &rows[precision * plan->n_models + model];
+        of[i]->config = plan->config[model];
+        BASE_TRY(bench_case(plan, plan->precision[precision], of[i]));
+        cases[i] = of[i]->wanted;
     }
     eval_speed *speeds = base_calloc((size_t)n, sizeof *speeds);
     if (!speeds) return BASE_ERROR;
-    double seconds = bench_given.seconds / plan->n_precisions;
-    base_status status = eval_speed_measure(cases, n, (int)bench_given.repeats, seconds, speeds, cli_context());
-    for (int i = 0; i < n; i++) rows[i].speed = speeds[i];
+    base_status status =
+        eval_speed_measure(cases, n, (int)bench_given.repeats, bench_given.seconds, speeds, cli_context());
+    for (int i = 0; i < n; i++) of[i]->speed = speeds[i];
     base_free(speeds);
     return status;
 }
@@ -203,8 +206,7 @@ static base_status bench_run(int n, char **arguments) {
                            .repeats = bench_given.repeats,
                            .seconds = bench_given.seconds};
     if (!status && !(report.rows = base_calloc((size_t)count, sizeof *report.rows))) status = BASE_ERROR;
-    for (int k = 0; k < plan->n_precisions && !status; k++)
-        status = bench_measure(plan, plan->precision[k], report.rows + k * plan->n_models);
+    if (!status) status = bench_measure(plan, report.rows);
     cli_progress_end();
     if (report.rows) status = bench_end(plan, &report, status);
     base_free(report.rows);

@@ -74,22 +74,57 @@ static void bench_print_row(const bench_report *report, const bench_row *row) {
 
 /* Says which medians are not known well, and why. */
 static void bench_print_doubt(const bench_report *report) {
-    int few = 0, noisy = 0;
+    int few = 0, noisy = 0, whole = 0;
     for (int i = 0; i < report->n; i++) {
         const eval_speed *s = &report->rows[i].speed;
         few += !s->steady && s->images_per_s.n < 6;
         noisy += !s->steady && s->images_per_s.n >= 6;
+        whole += !s->steady && s->images_per_s.n == EVAL_SPEED_SAMPLES;
     }
     if (noisy)
         printf("\nNoisy     %d of %d rows: their medians' 95%% intervals are wider than 3%% (± 1.5%%). End other work "
-               "on this "
-               "machine,\n          or give more --seconds.\n",
-               noisy, report->n);
+               "on this\n          machine%s.\n",
+               noisy, report->n,
+               whole < noisy ? ", or give more --seconds" : "; more samples than these are not taken");
     if (few)
         printf("\nFew       %d of %d rows have under 6 samples, so ± is half the range: more --repeats or --seconds "
                "give 95%% "
                "intervals.\n",
                few, report->n);
+}
+
+/* "5", or "5 to 14" */
+static const char *bench_range(char text[BENCH_CELL], double low, double high) {
+    if (round(low) == round(high))
+        snprintf(text, BENCH_CELL, "%.0f", low);
+    else
+        snprintf(text, BENCH_CELL, "%.0f to %.0f", low, high);
+    return text;
+}
+
+/* The GEMM peak in a precision, over its rows. */
+static void bench_print_peak(const bench_report *report, nn_dtype precision) {
+    double low = INFINITY, high = 0;
+    char range[BENCH_CELL];
+    for (int i = 0; i < report->n; i++) {
+        if (report->rows[i].wanted.precision != precision) continue;
+        low = fmin(low, report->rows[i].speed.peak_gflops), high = fmax(high, report->rows[i].speed.peak_gflops);
+    }
+    if (high > 0)
+        printf("GEMM peak %s GFLOP/s in %s: 2048 x 2048 products before and after each sample\n",
+               bench_range(range, low, high), precision == NN_BF16 ? "bf16" : "f32");
+}
+
+/* "throughput: 2 threads as 2 x 1, not pinned, weights of noise"; "or 1 x 2" where rows differ. */
+static void bench_print_threads(const bench_report *report) {
+    const bench_row *rows = report->rows;
+    printf("Measured  %s: %d threads as ", bench_schedule_name(rows), bench_threads(rows));
+    for (int i = 0; i < report->n; i++) {
+        bool said = false;
+        for (int k = 0; k < i; k++) said |= rows[k].speed.workers == rows[i].speed.workers;
+        if (!said) printf("%s%d x %d", i ? " or " : "", rows[i].speed.workers, rows[i].speed.threads);
+    }
+    printf(", not pinned, weights of noise\n");
 }
 
 static void bench_print_conditions(const bench_report *report) {
@@ -98,19 +133,23 @@ static void bench_print_conditions(const bench_report *report) {
     json_t *conditions = repro_conditions(report->precision, (int)report->threads);
     const char *date = json_string_value(json_object_get(conditions, "date")),
                *deit = json_string_value(json_object_get(conditions, "deit"));
-    const bench_row *last = NULL, *row = &report->rows[0];
+    char range[BENCH_CELL];
+    double fewest = INFINITY, most = 0, share = 0;
+    for (int i = 0; i < report->n; i++) {
+        const eval_speed *s = &report->rows[i].speed;
+        fewest = fmin(fewest, s->images_per_s.n), most = fmax(most, s->images_per_s.n);
+        share = fmax(share, s->percent_of_peak.median);
+    }
     printf("\nMachine   %s, %d cores; oneDNN %s uses %s\n", machine.cpu, machine.cores, nn_onednn_version(),
            nn_isa_name());
-    for (int i = 0; i < report->n; last = &report->rows[i++])
-        if (!last || last->wanted.precision != report->rows[i].wanted.precision)
-            printf("GEMM peak %.0f GFLOP/s in %s: 2048 x 2048 products between the passes\n",
-                   report->rows[i].speed.peak_gflops, bench_precision_name(&report->rows[i]));
-    printf("Measured  %s: %d threads as %d x %d, not pinned, weights of noise\n", bench_schedule_name(row),
-           bench_threads(row), row->speed.workers, row->speed.threads);
+    bench_print_peak(report, NN_F32);
+    bench_print_peak(report, NN_BF16);
+    bench_print_threads(report);
     printf(
-        "          %d samples, networks in turn, after a warm-up; medians; ±: half the 95%% interval of the median\n",
-        row->speed.images_per_s.n);
+        "          %s samples, networks in turn, after a warm-up; medians; ±: half the 95%% interval of the median\n",
+        bench_range(range, fewest, most));
     printf("          batch: images a pass / images a worker takes at a time; alone: one image, all threads on it\n");
+    if (share > 100) printf("          over 100%% of the peak: %s\n", REPRO_OVER_PEAK);
     printf("Software  deit %s, %s\n", deit ? deit : "", date ? date : "");
     printf("Paper     one V100 16 GB, float32, large batch\n");
     json_decref(conditions);

@@ -126,8 +126,8 @@ DEIT_INTERNAL base_status cli_options(model_options *options);
 /* --batch, or `otherwise` where it was not given. */
 DEIT_INTERNAL int64_t cli_batch(int64_t otherwise);
 /* Whether `images` images of the network's size and their logits fit memory; says how much they take and what is free.
- */
-DEIT_INTERNAL base_status cli_check_batch(const model_config *config, int64_t images);
+ * *needed: their bytes, for model_options.beside; may be NULL. */
+DEIT_INTERNAL base_status cli_check_batch(const model_config *config, int64_t images, size_t *needed);
 /* All of it: config, weights, net. *path (base_malloc'd; path may be NULL): the weights file. batch: images that will
  * be given at a time where --batch does not say, at most 32. features: in place of logits. */
 DEIT_INTERNAL base_status cli_net(model_net **net, char **path, int64_t batch, bool features);

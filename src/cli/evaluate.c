@@ -60,7 +60,7 @@ static base_status evaluate_run(int count, char **arguments) {
     char *weights = NULL;
     model_config config;
     BASE_TRY(cli_network(NULL, &config));
-    BASE_TRY(cli_check_batch(&config, report.batch));
+    BASE_TRY(cli_check_batch(&config, report.batch, NULL));
     BASE_TRY(cli_data_open(&set, "eval"));
     base_status status = data_check_classes(set, config.classes, config.name);
     if (!status) status = cli_net(&net, &weights, report.batch, false);

@@ -220,10 +220,11 @@ DEIT_INTERNAL int64_t cli_batch(int64_t otherwise) {
     return network_given.batch ? network_given.batch : otherwise;
 }
 
-DEIT_INTERNAL base_status cli_check_batch(const model_config *config, int64_t images) {
+DEIT_INTERNAL base_status cli_check_batch(const model_config *config, int64_t images, size_t *needed) {
     base_machine machine;
     base_machine_read(&machine);
     double bytes = (double)images * 4.0 * (3.0 * config->image * config->image + config->classes);
+    if (needed) *needed = (size_t)bytes;
     if (bytes <= (double)machine.memory_free) return BASE_OK;
     return base_fail(
         "a batch of %lld images of %d x %d takes %.1f GB, and %.1f GB of memory are free: use a smaller --batch",
@@ -240,7 +241,7 @@ DEIT_INTERNAL base_status cli_net(model_net **net, char **path, int64_t batch, b
     BASE_TRY(cli_options(&options));
     if (!options.batch) options.batch = batch;
     options.features = features;
-    BASE_TRY(cli_check_batch(&config, options.batch));
+    BASE_TRY(cli_check_batch(&config, options.batch, &options.beside));
     BASE_TRY(cli_weights_path(&config, &file));
     base_status status = cli_weights_open(&weights, &config, file);
     if (!status) status = model_net_new(net, &config, weights, &options);

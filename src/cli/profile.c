@@ -107,7 +107,7 @@ static base_status profile_run_command(int n, char **arguments) {
     BASE_TRY(cli_network(n ? arguments[0] : NULL, &config));
     BASE_TRY(cli_options(&options));
     if (!options.batch) options.batch = options.schedule == MODEL_LATENCY ? 1 : 8;
-    BASE_TRY(cli_check_batch(&config, options.batch));
+    BASE_TRY(cli_check_batch(&config, options.batch, &options.beside));
     BASE_TRY(model_net_new(&net, &config, NULL, &options));
     base_status status = eval_profile_measure(&profile, net, (int)profile_given.repeats, cli_context());
     if (!status) {

@@ -115,10 +115,10 @@ typedef struct {
 /* Fills the spreads, medians and `steady` from the samples and their numbers. */
 DEIT_INTERNAL void eval_speed_summarise(eval_speed *result);
 
-/* Measures the cases of one precision and thread count in turn, round by round, each pass paired with the peak product,
- * so that drift hits all alike; in groups that fit in memory. Each case gets at least `samples` passes after a warm-up,
- * and more until all of its group are steady, while they fit `seconds` in all. Weights are noise. results: [n]; where
- * it fails or is stopped, with what was measured before. */
+/* Measures the cases of one thread count in turn, round by round, each pass paired with the peak product of its
+ * precision, so that drift hits all alike; in groups that fit in memory. Each case gets at least `samples` passes after
+ * a warm-up, and more until all of its group are steady, while they fit `seconds` in all. Weights are noise. results:
+ * [n]; where it fails or is stopped, with what was measured before. */
 DEIT_INTERNAL base_status eval_speed_measure(const eval_speed_case *cases, int n, int samples, double seconds,
                                              eval_speed *results, const base_context *context);
 

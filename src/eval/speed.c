@@ -27,8 +27,9 @@ typedef struct {
 
 /* What all cases share: the peak's product, and buffers of the largest case. */
 typedef struct {
-    nn_peak *peak;
+    nn_peak *peak[2]; /* by precision */
     double last_peak; /* FLOP/s, of the product that ran last */
+    int last;         /* its precision; negative: something else ran since */
     eval_noise noise;
     nn_room *room; /* one arena for all networks, which run in turn */
     double memory; /* bytes that the networks of a group may fill */
@@ -43,9 +44,10 @@ DEIT_INTERNAL void eval_settle(void) {
     nanosleep(&pause, NULL);
 }
 
-static double speed_peak(speed_bench *bench) {
+static double speed_peak(speed_bench *bench, nn_dtype precision) {
     eval_settle();
-    return bench->last_peak = nn_peak_sample(bench->peak);
+    bench->last = (int)precision;
+    return bench->last_peak = nn_peak_sample(bench->peak[precision]);
 }
 
 /* ---- Images of noise --------------------------------------------------------------------------------------------- */
@@ -120,13 +122,17 @@ static base_status speed_warm(const speed_bench *bench, speed_way *way) {
 static base_status speed_sample(speed_bench *bench, speed_job *job) {
     eval_speed *result = job->result;
     base_progress(bench->context, "bench", bench->done, bench->total, "samples", job->wanted->config->name);
-    double before = bench->last_peak, seconds;
+    nn_dtype precision = job->wanted->precision;
+    double before = bench->last == (int)precision ? bench->last_peak : speed_peak(bench, precision), seconds;
     BASE_TRY(speed_run(bench, &job->way, job->way.passes, &seconds));
-    double peak = (before + speed_peak(bench)) / 2, rate = (double)(job->way.batch * job->way.passes) / seconds;
+    double peak = (before + speed_peak(bench, precision)) / 2,
+           rate = (double)(job->way.batch * job->way.passes) / seconds;
     int n = result->images_per_s.n++;
     result->sample[n] = rate;
     result->sample_percent[n] = 100 * rate * result->gflop_per_image * 1e9 / peak;
     result->sample_peak[n] = peak * 1e-9;
+    if (job->wanted->schedule == MODEL_LATENCY && job->way.batch == 1 && !job->alone.net)
+        result->sample_alone[n] = 1000 / rate, result->ms_alone.n = n + 1;
     bench->done++;
     return BASE_OK;
 }
@@ -138,16 +144,15 @@ static base_status speed_sample_alone(const speed_bench *bench, const speed_job 
     return BASE_OK;
 }
 
-/* A round: every network in turn with the peak between them, then every network's image alone. */
+/* A round: every network in turn with the peak of its precision before and after it, then every network's image alone.
+ */
 static base_status speed_round(speed_bench *bench, speed_job *jobs, int n) {
-    bool alone = false;
     for (int i = 0; i < n; i++) BASE_TRY(speed_sample(bench, &jobs[i]));
     for (int i = 0; i < n; i++) {
         if (!jobs[i].alone.net) continue;
-        alone = true;
+        bench->last = -1;
         BASE_TRY(speed_sample_alone(bench, &jobs[i]));
     }
-    if (alone) speed_peak(bench); /* the next round's first pass stands between two */
     return BASE_OK;
 }
 
@@ -257,8 +262,8 @@ static bool speed_all_steady(const speed_job *jobs, int n) {
 static base_status speed_rounds(speed_bench *bench, speed_job *jobs, int n, double seconds) {
     double start = base_now(), round = 0;
     for (int i = 0; i < n; i++) round += jobs[i].way.seconds + jobs[i].alone.seconds;
-    speed_peak(bench); /* warms up */
-    speed_peak(bench);
+    for (int k = 0; k < 4; k++) /* warms up */
+        if (bench->peak[k / 2]) speed_peak(bench, (nn_dtype)(k / 2));
     for (int r = 0; r < EVAL_SPEED_SAMPLES; r++) {
         double begin = base_now();
         if (r >= bench->samples && (speed_all_steady(jobs, n) || begin - start + round > seconds)) break;
@@ -292,11 +297,11 @@ static base_status speed_check(const eval_speed_case *cases, int n) {
     for (int i = 0; i < n; i++) {
         if (cases[i].batch < 1)
             return base_fail_as(BASE_USAGE, "batch %lld: expected 1 or more", (long long)cases[i].batch);
-        if (cases[i].precision != cases[0].precision || cases[i].threads != cases[0].threads)
-            return base_fail("cases measured together must have one precision and one number of threads");
+        if (cases[i].threads != cases[0].threads)
+            return base_fail("cases measured together must have one number of threads");
+        if (cases[i].precision == NN_BF16 && !nn_has_bf16())
+            return base_fail("bf16: this CPU has no bf16 instructions (oneDNN uses %s here); use f32", nn_isa_name());
     }
-    if (cases[0].precision == NN_BF16 && !nn_has_bf16())
-        return base_fail("bf16: this CPU has no bf16 instructions (oneDNN uses %s here); use f32", nn_isa_name());
     return BASE_OK;
 }
 
@@ -305,14 +310,20 @@ static base_status speed_open(speed_bench *bench, const eval_speed_case *cases, 
     base_machine_read(&machine);
     bench->memory = speed_room * (double)machine.memory_free;
     bench->room = nn_room_new();
+    bench->last = -1;
     if (!bench->room) return BASE_ERROR;
     BASE_TRY(eval_noise_room(&bench->noise, cases, n));
-    return nn_peak_new(&bench->peak, SPEED_PEAK_SIZE, cases[0].precision,
-                       cases[0].threads > 0 ? cases[0].threads : machine.cores);
+    for (int i = 0; i < n; i++) {
+        nn_peak **peak = &bench->peak[cases[i].precision];
+        if (!*peak)
+            BASE_TRY(nn_peak_new(peak, SPEED_PEAK_SIZE, cases[i].precision,
+                                 cases[i].threads > 0 ? cases[i].threads : machine.cores));
+    }
+    return BASE_OK;
 }
 
 static void speed_end(speed_bench *bench) {
-    nn_peak_free(bench->peak);
+    for (int k = 0; k < 2; k++) nn_peak_free(bench->peak[k]);
     eval_noise_free(&bench->noise);
     nn_room_free(bench->room);
 }

@@ -3,7 +3,6 @@
 #include "eval/internal.h"
 #include "version.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -112,10 +111,10 @@ static void tune_key(const eval_speed_case *c, char key[512]) {
     const model_config *m = c->config;
     base_machine machine;
     base_machine_read(&machine);
-    snprintf(key, 512, "%s %s\t%s\t%s\t%d\t%s %d %d %d %d %d %d\t%d\t%s\t%lld\t", DEIT_COMMIT, nn_onednn_version(),
-             machine.cpu, nn_isa_name(), c->threads > 0 ? c->threads : machine.cores, m->name, m->patch, m->dim,
-             m->depth, m->heads, m->distilled, m->classes, m->image, c->precision == NN_BF16 ? "bf16" : "f32",
-             (long long)c->batch);
+    snprintf(key, 512, "%s %s\t%s %x\t%s\t%d\t%s %d %d %d %d %d %d\t%d\t%s\t%lld\t", DEIT_COMMIT, nn_onednn_version(),
+             machine.cpu, machine.signature, nn_isa_name(), c->threads > 0 ? c->threads : machine.cores, m->name,
+             m->patch, m->dim, m->depth, m->heads, m->distilled, m->classes, m->image,
+             c->precision == NN_BF16 ? "bf16" : "f32", (long long)c->batch);
 }
 
 /* The micro-batch on the key's line; 0: there is none that makes sense. */
