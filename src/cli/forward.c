@@ -61,11 +61,25 @@ static base_status forward_batches(model_net *net, int64_t n, const float *image
     return BASE_OK;
 }
 
+/* Says which image first has a result that is no number, and whether it holds one itself. (Weights that do are
+ * refused.)
+ */
+static void forward_warn(const model_net *net, int64_t n, const float *images, const float *out) {
+    int64_t image = 3LL * net->config.image * net->config.image, bad = nn_first_not_finite(out, n * net->width);
+    if (bad < 0) return;
+    bad /= net->width;
+    base_log(cli_context(), BASE_LOG_WARNING, "%s: the results of image %lld (counted from 0) are not finite: %s",
+             forward_given.input, (long long)bad,
+             nn_first_not_finite(images + bad * image, image) >= 0 ? "it holds numbers that are not"
+                                                                   : "its numbers are too large for this network");
+}
+
 static base_status forward_write(int64_t n, const float *images) {
     model_net *net;
     BASE_TRY(cli_net(&net, NULL, n < FORWARD_BATCH ? n : FORWARD_BATCH, forward_given.features));
     float *out = base_malloc((size_t)n * (size_t)net->width * sizeof *out);
     base_status status = out ? forward_batches(net, n, images, out) : BASE_ERROR;
+    if (!status) forward_warn(net, n, images, out);
     if (!status) status = store_write_npy(forward_given.output, out, 2, (int64_t[]){n, net->width});
     base_free(out);
     model_net_free(net);

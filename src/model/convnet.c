@@ -1,6 +1,5 @@
 /* What the convolutional families are made of. */
 #include "model/internal.h"
-#include <math.h>
 
 DEIT_INTERNAL nn_value model_conv_norm(nn_graph *g, nn_value x, int64_t out, nn_window window, float eps,
                                        nn_activation activation, const char *prefix, const char *conv,

@@ -7,6 +7,12 @@
 /* Members of a model_config: ImageNet's mean and standard deviation. */
 #define MODEL_IMAGENET_NORM .mean = {0.485f, 0.456f, 0.406f}, .std = {0.229f, 0.224f, 0.225f}
 
+/* Each family's registered networks, at the end of its file. */
+DEIT_INTERNAL const model_config *model_vit_configs(int *count);
+DEIT_INTERNAL const model_config *model_resnet_configs(int *count);
+DEIT_INTERNAL const model_config *model_regnet_configs(int *count);
+DEIT_INTERNAL const model_config *model_efficientnet_configs(int *count);
+
 /* registry.c: drop path of block `block` of `blocks`: 0 at the first, config->drop_path at the last, linear between. */
 DEIT_INTERNAL double model_drop_path(const model_config *config, int block, int blocks);
 

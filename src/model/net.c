@@ -8,9 +8,9 @@ enum {
 
 /* Throughput: a worker a core, each with images of its own, so that no core waits for another within a pass. A
  * micro-batch is the fewest images that give the smallest matrix products enough rows (about 100: one image at 224 in a
- * transformer, two with the 7 x 7 map of a convolutional network; ResNet-50 ran at 90, 99 and 98% of the GEMM peak with
- * one, two and four); more would only push activations out of the cache. Weights then stream from the shared cache once
- * a micro-batch. Latency: all threads on one pass. */
+ * transformer, two with the 7 x 7 map of a convolutional network; on Zen 3 ResNet-50 ran at 90, 99 and 98% of the GEMM
+ * peak with one, two and four, before Winograd's algorithm); more would only push activations out of the cache. Weights
+ * then stream from the shared cache once a micro-batch. Latency: all threads on one pass. */
 static void net_schedule(model_net *net) {
     model_options *o = &net->options;
     base_machine machine;

@@ -2,12 +2,6 @@
 #include "model/internal.h"
 #include <string.h>
 
-/* Each family's registered networks, at the end of its file. */
-DEIT_INTERNAL const model_config *model_vit_configs(int *count);
-DEIT_INTERNAL const model_config *model_resnet_configs(int *count);
-DEIT_INTERNAL const model_config *model_regnet_configs(int *count);
-DEIT_INTERNAL const model_config *model_efficientnet_configs(int *count);
-
 static const model_config *(*const registry_families[])(int *count) = {
     model_vit_configs, model_resnet_configs, model_regnet_configs, model_efficientnet_configs};
 

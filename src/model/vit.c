@@ -47,11 +47,11 @@ static int vit_build(const model_config *config, nn_graph *g, nn_value x, nn_val
 }
 
 static base_status vit_check(const model_config *c) {
-    if (c->patch < 1 || c->dim < 1 || c->depth < 1 || c->heads < 1 || c->classes < 1 || c->image < 1)
-        return base_fail_as(BASE_USAGE, "%s: image, patch, dim, depth, heads and classes must be at least 1", c->name);
-    if (c->dim > 1 << 16 || c->depth > 1000 || c->classes > 1 << 24 || c->image > 1 << 14)
-        return base_fail_as(
-            BASE_USAGE, "%s: dim up to 65536, depth up to 1000, image up to 16384, classes up to 16777216", c->name);
+    BASE_TRY(model_check_sizes(c, 1));
+    if (c->patch < 1 || c->dim < 1 || c->depth < 1 || c->heads < 1)
+        return base_fail_as(BASE_USAGE, "%s: patch, dim, depth and heads must be at least 1", c->name);
+    if (c->dim > 1 << 16 || c->depth > 1000)
+        return base_fail_as(BASE_USAGE, "%s: dim up to 65536, depth up to 1000", c->name);
     if (c->image % c->patch)
         return base_fail_as(BASE_USAGE, "%s: an image of %d does not divide into patches of %d; choose a multiple",
                             c->name, c->image, c->patch);

@@ -251,6 +251,7 @@ struct nn_worker {
     void **value;   /* [n_nodes]: where each value lies in this run */
     dnnl_stream_t *stream; /* [threads] */
     double *seconds;       /* [n_nodes] of each step, while they are measured; otherwise NULL */
+    double *clock;         /* the room for them, once they were measured */
     int failed;            /* the first dnnl_status_t of this run that was none of success */
 };
 
@@ -366,6 +367,10 @@ DEIT_INTERNAL void *nn_whole_at(const nn_worker *worker);
 DEIT_INTERNAL void nn_want_whole(nn_plan *plan, size_t bytes); /* in setup: bytes of scratch for all threads together */
 DEIT_INTERNAL void *nn_setup_alloc(nn_plan *plan, int node, size_t bytes); /* zeroed, freed with the plan */
 DEIT_INTERNAL int nn_threads(const nn_worker *worker);
+enum { NN_VECTOR = 16 }; /* numbers of a 64-byte vector */
+/* Runs a loop over 0 .. count - 1 (rows, numbers) of value i in equal shares of whole units, a share a thread. */
+typedef void (*nn_loop)(nn_worker *worker, int i, int64_t begin, int64_t end);
+DEIT_INTERNAL void nn_share(nn_worker *worker, int i, int64_t count, int64_t unit, nn_loop loop);
 DEIT_INTERNAL size_t nn_type_size(nn_dtype type);
 
 /* A depthwise convolution of one image: x [height, width, C] -> y [.., out_width, C]. */

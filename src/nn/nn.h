@@ -2,7 +2,7 @@
  * dnnl.h.
  *
  *   nn_graph *g = nn_graph_new(8);                          a graph for batches of 8
- *   nn_value x = nn_input(g, "image", 3, (int64_t[]){3, 224, 224});
+ *   nn_value x = nn_input(g, 3, (int64_t[]){3, 224, 224});        images [8, 3, 224, 224]
  *   x = nn_linear(g, ...);                                  operators: each returns the value it makes
  *   nn_output(g, x);
  *   nn_plan_new(&plan, g, &options); nn_plan_refresh(plan, source); nn_run(plan, n, inputs, outputs);
@@ -52,9 +52,9 @@ DEIT_INTERNAL nn_value nn_linear(nn_graph *graph, nn_value x, int64_t out, const
 /* Over the last axis; parameters name.weight, name.bias [dim]. */
 DEIT_INTERNAL nn_value nn_layer_norm(nn_graph *graph, nn_value x, float eps, const char *name, ...)
     __attribute__((format(printf, 4, 5)));
-typedef enum { NN_NO_ACTIVATION, NN_GELU, NN_RELU, NN_SILU, NN_SIGMOID } nn_activation; /* GELU exact: x Phi(x) */
-DEIT_INTERNAL nn_value nn_activate(nn_graph *graph, nn_value x, nn_activation activation);
-DEIT_INTERNAL nn_value nn_add(nn_graph *graph, nn_value a, nn_value b);
+typedef enum { NN_NO_ACTIVATION, NN_GELU, NN_RELU, NN_SILU, NN_SIGMOID } nn_activation;    /* GELU exact: x Phi(x) */
+DEIT_INTERNAL nn_value nn_activate(nn_graph *graph, nn_value x, nn_activation activation); /* number by number */
+DEIT_INTERNAL nn_value nn_add(nn_graph *graph, nn_value a, nn_value b);                    /* of one shape */
 /* Multi-head self-attention: qkv [B, T, 3 D] (q, k, v, each split into heads) -> [B, T, D]; scale (D / heads)^-0.5. */
 DEIT_INTERNAL nn_value nn_attention(nn_graph *graph, nn_value qkv, int64_t heads);
 DEIT_INTERNAL nn_value nn_select_token(nn_graph *graph, nn_value x, int64_t token); /* [B, T, D] -> [B, D] */
@@ -70,8 +70,9 @@ typedef struct {
     int groups; /* 0: 1 */
     bool same, bias;
 } nn_window;
-/* Parameters name.weight [out, C / groups, kernel, kernel], with bias name.bias [out]. x may be a vector [B, C] if the
- * kernel is 1: -> [B, out]. */
+/* [B, H, W, C] -> [B, H', W', out], H' = floor((H - 1) / stride) + 1 for odd kernels, or ceil(H / stride), the same.
+ * Parameters name.weight [out, C / groups, kernel, kernel], with bias name.bias [out]. x may be a vector [B, C] if the
+ * kernel is 1: -> [B, out]. Fails where groups do not divide C and out. */
 DEIT_INTERNAL nn_value nn_conv(nn_graph *graph, nn_value x, int64_t out, nn_window window, const char *name, ...)
     __attribute__((format(printf, 5, 6)));
 /* y = (x - running_mean) / sqrt(running_var + eps) weight + bias for each channel; parameters name.weight, name.bias,
@@ -79,7 +80,8 @@ DEIT_INTERNAL nn_value nn_conv(nn_graph *graph, nn_value x, int64_t out, nn_wind
 DEIT_INTERNAL nn_value nn_batch_norm(nn_graph *graph, nn_value x, float eps, const char *name, ...)
     __attribute__((format(printf, 4, 5)));
 typedef enum { NN_POOL_MAX, NN_POOL_AVERAGE } nn_pooling;
-/* Windows of kernel x kernel, padding kernel / 2 that never counts: neither for the maximum nor for the average. */
+/* Windows of kernel x kernel, padding kernel / 2 that never counts: neither for the maximum nor for the average. To
+ * floor((H - 1) / stride) + 1 rows for odd kernels. */
 DEIT_INTERNAL nn_value nn_pool(nn_graph *graph, nn_value x, nn_pooling pooling, int kernel, int stride);
 DEIT_INTERNAL nn_value nn_global_pool(nn_graph *graph, nn_value x); /* mean over pixels: [B, H, W, C] -> [B, C] */
 DEIT_INTERNAL nn_value nn_scale(nn_graph *graph, nn_value x, nn_value factor); /* x [B, H, W, C] times factor [B, C] */

@@ -28,10 +28,7 @@ static void bn_fixed_loop(nn_worker *worker, int i, int64_t begin, int64_t end) 
             y[p + c] = (x[p + c] - mean[c]) / sqrtf(var[c] + node->real) * weight[c] + bias[c];
 }
 static void bn_fixed_run(nn_worker *worker, int i) {
-    int64_t rows = nn_node_rows(&worker->plan->graph->nodes[i]);
-    int threads = nn_threads(worker);
-#pragma omp parallel for num_threads(threads) if (threads > 1) schedule(static)
-    for (int t = 0; t < threads; t++) bn_fixed_loop(worker, i, rows * t / threads, rows * (t + 1) / threads);
+    nn_share(worker, i, nn_node_rows(&worker->plan->graph->nodes[i]), 1, bn_fixed_loop);
 }
 static const nn_op bn_fixed_op = {.name = "batch norm",
                                   .kind = NN_KIND_NORM,

@@ -6,16 +6,9 @@
 static void *eltwise_at(const nn_worker *worker, int node, int64_t begin) {
     return (uint8_t *)nn_value_at(worker, node) + (size_t)begin * nn_type_size(worker->plan->graph->nodes[node].dtype);
 }
-/* Runs a loop over all numbers of value i in equal shares of 16-number blocks, a share a thread. */
-typedef void (*eltwise_loop)(nn_worker *worker, int i, int64_t begin, int64_t end);
-static void eltwise_share(nn_worker *worker, int i, eltwise_loop loop) {
-    int64_t count = nn_node_count(&worker->plan->graph->nodes[i]), blocks = (count + 15) / 16;
-    int threads = nn_threads(worker);
-#pragma omp parallel for num_threads(threads) if (threads > 1) schedule(static)
-    for (int t = 0; t < threads; t++) {
-        int64_t begin = blocks * t / threads * 16, end = blocks * (t + 1) / threads * 16;
-        loop(worker, i, begin, end < count ? end : count);
-    }
+/* A loop over all numbers of value i. */
+static void eltwise_share(nn_worker *worker, int i, nn_loop loop) {
+    nn_share(worker, i, nn_node_count(&worker->plan->graph->nodes[i]), NN_VECTOR, loop);
 }
 
 static void eltwise_activate_loop(nn_worker *worker, int i, int64_t begin, int64_t end) {

@@ -1,18 +1,7 @@
 /* Operators on feature maps [B, H, W, C] that multiply nothing by weights, and their gradients: layout, subsampling,
  * pooling, scaling by channel. */
 #include "nn/internal.h"
-#include <math.h>
 #include <string.h>
-
-/* ---- Threads: image rows shared out ------------------------------------------------------------------------------ */
-
-/* Runs rows begin .. end - 1 of the `rows` of value i on each of the worker's threads. */
-typedef void (*maps_loop)(nn_worker *worker, int i, int64_t begin, int64_t end);
-static void maps_share(nn_worker *worker, int i, int64_t rows, maps_loop loop) {
-    int threads = nn_threads(worker);
-#pragma omp parallel for num_threads(threads) if (threads > 1) schedule(static)
-    for (int t = 0; t < threads; t++) loop(worker, i, rows * t / threads, rows * (t + 1) / threads);
-}
 
 /* ---- Channels last: [B, C, H, W] f32 -> [B, H, W, C] ------------------------------------------------------------- */
 
@@ -32,7 +21,7 @@ static void maps_last_loop(nn_worker *worker, int i, int64_t begin, int64_t end)
 }
 static void maps_last_run(nn_worker *worker, int i) {
     const nn_node *node = &worker->plan->graph->nodes[i];
-    maps_share(worker, i, node->dim[0] * node->dim[1], maps_last_loop);
+    nn_share(worker, i, node->dim[0] * node->dim[1], 1, maps_last_loop);
 }
 
 static void maps_first_loop(nn_worker *worker, int i, int64_t begin, int64_t end) {
@@ -46,7 +35,7 @@ static void maps_first_loop(nn_worker *worker, int i, int64_t begin, int64_t end
 }
 static void maps_first_run(nn_worker *worker, int i) {
     const nn_node *node = &worker->plan->graph->nodes[i];
-    maps_share(worker, i, node->dim[0] * node->dim[1], maps_first_loop);
+    nn_share(worker, i, node->dim[0] * node->dim[1], 1, maps_first_loop);
 }
 static const nn_op maps_first_op = {.name = "channels last gradient", .run = maps_first_run};
 
@@ -79,7 +68,7 @@ static void maps_subsample_loop(nn_worker *worker, int i, int64_t begin, int64_t
 }
 static void maps_subsample_run(nn_worker *worker, int i) {
     const nn_node *node = &worker->plan->graph->nodes[i];
-    maps_share(worker, i, node->dim[0] * node->dim[1], maps_subsample_loop);
+    nn_share(worker, i, node->dim[0] * node->dim[1], 1, maps_subsample_loop);
 }
 
 /* dx: dy at every attr[0]-th pixel, 0 elsewhere. */
@@ -99,7 +88,7 @@ static void maps_spread_loop(nn_worker *worker, int i, int64_t begin, int64_t en
 }
 static void maps_spread_run(nn_worker *worker, int i) {
     const nn_node *node = &worker->plan->graph->nodes[i];
-    maps_share(worker, i, node->dim[0] * node->dim[1], maps_spread_loop);
+    nn_share(worker, i, node->dim[0] * node->dim[1], 1, maps_spread_loop);
 }
 static const nn_op maps_spread_op = {.name = "subsample gradient",
                                      .reads_16bit = 1,
@@ -207,7 +196,7 @@ static void maps_pool_gradient_loop(nn_worker *worker, int i, int64_t begin, int
     }
 }
 static void maps_pool_gradient_run(nn_worker *worker, int i) {
-    maps_share(worker, i, worker->plan->graph->nodes[i].dim[0], maps_pool_gradient_loop);
+    nn_share(worker, i, worker->plan->graph->nodes[i].dim[0], 1, maps_pool_gradient_loop);
 }
 /* Where windows overlap its numbers are sums: f32. */
 static const nn_op maps_pool_gradient_op = {
@@ -260,7 +249,7 @@ static void maps_global_loop(nn_worker *worker, int i, int64_t begin, int64_t en
     }
 }
 static void maps_global_run(nn_worker *worker, int i) {
-    maps_share(worker, i, worker->plan->graph->nodes[i].dim[0], maps_global_loop);
+    nn_share(worker, i, worker->plan->graph->nodes[i].dim[0], 1, maps_global_loop);
 }
 
 /* dx: an equal share of dy [B, C] at each pixel. */
@@ -281,7 +270,7 @@ static void maps_global_gradient_loop(nn_worker *worker, int i, int64_t begin, i
     }
 }
 static void maps_global_gradient_run(nn_worker *worker, int i) {
-    maps_share(worker, i, worker->plan->graph->nodes[i].dim[0], maps_global_gradient_loop);
+    nn_share(worker, i, worker->plan->graph->nodes[i].dim[0], 1, maps_global_gradient_loop);
 }
 static const nn_op maps_global_gradient_op = {
     .name = "global pooling gradient", .makes_16bit = true, .run = maps_global_gradient_run};
@@ -316,7 +305,7 @@ static void maps_scale_loop(nn_worker *worker, int i, int64_t begin, int64_t end
 }
 static void maps_scale_run(nn_worker *worker, int i) {
     const nn_node *node = &worker->plan->graph->nodes[i];
-    maps_share(worker, i, node->dim[0] * node->dim[1], maps_scale_loop);
+    nn_share(worker, i, node->dim[0] * node->dim[1], 1, maps_scale_loop);
 }
 
 /* Of the factor: x, dy [B, H, W, C] -> [B, C], the products summed over pixels. */

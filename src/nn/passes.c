@@ -1,5 +1,5 @@
 /* The passes: each takes the graph a step from what was written towards what runs. In order: dead, narrow, fuse,
- * recompute (recompute.c), precision (precision.c), arena. */
+ * keep_hats, recompute (recompute.c), precision (precision.c), arena. */
 #include "nn/internal.h"
 #include <stdlib.h>
 #include <string.h>

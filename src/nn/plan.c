@@ -43,6 +43,15 @@ DEIT_INTERNAL float *nn_gradient_at(const nn_worker *worker, int param) {
 DEIT_INTERNAL int nn_threads(const nn_worker *worker) {
     return worker->plan->options.threads;
 }
+DEIT_INTERNAL void nn_share(nn_worker *worker, int i, int64_t count, int64_t unit, nn_loop loop) {
+    int64_t units = (count + unit - 1) / unit;
+    int threads = nn_threads(worker);
+#pragma omp parallel for num_threads(threads) if (threads > 1) schedule(static)
+    for (int t = 0; t < threads; t++) {
+        int64_t begin = units * t / threads * unit, end = units * (t + 1) / threads * unit;
+        loop(worker, i, begin, end < count ? end : count);
+    }
+}
 DEIT_INTERNAL void nn_add_shares(nn_worker *worker, int param, int64_t at) {
     float *out = nn_gradient_at(worker, param);
     for (int64_t j = 0; j < worker->plan->graph->params[param].count; j++) {
@@ -95,7 +104,7 @@ typedef struct nn_team {
     unsigned round; /* of the current run */
     bool stop;
     /* the current run */
-    int64_t images, next; /* next image to take, under the lock */
+    int64_t images, next; /* next image to take: workers add to it atomically */
     const float *const *inputs;
     float *const *outputs;
 } nn_team;
@@ -364,6 +373,11 @@ static base_status plan_check_memory(const nn_plan *plan) {
                     (size_t)(plan->small_size + largest) * sizeof(float) + plan->options.beside;
     if (needed <= machine.memory_free) return BASE_OK;
     int workers = plan->options.workers;
+    if (plan->options.beside > needed / 2)
+        return base_fail("the images of a batch and their logits need %.1f GB of memory, the network %.1f GB; %.1f GB "
+                         "are free: use a smaller batch",
+                         (double)plan->options.beside * 1e-9, (double)(needed - plan->options.beside) * 1e-9,
+                         (double)machine.memory_free * 1e-9);
     return base_fail("a batch of %lld image%s in %d worker%s needs %.1f GB of memory, %.1f GB are free; use %s",
                      (long long)plan->graph->batch, plan->graph->batch == 1 ? "" : "s", workers,
                      workers == 1 ? "" : "s", (double)needed * 1e-9, (double)machine.memory_free * 1e-9,

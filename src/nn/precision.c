@@ -42,21 +42,17 @@ static bool precision_is_16bit(const nn_graph *graph, int i) {
 
 /* ---- Conversions ------------------------------------------------------------------------------------------------- */
 
-static void precision_convert_run(nn_worker *worker, int i) {
+static void precision_convert_loop(nn_worker *worker, int i, int64_t begin, int64_t end) {
     const nn_node *node = &worker->plan->graph->nodes[i];
     const void *x = nn_value_at(worker, node->input[0]);
     void *y = nn_value_at(worker, i);
-    int64_t blocks = (nn_node_count(node) + 15) / 16;
-    int threads = nn_threads(worker);
-#pragma omp parallel for num_threads(threads) if (threads > 1) schedule(static)
-    for (int t = 0; t < threads; t++) {
-        int64_t begin = blocks * t / threads * 16, end = blocks * (t + 1) / threads * 16;
-        if (end > nn_node_count(node)) end = nn_node_count(node);
-        if (node->dtype == NN_BF16)
-            nn_simd()->to_bf16((const float *)x + begin, (uint16_t *)y + begin, end - begin);
-        else
-            nn_simd()->from_bf16((const uint16_t *)x + begin, (float *)y + begin, end - begin);
-    }
+    if (node->dtype == NN_BF16)
+        nn_simd()->to_bf16((const float *)x + begin, (uint16_t *)y + begin, end - begin);
+    else
+        nn_simd()->from_bf16((const uint16_t *)x + begin, (float *)y + begin, end - begin);
+}
+static void precision_convert_run(nn_worker *worker, int i) {
+    nn_share(worker, i, nn_node_count(&worker->plan->graph->nodes[i]), NN_VECTOR, precision_convert_loop);
 }
 static const nn_op precision_convert_op = {.name = "conversion", .run = precision_convert_run};
 

@@ -6,8 +6,9 @@
 DEIT_INTERNAL base_status nn_profile_start(nn_plan *plan) {
     for (int w = 0; w < plan->options.workers; w++) {
         nn_worker *worker = &plan->workers[w];
-        worker->seconds = base_arena_alloc(&plan->arena, (size_t)plan->graph->n_nodes * sizeof(double));
-        if (!worker->seconds) return BASE_ERROR;
+        size_t bytes = (size_t)plan->graph->n_nodes * sizeof(double);
+        if (!worker->clock && !(worker->clock = base_arena_alloc(&plan->arena, bytes))) return BASE_ERROR;
+        worker->seconds = memset(worker->clock, 0, bytes);
     }
     return BASE_OK;
 }

@@ -2,7 +2,6 @@
 #include "train/internal.h"
 
 #include <fnmatch.h>
-#include <math.h>
 #include <string.h>
 
 /* ---- The graph --------------------------------------------------------------------------------------------------- */
@@ -204,7 +203,7 @@ DEIT_INTERNAL const char *train_net_bad(const train_net *net, bool gradient) {
     const nn_params *params = net->params;
     const float *all = gradient ? params->gradients : params->values;
     for (int i = 0; i < params->count; i++)
-        for (int64_t j = 0; j < params->params[i].count; j++)
-            if (!isfinite(all[params->params[i].offset + j])) return params->params[i].name;
+        if (nn_first_not_finite(all + params->params[i].offset, params->params[i].count) >= 0)
+            return params->params[i].name;
     return NULL;
 }

@@ -21,7 +21,7 @@ static const char *const options_fits[] = {"none", "pad", "resize", NULL};  // i
 static const train_option options_table[] = {
     OPTION("model", TRAIN_MODEL, model, "deit_base_patch16_224", .section = "Network",
            .help = "a network by timm's name, or vit for one described by the flags below"),
-    OPTION("input-size", TRAIN_INT, input_size, "0", .most = 16384, .help = "side of the image; 0: the network's own"),
+    OPTION("input-size", TRAIN_INT, input_size, "0", .most = 8192, .help = "side of the image; 0: the network's own"),
     OPTION("patch", TRAIN_INT, patch, "16", .least = 1, .most = 1024, .help = "vit: side of a patch"),
     OPTION("dim", TRAIN_INT, dim, "192", .least = 1, .most = 65536, .help = "vit: width of a token"),
     OPTION("depth", TRAIN_INT, depth, "12", .least = 1, .most = 1000, .help = "vit: number of blocks"),

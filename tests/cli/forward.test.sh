@@ -26,8 +26,18 @@ check '! cmp -s w.safetensors other.safetensors'
 name 'logits have the shape [N, classes]'
 npy x.npy '3, 3, 32, 32' 9216
 check_exit 0 "\$DEIT forward $vit --weights w.safetensors --input x.npy --output y.npy"
+check_no_err 'not finite'
 check_exit 0 '$DEIT weights inspect y.npy'
 check_out 'F32 +\[3, 10\]'
+
+name 'an image that is not finite is named; its results are written as they are'
+LC_ALL=C awk 'BEGIN { for (i = 0; i < 3; i++) for (j = 0; j < 3072; j++) printf i == 1 && j == 5 ? "NN" : "AB" }' |
+    LC_ALL=C sed 's/AB/\x00\x00\x00\x3f/g; s/NN/\x00\x00\xc0\x7f/g' >values
+head -c $(($(wc -c <x.npy) - 4 * 9216)) x.npy | cat - values >nan.npy
+check_exit 0 "\$DEIT forward $vit --weights w.safetensors --input nan.npy --output nan_y.npy"
+check_err 'warning: nan\.npy: the results of image 1 \(counted from 0\) are not finite: it holds numbers that are not$'
+check_exit 0 '$DEIT weights inspect nan_y.npy'
+check_out 'F32 +\[3, 10\]  10 not finite'
 
 name 'the same bits in batches of one and of three'
 check_exit 0 "\$DEIT forward $vit --weights w.safetensors --input x.npy --output y1.npy --threads 1 --batch 1"
