@@ -159,7 +159,7 @@ build/batches: bench/peers/batches.c build/deit.c $(ONEDNN_READY)
 build/steps: bench/peers/steps.c build/deit.c build/deit.h $(ONEDNN_READY)
 	$(CC) -std=gnu11 $(CFLAGS) -fopenmp $(WARN) -Ibuild -I$(ONEDNN)/include bench/peers/steps.c build/deit.c -o $@ $(GC) $(LDEXTRA) $(LIBS)
 
-# make bench-check  speed targets beside other engines, Pillow and the GEMM peak; takes more than an hour and an idle machine
+# make bench-check  speed targets beside other engines, Pillow and the GEMM peak; takes two hours and an idle machine
 bench-check: deit $(OUT)/unit
 	tests/bench_check.sh ./deit $(OUT)/unit
 

@@ -130,9 +130,12 @@ class Deit:
 
     def ready(self, precision, latency, batch):
         import numpy as np
-        self.call('forward', '--model', self.model, '--weights', f'{self.folder}/weights.safetensors', '--input', f'{self.folder}/images.npy',
-                  '--output', f'{self.folder}/deit.npy', '--precision', precision, '--schedule', 'latency' if latency else 'throughput')
-        expected = np.load(f'{self.folder}/logits.npy')
+        images, logits = np.load(f'{self.folder}/images.npy'), np.load(f'{self.folder}/logits.npy')
+        np.save(f'{self.folder}/batch.npy', np.resize(images, (batch, *images.shape[1:])))  # the images again and again, as in worker.py
+        self.call('forward', '--model', self.model, '--weights', f'{self.folder}/weights.safetensors', '--input', f'{self.folder}/batch.npy',
+                  '--output', f'{self.folder}/deit.npy', '--batch', str(batch), '--threads', str(self.o.threads), '--precision', precision,
+                  '--schedule', 'latency' if latency else 'throughput')
+        expected = np.resize(logits, (batch, logits.shape[1]))
         error = float(np.abs(np.load(f'{self.folder}/deit.npy') - expected).max() / np.abs(expected).max())
         if not error <= TOLERANCE[precision]: raise Failed(f'its logits differ by {error:.2g} of the largest')
 

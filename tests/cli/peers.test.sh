@@ -49,6 +49,31 @@ check_out '^- not measured: OpenVINO, bf16 \(tf_efficientnet_b7\): RuntimeError:
 check_out '^\| deit_tiny_patch16_224 \| 224 \| 8 \|.*\(2\.00x\) \| - \|$'
 check 'grep -q "^- beside ONNX Runtime" report.md'
 
+name 'deit is checked in the batch, on the threads and in the schedule that are measured'
+[ "${no_python:-}" ] && skip "$no_python"
+cat >stub <<'END'
+#!/usr/bin/env python3
+import sys, numpy as np
+given = dict(zip(sys.argv[2::2], sys.argv[3::2]))
+print(len(np.load(given['--input'])), given['--batch'], given['--threads'], given['--schedule'], given['--precision'], file=open('given.txt', 'w'))
+np.save(given['--output'], np.resize(np.load('logits.npy'), (int(given['--batch']), 10)))
+END
+check 'chmod +x stub && PYTHONPATH="$TREE/bench/peers" python3 -c "
+import argparse, numpy as np, compare
+np.save(\"images.npy\", np.ones((2, 3, 8, 8), np.float32))
+np.save(\"logits.npy\", np.arange(20, dtype=np.float32).reshape(2, 10))
+deit = compare.Deit(\".\", \"resnet18\", 8, argparse.Namespace(deit=\"./stub\", threads=3))
+deit.ready(\"f32\", False, 5)"'
+check 'grep -qx "5 5 3 throughput f32" given.txt'
+
+name 'a misspelt flag, or --help, is answered before anything is installed'
+[ "${no_python:-}" ] && skip "$no_python"
+check_exit 2 'DEIT_PEERS_VENV=$PWD/venv "$TREE/bench/peers/run" --modells resnet18'
+check_err 'unrecognized arguments'
+check_exit 0 'DEIT_PEERS_VENV=$PWD/venv "$TREE/bench/peers/run" --help'
+check_out '^usage: bench/peers/run'
+check '[ ! -e venv ]'
+
 name 'the longest pass sets the batch'
 [ "${no_python:-}" ] && skip "$no_python"
 check_exit 0 'python3 pretend.py --models resnet18 --precision f32 --schedule throughput --longest 0.05'
