@@ -125,6 +125,7 @@ typedef struct {
     int samples;                      /* of speed, a network: the most that a table asks for */
     double budget;                    /* seconds for all speeds: the most that a table asks for */
     double used;                      /* seconds that the cells took, kept ones too */
+    double earlier;                   /* of these the kept ones */
     double oldest;                    /* age of the oldest kept cell, seconds */
 } repro_state;
 

@@ -132,6 +132,7 @@ static json_t *report_kept_cell(repro_state *state, const char *key, double *sec
     if (!cell) return NULL;
     json_t *output = json_incref(json_object_get(cell, "output"));
     *seconds = json_number_value(json_object_get(cell, "seconds"));
+    state->earlier += *seconds;
     json_decref(cell);
     state->book->reused++;
     if (age > state->oldest) state->oldest = age;
@@ -276,7 +277,7 @@ DEIT_INTERNAL base_status repro_run(repro_book **out, repro_table *const *tables
     *out = NULL;
     BASE_TRY(repro_begin(&state, tables, n, options, context));
     base_status status = report_measure(&state);
-    state.book->seconds = base_now() - start;
+    state.book->seconds = state.earlier + base_now() - start;
     repro_end(&state);
     if (status)
         repro_book_free(state.book);

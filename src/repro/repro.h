@@ -261,9 +261,9 @@ struct repro_book {
     const repro_trained *trained; /* [n_trained]: of all reports, each once */
     int n_trained;
     int cells, reused, failed; /* jobs in all; taken over from an interrupted run; that could not be done */
-    double seconds;
-    char *kept;     /* folder of the cells that an interrupted run would go on from; NULL: there is none */
-    base_text keys; /* of those of this run, each with its NUL */
+    double seconds;            /* of this run, and of an interrupted one that it goes on from */
+    char *kept;                /* folder of the cells that an interrupted run would go on from; NULL: there is none */
+    base_text keys;            /* of those of this run, each with its NUL */
     base_arena arena;
 };
 

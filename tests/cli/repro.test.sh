@@ -54,6 +54,7 @@ again
 check_exit 0 "$row --json"
 for key in table title conditions rows commands_for_the_rest cells seconds; do check_out "^ \"$key\": "; done
 for key in deit date onednn cpu isa cores threads precision; do check_out "^  \"$key\": "; done
+check_out '^ "seconds": [1-9]' # of the interrupted run's cells, too
 check_out '^   "network": "DeiT-Ti",'
 check_out '^   "model": "deit_tiny_patch16_224",'
 check_out '^   "params": 5717416,'
