@@ -1,5 +1,10 @@
-# Holds the speeds in Table 5 of REPORT.md against the samples in report.json: each must be their median as it is printed. Prints what differs,
-# then how many were compared. Usage: awk -f speeds.awk report.json REPORT.md
+# Holds the speeds in Table 5 of REPORT.md, or of README.md's block, against the samples in report.json: each must be their median as it is
+# printed. Prints what differs, then how many were compared. Usage: awk -f speeds.awk report.json REPORT.md
+function compare(network, shown,    digits) {
+    digits = index(shown, ".") ? length(shown) - index(shown, ".") : 0
+    compared++
+    if (sprintf("%." digits "f", rate[network]) != shown) print network ": " shown " in the report, " rate[network] " of the samples"
+}
 function median(    i, j, v) {
     for (i = 2; i <= n; i++) { # sorts
         v = sample[i]
@@ -17,9 +22,13 @@ FNR == NR { next }
 /^## / { inside = /^## Table 5\./ }
 inside && /^[|]/ {
     split($0, cell, / *[|] */)
-    if (!(cell[2] in rate) || cell[7] !~ /^[0-9]/) next
-    digits = index(cell[7], ".") ? length(cell[7]) - index(cell[7], ".") : 0
-    compared++
-    if (sprintf("%." digits "f", rate[cell[2]]) != cell[7]) print cell[2] ": " cell[7] " in the report, " rate[cell[2]] " of the samples"
+    if (cell[2] in rate && cell[7] ~ /^[0-9]/) compare(cell[2], cell[7])
+}
+/^    [A-Z]/ {
+    for (network in rate)
+        if (index($0, "    " network "  ") == 1) {
+            split(substr($0, 5 + length(network)), cell)
+            compare(network, cell[5])
+        }
 }
 END { print compared + 0 " compared" }
