@@ -56,6 +56,12 @@ TEST(repro_claims_have_intervals) {
     CHECK_EQ_INT(test_pages_judge(1, 4).verdict, REPRO_UNKNOWN);
 }
 
+/* Of a value that was read from a network: training 0 to 5, by one of the seeds. */
+static repro_origin test_pages_origin(int seed, int training) {
+    static const char *const names[] = {"0", "1", "2", "3", "4", "5"};
+    return (repro_origin){.seed = seed, .id = "r", .command = "./deit eval", .trained = {names[training]}};
+}
+
 /* One training a cell is one draw: however far apart, another seed might turn them round. */
 TEST(repro_claims_of_one_seed_are_undecided) {
     repro_table *table;
@@ -80,15 +86,11 @@ TEST(repro_claims_of_the_same_networks_are_paired) {
     if (!book) return;
     static const double a[3] = {80, 83, 77}, b[3] = {79.8, 82.7, 76.75};
     repro_origin of[2][3] = {{{0}}};
-    for (int k = 0; k < 6; k++)
-        of[k / 3][k % 3] = (repro_origin){.seed = k % 3,
-                                          .id = "r",
-                                          .command = "./deit eval",
-                                          .trained = {"teacher", (const char *[]){"0", "1", "2"}[k % 3]}};
+    for (int k = 0; k < 6; k++) of[k / 3][k % 3] = test_pages_origin(k % 3, k % 3);
     repro_result *rows = book->report[0]->rows;
     test_repro_accuracy(&rows[0], REPRO_DESK, 4, a, 3), test_repro_accuracy(&rows[1], REPRO_DESK, 4, b, 3);
     rows[0].cell[REPRO_DESK][4].origins = of[0], rows[1].cell[REPRO_DESK][4].origins = of[1];
-    for (int i = 0; i < 3; i++) of[0][i].trained[0] = of[0][i].trained[1], of[0][i].trained[1] = NULL;
+    for (int i = 0; i < 3; i++) of[1][i].trained[1] = of[1][i].trained[0], of[1][i].trained[0] = "teacher";
     repro_judgement j = repro_judge(book->report[0], &table->claims[0]);
     const double half = 4.303 * 0.05 / sqrt(3);
     CHECK(j.paired && j.verdict == REPRO_HOLDS);
@@ -174,11 +176,7 @@ TEST(repro_claims_count_networks_once) {
     if (!book) return;
     static const double heads[2][3] = {{80, 80.1, 79.9}, {78.8, 79, 79.2}}, other[3] = {60, 60.3, 59.7};
     repro_origin of[2][3] = {{{0}}};
-    for (int k = 0; k < 6; k++)
-        of[k / 3][k % 3] = (repro_origin){.seed = k % 3,
-                                          .id = "r",
-                                          .command = "./deit eval",
-                                          .trained = {(const char *[]){"0", "1", "2", "3", "4", "5"}[k]}};
+    for (int k = 0; k < 6; k++) of[k / 3][k % 3] = test_pages_origin(k % 3, k);
     repro_result *rows = book->report[0]->rows;
     for (int i = 0; i < 3; i++) test_repro_accuracy(&rows[i], REPRO_DESK, 4, i < 2 ? heads[i] : other, 3);
     rows[0].cell[REPRO_DESK][4].origins = of[0], rows[1].cell[REPRO_DESK][4].origins = of[0];
@@ -198,9 +196,7 @@ TEST(repro_claims_count_no_cell_without_variance) {
     if (!book) return;
     static const double zeros[3] = {0, 0, 0}, values[3] = {80, 80.1, 79.9};
     repro_origin of[3] = {{0}};
-    for (int k = 0; k < 3; k++)
-        of[k] = (repro_origin){
-            .seed = k, .id = "r", .command = "./deit disagree", .trained = {(const char *[]){"0", "1", "2"}[k]}};
+    for (int k = 0; k < 3; k++) of[k] = test_pages_origin(k, k);
     repro_result *rows = book->report[0]->rows;
     test_repro_accuracy(&rows[0], REPRO_DESK, 4, zeros, 3), test_repro_accuracy(&rows[1], REPRO_DESK, 4, values, 3);
     for (int i = 0; i < 2; i++) rows[i].cell[REPRO_DESK][4].origins = of;
@@ -306,6 +302,7 @@ TEST(repro_web_page) {
     if (page.data) test_pages_nested(page.data);
     CHECK_STR_HAS(page.data, "<!DOCTYPE html>");
     CHECK_STR_HAS(page.data, "<meta name=\"viewport\"");
+    CHECK_STR_HAS(page.data, "role=\"region\" aria-label=\"A title\"");
     CHECK_STR_HAS(page.data, "prefers-color-scheme:dark");
     CHECK_STR_HAS(page.data, "<th scope=\"row\" class=\"left\">A</th>");
     CHECK_STR_HAS(page.data, "<td>79.00</td>");
@@ -372,6 +369,40 @@ TEST(repro_summary_of_several_tables) {
                                  "# training large; seed 0: 5 min on 1 thread, 00bb.json\n");
     base_text_free(&text), base_text_free(&markdown);
     repro_book_free(book), repro_table_free(table);
+}
+
+/* A value of the paper's networks that was recorded before is not told as one of this machine. */
+TEST(repro_legend_of_recorded_values) {
+    static const double value = 80;
+    repro_table *table;
+    repro_book *book = test_pages_book(&table, 1);
+    if (!book) return;
+    repro_result *row = &book->report[0]->rows[0];
+    test_repro_accuracy(row, REPRO_PAPER, 4, &value, 1);
+    repro_origin of = {.id = "r", .command = "./deit eval"};
+    of.conditions =
+        json_pack("{s:s, s:s, s:s, s:s}", "cpu", "A", "isa", "avx2", "deit", "0123456789ab", "date", "2026-01-02T");
+    row->cell[REPRO_PAPER][4].origins = &of;
+    for (int reused = 0; reused < 2; reused++) {
+        base_text text = {0};
+        of.reused = reused;
+        repro_write_text(book, &text);
+        CHECK((text.data && strstr(text.data, "measured on this machine")) == !reused);
+        if (reused)
+            CHECK_STR_HAS(text.data, "; 1 value of the results folder, made on 2026-01-02 on A (avx2) by deit 0123456");
+        base_text_free(&text);
+    }
+    json_decref((json_t *)(uintptr_t)of.conditions);
+    row->cell[REPRO_PAPER][4].origins = NULL;
+    repro_book_free(book), repro_table_free(table);
+}
+
+/* A record's precision is its command's, whatever the run was asked for. */
+TEST(repro_precision_of_a_command) {
+    static const char *const plain[] = {"deit", "train", "--json", NULL}, *const said[] = {"deit",        "eval",
+                                                                                           "--precision", "bf16",
+                                                                                           "--json",      NULL};
+    CHECK(!strcmp(work_precision(plain), "f32") && !strcmp(work_precision(said), "bf16"));
 }
 
 /* The machines and versions behind values, and behind the trainings that they need, each once; and whether this one is
