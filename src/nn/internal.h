@@ -241,6 +241,7 @@ typedef struct nn_kernel {
     size_t scratch;
     bool per_thread;        /* its scratch is a thread's own; otherwise the worker's */
     int node;               /* whose setup made it */
+    struct nn_kernel *rest; /* of a product in two parts: that of the other rows, which runs after it */
     struct nn_kernel *next; /* the plan's list, for freeing */
 } nn_kernel;
 

@@ -281,6 +281,31 @@ static dnnl_status_t kernel_describe(kernel_descs *d, const nn_matmul *m) {
     return dnnl_success;
 }
 
+/* With AVX-512 oneDNN's matmul takes rows in blocks of 32 to 256: the number that fills the last block best, however
+ * small it is. Each block reads B from the second-level cache anew, and small ones show. Of 577 rows (24 x 24 patches
+ * and a token) blocks have 34: at N 4096, K 1024 they ran at 99 GFLOP/s on a core where 576 rows ran at 108, and so did
+ * 386 and 191, each in blocks of its own; 518 rows (blocks of 74) at 100, 346 and 172 of them at 107; 634 (127) at 105,
+ * 108. */
+enum { KERNEL_ROWS = 256, KERNEL_ROWS_FEWEST = 32, KERNEL_ROWS_SMALL = 128 };
+static int64_t kernel_block_rows(int64_t m) {
+    int64_t best = KERNEL_ROWS, least = m;
+    for (int64_t rows = KERNEL_ROWS; rows >= KERNEL_ROWS_FEWEST && least; rows--) {
+        int64_t excess = (rows - m % rows) % rows;
+        if (excess < least) least = excess, best = rows;
+    }
+    return best;
+}
+
+/* How many rows make the first part of a product, so that the second is one block and the first some of that size; all
+ * of them, where one part is as good. */
+static int64_t kernel_first_part(const kernel_descs *d, const nn_matmul *m) {
+    bool blocks = kernel_is(d, "brg_matmul:avx512_core") && !kernel_is(d, "brg_matmul:avx512_core_amx");
+    if (!blocks || m->a_transposed || m->add || m->m <= KERNEL_ROWS || kernel_block_rows(m->m) >= KERNEL_ROWS_SMALL)
+        return m->m;
+    int64_t parts = (m->m + KERNEL_ROWS - 1) / KERNEL_ROWS, rows = (m->m + parts - 1) / parts;
+    return (m->m - 1) / rows * rows;
+}
+
 static base_status kernel_matmul_args(nn_kernel *kernel, nn_plan *plan, const nn_matmul *m, const kernel_descs *d,
                                       const nn_arg *a, const nn_arg *b, const nn_arg *c, const nn_arg *add) {
     const_dnnl_memory_desc_t mds[NN_MAX_ARGS];
@@ -314,19 +339,31 @@ DEIT_INTERNAL nn_kernel *nn_kernel_new(nn_plan *plan) {
 
 DEIT_INTERNAL base_status nn_matmul_new(nn_kernel **out, nn_plan *plan, const nn_matmul *m, const nn_arg *a,
                                         const nn_arg *b, const nn_arg *c, const nn_arg *d) {
-    nn_kernel *kernel = nn_kernel_new(plan);
+    nn_kernel *kernel = *out = nn_kernel_new(plan);
     if (!kernel) return BASE_ERROR;
     kernel->per_thread = m->per_thread;
     nn_openmp before = nn_openmp_begin(m->per_thread ? 1 : omp_get_max_threads()); /* oneDNN captures it here */
     kernel_descs descs = {0};
     dnnl_status_t dnnl = kernel_describe(&descs, m);
+    int64_t first = dnnl ? m->m : kernel_first_part(&descs, m);
+    nn_matmul part = *m;
+    if (first < m->m) {
+        part.m = first;
+        kernel_forget(&descs);
+        descs = (kernel_descs){0};
+        dnnl = kernel_describe(&descs, &part);
+    }
     if (!dnnl) dnnl = dnnl_primitive_create(&kernel->primitive, descs.primitive);
     nn_openmp_end(before);
     base_status status =
-        dnnl ? nn_onednn_fail(dnnl, "matrix product") : kernel_matmul_args(kernel, plan, m, &descs, a, b, c, d);
+        dnnl ? nn_onednn_fail(dnnl, "matrix product") : kernel_matmul_args(kernel, plan, &part, &descs, a, b, c, d);
     kernel_forget(&descs);
-    *out = kernel;
-    return status;
+    if (status || first == m->m) return status;
+    nn_arg rest_a = *a, rest_c = *c;
+    rest_a.offset += (size_t)(first * m->lda) * dnnl_data_type_size(m->a);
+    rest_c.offset += (size_t)(first * m->ldc) * dnnl_data_type_size(m->c);
+    part.m = m->m - first;
+    return nn_matmul_new(&kernel->rest, plan, &part, &rest_a, b, &rest_c, d);
 }
 
 #ifdef __x86_64__

@@ -92,6 +92,7 @@ DEIT_INTERNAL void nn_kernel_run(const nn_kernel *kernel, nn_worker *worker, int
     }
     dnnl_status_t status = dnnl_primitive_execute(kernel->primitive, worker->stream[thread], kernel->n_args, exec);
     if (status) __atomic_store_n(&worker->failed, (int)status, __ATOMIC_RELAXED);
+    if (kernel->rest) nn_kernel_run(kernel->rest, worker, thread, pointers);
 }
 
 /* ---- Workers: plain threads that wait for a run ------------------------------------------------------------------ */

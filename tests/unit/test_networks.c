@@ -340,6 +340,61 @@ TEST(networks_pooling) {
         }
 }
 
+/* y = gelu(q(x + p(x))), x: [rows, K], p: K -> K, q: K -> N, for numbers of rows that a product takes in one part
+ * and, with AVX-512 (kernel_first_part), in two. */
+static void networks_rows(int rows, bool two_parts, nn_dtype precision, int threads) {
+    enum { K = 24, N = 40 };
+    nn_graph *g = nn_graph_new(1);
+    nn_value x = nn_input(g, 2, (int64_t[]){rows, K});
+    nn_output(g, nn_activate(g, nn_linear(g, nn_add(g, x, nn_linear(g, x, K, "p")), N, "q"), NN_GELU));
+    nn_plan *plan = NULL;
+    CHECK_OK(nn_plan_new(&plan, g, &(nn_plan_options){.precision = precision, .threads = threads}));
+    if (!plan) return;
+    CHECK_OK(nn_plan_refresh(plan, (nn_source){networks_read, NULL, NULL}));
+    float *in = malloc(sizeof(float) * (size_t)rows * K), *out = malloc(sizeof(float) * (size_t)rows * N);
+    probe_fill("rows", in, (int64_t)rows * K, 1, 0);
+    CHECK_OK(nn_run(plan, 1, (const float *const[]){in}, (float *const[]){out}));
+    double *p = networks_param("p.weight", K * K), *pb = networks_param("p.bias", K),
+           *q = networks_param("q.weight", N * K), *qb = networks_param("q.bias", N), worst = 0, most = 0;
+    for (int r = 0; r < rows; r++) {
+        double h[K];
+        for (int i = 0; i < K; i++) {
+            h[i] = (double)in[r * K + i] + pb[i];
+            for (int k = 0; k < K; k++) h[i] += (double)in[r * K + k] * p[i * K + k];
+        }
+        for (int i = 0; i < N; i++) {
+            double y = qb[i];
+            for (int k = 0; k < K; k++) y += h[k] * q[i * K + k];
+            y = networks_act(y, NN_GELU);
+            worst = fmax(worst, fabs((double)out[r * N + i] - y)), most = fmax(most, fabs(y));
+        }
+    }
+    if (!(worst <= (precision == NN_BF16 ? 0x1p-7 : 2e-6) * (1 + most)))
+        TEST_FAIL("%s%d rows, %d threads: error %.3g of %.3g", precision == NN_BF16 ? "bf16 " : "", rows, threads,
+                  worst, most);
+    bool brgemm = false, parts = false;
+    for (const nn_kernel *kernel = plan->kernels; kernel; kernel = kernel->next) parts |= kernel->rest != NULL;
+    nn_step step;
+    for (int i = 0; i < g->n_nodes; i++) {
+        nn_step_at(plan, i, &step);
+        brgemm |= strstr(step.kernel, "brg_matmul:avx512_core") && !strstr(step.kernel, "amx");
+    }
+    if (brgemm) CHECK_EQ_INT(parts, two_parts);
+    free(in), free(out), free(p), free(pb), free(q), free(qb);
+    nn_plan_free(plan);
+}
+TEST(networks_products_in_two_parts) {
+    static const int one[] = {256, 576, 2 * 577}, two[] = {518, 577, 578};
+    for (int i = 0; i < 3; i++)
+        for (int threads = 1; threads <= 3; threads++) {
+            networks_rows(one[i], false, NN_F32, threads);
+            networks_rows(two[i], true, NN_F32, threads);
+        }
+    if (!nn_has_bf16()) return;
+    networks_rows(577, true, NN_BF16, 1);
+    networks_rows(578, true, NN_BF16, 2);
+}
+
 /* Plans that run in turn share an arena: a larger one moves it, and the smaller one answers as before. */
 TEST(networks_share_a_room) {
     enum { CHANNELS = 8 };
