@@ -218,8 +218,8 @@ DEIT_INTERNAL const cli_command *cli_train(void) {
             "Flags and defaults are the official script's in its first release, where they mean something here. A\n"
             "recipe sets some of them; flags given beside it count more. Beside --resume these may be given anew: "
             "--data, --teacher-path,\n"
-            "--num-workers, --threads, --max-bad, --epochs, --cooldown-epochs, --save-steps, --recompute, --eval and\n"
-            "--head; another flag that is not what the run was begun with is an error.",
+            "--num-workers, --threads, --max-bad, --epochs, --cooldown-epochs, --save-steps, --val-interval,\n"
+            "--recompute, --eval and --head; another flag that is not what the run was begun with is an error.",
         .foreign = train_foreign,
         .run = train_command};
     command.flags = train_flags();

@@ -87,8 +87,10 @@ static void journal_number(base_text *text, const json_t *line, const char *key,
 }
 
 DEIT_INTERNAL bool train_log_averaged(const train_log *logs, int n) {
+    const json_t *line;
+    size_t k;
     for (int i = 0; i < n; i++)
-        if (json_object_get(json_array_get(logs[i].epochs, 0), "test_ema_acc1")) return true;
+        json_array_foreach(logs[i].epochs, k, line) if (json_object_get(line, "test_ema_acc1")) return true;
     return false;
 }
 

@@ -223,16 +223,19 @@ static base_status loop_evaluate(train_session *s, bool ema, eval_result *result
     return BASE_OK;
 }
 
-/* A line of log.jsonl, by the official script's keys and some more. */
+/* A line of log.jsonl, by the official script's keys and some more. test, ema: NULL if it was not evaluated. */
 static json_t *loop_line(const loop_run *r, const eval_result *test, const eval_result *ema) {
     const train_session *s = r->s;
     const train_state *state = &s->state;
     json_t *line =
-        json_pack("{s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:I, s:f, s:f}", "epoch", (json_int_t)state->epoch,
-                  "train_lr", r->lr, "train_loss", state->loss_sum / (double)state->pass, "train_acc1",
-                  100 * (double)state->right / (double)state->seen, "test_loss", test->loss, "test_acc1", test->top1,
-                  "test_acc5", test->top5, "n_parameters", (json_int_t)s->net->trained, "steps",
-                  (json_int_t)state->step, "images_per_s", loop_speed(state), "seconds", state->seconds);
+        json_pack("{s:I, s:f, s:f, s:f, s:I, s:I, s:f, s:f}", "epoch", (json_int_t)state->epoch, "train_lr", r->lr,
+                  "train_loss", state->loss_sum / (double)state->pass, "train_acc1",
+                  100 * (double)state->right / (double)state->seen, "n_parameters", (json_int_t)s->net->trained,
+                  "steps", (json_int_t)state->step, "images_per_s", loop_speed(state), "seconds", state->seconds);
+    if (line && test)
+        json_object_set_new(line, "test_loss", json_real(test->loss)),
+            json_object_set_new(line, "test_acc1", json_real(test->top1)),
+            json_object_set_new(line, "test_acc5", json_real(test->top5));
     if (line && ema)
         json_object_set_new(line, "test_ema_loss", json_real(ema->loss)),
             json_object_set_new(line, "test_ema_acc1", json_real(ema->top1)),
@@ -244,20 +247,21 @@ static json_t *loop_line(const loop_run *r, const eval_result *test, const eval_
 static base_status loop_finish_epoch(loop_run *r, const eval_result *test, const eval_result *ema) {
     train_session *s = r->s;
     train_state *state = &s->state;
-    char average[48] = "";
+    char tested[96] = "", average[48] = "";
+    bool best = test && (test->top1 > state->best_acc1 || state->best_epoch < 0);
+    if (test)
+        snprintf(tested, sizeof tested, "; test: top-1 %.2f, top-5 %.2f, loss %.4f%s", test->top1, test->top5,
+                 test->loss, best ? ", the best yet" : "");
     if (ema) snprintf(average, sizeof average, "; the average's: top-1 %.2f", ema->top1);
-    bool best = test->top1 > state->best_acc1 || state->best_epoch < 0;
     if (s->folder.path) BASE_TRY(train_folder_log(&s->folder, loop_line(r, test, ema)));
-    base_log(s->context, BASE_LOG_INFO,
-             "epoch %lld/%lld: loss %.4f, lr %.3g, %.0f images/s; test: top-1 %.2f, top-5 %.2f, loss %.4f%s%s",
+    base_log(s->context, BASE_LOG_INFO, "epoch %lld/%lld: loss %.4f, lr %.3g, %.0f images/s%s%s",
              (long long)state->epoch + 1, (long long)(s->options->epochs + s->options->cooldown_epochs),
-             state->loss_sum / (double)state->pass, r->lr, loop_speed(state), test->top1, test->top5, test->loss,
-             best ? ", the best yet" : "", average);
+             state->loss_sum / (double)state->pass, r->lr, loop_speed(state), tested, average);
     *r->result = (train_result){.epochs = state->epoch + 1,
                                 .steps = state->step,
-                                .test_acc1 = test->top1,
-                                .test_acc5 = test->top5,
-                                .test_loss = test->loss,
+                                .test_acc1 = test ? test->top1 : -1,
+                                .test_acc5 = test ? test->top5 : -1,
+                                .test_loss = test ? test->loss : -1,
                                 .ema_acc1 = ema ? ema->top1 : -1,
                                 .images_per_s = loop_speed(state)};
     if (best) state->best_acc1 = test->top1, state->best_epoch = state->epoch;
@@ -276,6 +280,7 @@ static base_status loop_epoch(loop_run *r) {
     r->lr = train_schedule_epoch(&s->schedule, s->state.epoch);
     BASE_TRY(loop_train(r));
     if (train_net_bad(s->net, false)) return loop_not_finite(r, "next loss", NAN);
+    if (!train_evaluates(s->options, s->state.epoch)) return loop_finish_epoch(r, NULL, NULL);
     base_status status = loop_evaluate(s, false, &test);
     if (!status && s->ema) status = loop_evaluate(s, true, &ema);
     if (status == BASE_CANCELLED) return loop_stopped(r);

@@ -116,6 +116,8 @@ static const train_option options_table[] = {
     OPTION("output-dir", TRAIN_FOLDER, output_dir, "", .section = "The run", .may_change = true,
            .help = "the run's folder: options, log, curves, checkpoints"),
     OPTION("eval", TRAIN_SWITCH, eval, "no", .may_change = true, .help = "evaluate only"),
+    OPTION("val-interval", TRAIN_INT, val_interval, "1", .least = 1, .most = 1e6, .may_change = true,
+           .help = "epochs between evaluations, as timm's; the last epoch ends with one"),
     OPTION("start-epoch", TRAIN_INT, start_epoch, "0", .most = 1e6, .help = "epoch to begin with"),
     OPTION("save-steps", TRAIN_INT, save_steps, "0", .most = 1e12, .may_change = true,
            .help = "steps between checkpoints within an epoch; 0: half an hour"),

@@ -259,11 +259,17 @@ static base_status setup_time(train_session *s) {
     return status;
 }
 
+DEIT_INTERNAL bool train_evaluates(const train_options *o, int64_t epoch) {
+    return (epoch + 1) % o->val_interval == 0 || epoch + 1 >= o->epochs + o->cooldown_epochs;
+}
+
 DEIT_INTERNAL double train_session_left(const train_session *s) {
     const train_options *o = s->options;
-    double epochs = (double)(o->epochs + o->cooldown_epochs - s->state.epoch);
-    double tests = s->ema ? 2 : 1; // of the weights, and of their average
-    return (epochs * (double)s->passes - (double)s->state.pass) * s->pass_seconds + epochs * tests * s->test_seconds;
+    int64_t epochs = o->epochs + o->cooldown_epochs, evaluations = 0;
+    for (int64_t epoch = s->state.epoch; epoch < epochs; epoch++) evaluations += train_evaluates(o, epoch);
+    double passes = (double)((epochs - s->state.epoch) * s->passes - s->state.pass);
+    double tests = (double)(s->ema ? 2 * evaluations : evaluations); // of the weights, and of their average
+    return passes * s->pass_seconds + tests * s->test_seconds;
 }
 
 DEIT_INTERNAL char *train_time_text(double seconds, char text[32]) {

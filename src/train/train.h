@@ -45,7 +45,7 @@ typedef struct {
     int64_t teacher_resolution;
 
     const char *output_dir;
-    int64_t start_epoch, save_steps, threads;
+    int64_t val_interval, start_epoch, save_steps, threads;
     int eval, precision, recompute, head;
 } train_options;
 

@@ -164,6 +164,20 @@ check 'cmp whole/last.safetensors other/last.safetensors && cmp whole/last_ema.s
 check_exit 0 "$full --output-dir seed --num-workers 3 --seed 1"
 check '! cmp -s whole/last.safetensors seed/last.safetensors'
 
+name 'the same bits where only every second epoch and the last are evaluated'
+check_exit 0 "$full --epochs 5 --output-dir each"
+check_exit 0 "$full --epochs 5 --val-interval 2 --output-dir seldom"
+check_err 'epoch 1/5: loss [0-9.]+, lr [0-9.e-]+, [0-9]+ images/s$'
+check_err "epoch 5/5: .* images/s; test: top-1 .*; the average's: top-1 [0-9.]+$"
+check 'cmp each/last.safetensors seldom/last.safetensors && cmp each/last_ema.safetensors seldom/last_ema.safetensors'
+check 'grep test_acc1 seldom/log.jsonl | sed -n "s/.*\"epoch\": \([0-9]*\),.*test_ema_acc1.*/\1/p" | xargs | grep -x "1 3 4"'
+check '[ "$(wc -l <seldom/log.jsonl)" = 5 ]'
+check_exit 0 '$DEIT log seldom'
+check_out '^ +1 +[0-9.e-]+ +[0-9.]+ +- +- +- +-$'
+check_out '^ +4 +[0-9.e-]+ +[0-9.]+ +[0-9.]+ +[0-9.]+ +[0-9.]+ +[0-9.]+$'
+check_exit 0 '$DEIT train --resume seldom --epochs 6 --val-interval 6'
+check_err 'epoch 6/6: .*; test: top-1'
+
 name 'the same bits from values computed again, in less memory'
 deep="$train --depth 4 --dim 64 --patch 2 --batch-size 160 --no-repeated-aug --drop 0.1 --epochs 2"
 training() { sed -n 's/.*, training \([0-9.]*\),.*/\1/p' $1; }
