@@ -175,7 +175,8 @@ DEIT_INTERNAL double repro_job_work(const repro_state *state, const repro_job *j
         double test = student.forward * cost_part(atof(set->test), classes, trains ? o->test_split : said.split);
         double pass = trains ? student.training + teacher.forward : 0;
         pass *= cost_part(atof(set->train), classes, o->train_split);
-        work = 1e9 * (trains ? (double)o->epochs * (pass + test) : test);
+        double tests = trains ? ceil((double)o->epochs / (double)o->val_interval) : 1;
+        work = 1e9 * ((double)(trains ? o->epochs : 0) * pass + tests * test);
     }
     train_options_free(&said.options);
     return work;
