@@ -99,7 +99,8 @@ static base_status dry_job(dry_run *run, repro_job *job, bool weights) {
         run->done += !weights;
         return BASE_OK;
     }
-    for (int i = 0; i < job->n_needs; i++) BASE_TRY(dry_job(run, job->needs[i], true));
+    for (int i = 0; i < job->n_needs; i++)
+        if (job->need_read[i]) BASE_TRY(dry_job(run, job->needs[i], true));
     job->said = true;
     bool trained = job->trains && repro_job_trained(state, job);
     const char *line = repro_job_line(state, job), *note = trained ? "its run is finished" : job->wants;

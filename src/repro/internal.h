@@ -75,17 +75,18 @@ struct repro_job {
     const repro_result *result; /* NULL: a training that others need */
     const repro_command *command;
     int seed, n_needs;
-    repro_job *needs[REPRO_MAX_NEEDS]; /* trainings whose weights it reads, by the columns that name them */
+    repro_job *needs[REPRO_MAX_NEEDS]; /* trainings that it mentions, by the columns that name them */
     int need_column[REPRO_MAX_NEEDS];
-    const char *key;              /* the command by what it makes; the same key, the same outcome */
-    char id[17];                  /* the key's hash: names its files */
-    bool trains, used;            /* takes long; serves a cell */
-    const char *folder, *weights; /* of a training: where it runs, the file that it makes; NULL: makes none */
-    bool shipped, ready;          /* the weights are the repository's; are there */
-    bool said;                    /* dry run: printed already */
-    const char *wants;            /* dry run: what it reads and is not here; NULL: nothing */
-    const char *absent;           /* it is recorded, and what it reads is not here: which that is; NULL: it is here */
-    const void *listed;           /* the list of trainings that it was put on last */
+    bool need_read[REPRO_MAX_NEEDS]; /* their weights ({desk}), not only what their row says ({desk.network}) */
+    const char *key;                 /* the command by what it makes; the same key, the same outcome */
+    char id[17];                     /* the key's hash: names its files */
+    bool trains, used;               /* takes long; serves a cell */
+    const char *folder, *weights;    /* of a training: where it runs, the file that it makes; NULL: makes none */
+    bool shipped, ready;             /* the weights are the repository's; are there */
+    bool said;                       /* dry run: printed already */
+    const char *wants;               /* dry run: what it reads and is not here; NULL: nothing */
+    const char *absent; /* it is recorded, and what it reads is not here: which that is; NULL: it is here */
+    const void *listed; /* the list of trainings that it was put on last */
     repro_job_state state;
     bool reused, kept; /* from the results folder; its record stands there */
     char sha256[65];

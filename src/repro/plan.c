@@ -231,10 +231,15 @@ DEIT_INTERNAL const char *repro_job_line(const repro_state *state, const repro_j
 
 /* ---- Trainings --------------------------------------------------------------------------------------------------- */
 
+static bool plan_reads(const char *text, const char *name) {
+    char brace[64];
+    snprintf(brace, sizeof brace, "{%.60s}", name);
+    return strstr(text, brace) != NULL;
+}
 static bool plan_mentions(const char *text, const char *name) {
-    char dot[64], brace[64];
-    snprintf(brace, sizeof brace, "{%.60s}", name), snprintf(dot, sizeof dot, "{%.60s.", name);
-    return strstr(text, brace) || strstr(text, dot);
+    char dot[64];
+    snprintf(dot, sizeof dot, "{%.60s.", name);
+    return plan_reads(text, name) || strstr(text, dot);
 }
 
 /* Weights that the repository ships for a training: NAME-SEED.safetensors in weights/, here or beside the program. */
@@ -286,9 +291,9 @@ static base_status plan_training(repro_state *state, const char *folder, const c
     return base_fail("repro/trainings has no row '%s' with a command", name);
 }
 
-static base_status plan_add_need(repro_job *job, int column, repro_job ***need) {
+static base_status plan_add_need(repro_job *job, int column, bool read, repro_job ***need) {
     if (job->n_needs == REPRO_MAX_NEEDS) return base_fail("a command needs more than %d trainings", job->n_needs);
-    job->need_column[job->n_needs] = column;
+    job->need_column[job->n_needs] = column, job->need_read[job->n_needs] = read;
     *need = &job->needs[job->n_needs++];
     return BASE_OK;
 }
@@ -307,7 +312,7 @@ static base_status plan_made(repro_state *state, repro_job *job, int column, rep
         if (!makes || like.command->scale != job->command->scale || !strstr(like.command->text, "{folder}") ||
             strstr(like.command->text, name))
             continue;
-        BASE_TRY(plan_add_need(job, column, &made));
+        BASE_TRY(plan_add_need(job, column, true, &made));
         BASE_TRY(plan_job(state, &like, made, lacks));
         if (!*made) return BASE_OK;
         (*made)->weights = base_arena_printf(&state->book->arena, "%s/last.safetensors", (*made)->folder);
@@ -325,7 +330,7 @@ static base_status plan_needs(repro_state *state, repro_job *job, repro_lacks *l
         if (plan_own(column)) BASE_TRY(plan_made(state, job, c, lacks));
         if (column->kind != REPRO_TRAINING || !strcmp(name, "-") || !plan_mentions(job->command->text, column->name))
             continue;
-        BASE_TRY(plan_add_need(job, c, &need));
+        BASE_TRY(plan_add_need(job, c, plan_reads(job->command->text, column->name), &need));
         BASE_TRY(plan_training(state, job->table->folder, name, job->seed, need, lacks));
     }
     return BASE_OK;

@@ -173,12 +173,12 @@ static void report_announce(const repro_state *state, int speed, int accuracy) {
     for (int i = 0; i < book->n_nets; i++) largest = fmax(largest, (double)book->nets[i].params);
     if (speed)
         base_log(state->progress.context, BASE_LOG_INFO,
-                 "%s: %d measurements of speed, at most about %.0f minutes, %.1f GB of memory; Ctrl-C stops, the next "
+                 "%s: %d measurement%s of speed, at most about %.0f minutes, %.1f GB of memory; Ctrl-C stops, the next "
                  "run goes on from there",
-                 state->progress.what, speed, state->budget / 60, largest * 6e-9 + 0.2);
+                 state->progress.what, speed, speed == 1 ? "" : "s", state->budget / 60, largest * 6e-9 + 0.2);
     if (accuracy)
-        base_log(state->progress.context, BASE_LOG_INFO, "%s: %d other cells; --dry-run says how long they take",
-                 state->progress.what, accuracy);
+        base_log(state->progress.context, BASE_LOG_INFO, "%s: %d other %s; --dry-run says how long they take",
+                 state->progress.what, accuracy, accuracy == 1 ? "cell" : "cells");
 }
 
 static void report_say_kept(const char *folder, const base_context *context) {

@@ -186,6 +186,7 @@ static base_status work_needs(repro_state *state, repro_job *job, bool *ready) {
     *ready = true;
     for (int i = 0; i < job->n_needs; i++) {
         repro_job *need = job->needs[i];
+        if (!job->need_read[i]) continue;
         BASE_TRY(work_job(state, need, true));
         bool failed = need->state == REPRO_JOB_FAILED;
         if (!need->ready && (failed || need->no_weights)) {

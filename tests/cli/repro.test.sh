@@ -641,6 +641,25 @@ check '! ls killed/*.json'
 check_exit 0 '$DEIT repro own3/top --scale desk --retrain --results killed --json'
 check 'cmp whole/runs/*/last.safetensors killed/runs/*/last.safetensors'
 
+name 'what is measured of a network alone waits for no training'
+cat >own3/speed <<'END'
+title Speed
+source nobody
+seeds 1
+column network label network
+column student training
+column speed number images/s
+command desk speed=rows.0.images_per_s.median: deit bench {student.network} --classes 10 --batch 2 --schedule throughput --repeats 2 --seconds 0 --json
+| network | student | speed |
+|---|---|---|
+| small | small | - |
+END
+check '$DEIT repro own3/speed --scale desk --retrain --results alone --dry-run >dry'
+check 'grep -q "^./deit bench --model vit --input-size 8 " dry && ! grep "deit train" dry'
+check_exit 0 '$DEIT repro own3/speed --scale desk --results alone --json'
+check_out '"mean": [0-9.]+'
+check '[ "$(ls alone/*.json | wc -l)" = 1 ] && ! ls alone/runs 2>/dev/null'
+
 name 'a network and what was tuned from it are compared seed by seed'
 check 'mkdir own4'
 cat >own4/trainings <<'END'
