@@ -297,7 +297,8 @@ static int64_t kernel_block_rows(int64_t m) {
 }
 
 /* How many rows make the first part of a product, so that the second is one block and the first some of that size; all
- * of them, where one part is as good. */
+ * of them, where one part is as good. A transposed (weight gradients) and D beside C (patches) stay whole: their rows
+ * are widths of layers, and patches, which divide well. */
 static int64_t kernel_first_part(const kernel_descs *d, const nn_matmul *m) {
     bool blocks = kernel_is(d, "brg_matmul:avx512_core") && !kernel_is(d, "brg_matmul:avx512_core_amx");
     if (!blocks || m->a_transposed || m->add || m->m <= KERNEL_ROWS || kernel_block_rows(m->m) >= KERNEL_ROWS_SMALL)

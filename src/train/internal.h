@@ -58,9 +58,9 @@ DEIT_INTERNAL void train_session_close(train_session *s);
 DEIT_INTERNAL base_status train_session_load(train_session *s);
 /* Says what the run will do, what memory it takes, and about how long. */
 DEIT_INTERNAL base_status train_session_say(train_session *s);
-/* Seconds to the end of the run, by what a pass and an evaluation take. */
 /* Whether an epoch, counted from 0, ends with an evaluation. */
 DEIT_INTERNAL bool train_evaluates(const train_options *options, int64_t epoch);
+/* Seconds to the end of the run, by what a pass and an evaluation take. */
 DEIT_INTERNAL double train_session_left(const train_session *s);
 /* "3:20:05", or "12 days" */
 DEIT_INTERNAL char *train_time_text(double seconds, char text[32]);

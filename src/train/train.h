@@ -213,7 +213,7 @@ DEIT_INTERNAL base_status train_speed_measure(const model_config *config, const 
 
 typedef struct {
     int64_t epochs, steps;                  /* done in all, those before a resumption too */
-    double test_acc1, test_acc5, test_loss; /* of the last epoch */
+    double test_acc1, test_acc5, test_loss; /* of the last epoch; -1: not evaluated */
     double best_acc1;
     int64_t best_epoch;
     double ema_acc1;     /* negative: no average was kept */
