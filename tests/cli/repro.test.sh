@@ -699,6 +699,28 @@ check_exit 0 '$DEIT repro own4/top --scale desk --retrain --results pairs --mark
 check_out 'tuned twice: .*; 2 pairs\)'
 check_out 'on its own: .*; 2 and 2 values\)'
 
+name 'a dry run counts an evaluation where a training has one'
+check 'mkdir own7'
+cat >own7/trainings <<'END'
+title Trainings
+source nobody
+makes last.safetensors
+seeds 1
+column training label training
+column every attribute
+column top1 accuracy top-1
+command desk top1=test_acc1: deit train --model vit --input-size 28 --patch 4 --dim 64 --depth 4 --heads 2 --data-path {fashion} --train-split train[:320] --batch-size 32 --epochs 100 --val-interval {every} --seed {seed} --output-dir {folder} --json
+| training | every | top1 |
+|---|---|---|
+| each | 1 | - |
+| tenth | 10 | - |
+| last | 100 | - |
+END
+minutes() { sed -n "s/^# trainings, $1, seed 0: about \([0-9.]*\) min\$/\1/p" dry; }
+check '$DEIT repro own7/trainings --scale desk --retrain --results every --dry-run >dry'
+# 1,000,000 pictures evaluated beside 32,000 of training, 100,000, 10,000
+check 'awk "BEGIN { exit !($(minutes each) > 5 * $(minutes tenth) && $(minutes tenth) > 1.3 * $(minutes last)) }"'
+
 name 'a training that was run by hand to its end is taken up without --retrain'
 check_exit 0 '$DEIT repro own3/top --scale desk --results hand --dry-run >dry.sh'
 check 'grep -q "^# a training that was run by hand, .* is taken up and recorded by deit repro without --retrain" dry.sh'
