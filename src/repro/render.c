@@ -367,7 +367,7 @@ static void render_summary(const repro_book *book, repro_page *page) {
             "95%% for each claim by itself: of n pairs, seed by seed, where the same trainings are behind both "
             "cells; of speeds from the variance of the two rounds, pooled over all networks; else from "
             "that of a column's cells, pooled (of fractions, the table's). Nothing is corrected for their "
-            "number, so of these %d some may be wrong by chance",
+            "number: of these %d one in twenty may be wrong by chance",
             judged);
     render_contents(book, page);
     render_tally(grid.cell[book->n], "all, each training once", all, book->trained, book->n_trained, desk);
