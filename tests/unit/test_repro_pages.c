@@ -327,7 +327,7 @@ TEST(repro_pages_of_several_tables) {
     test_pages_nested(page.data ? page.data : "");
     CHECK_STR_HAS(page.data, "<a href=\"#t\">t</a>");
     CHECK_STR_HAS(text.data, "Claims    2 hold, 2 do not hold, 0 are undecided, 6 not measured");
-    CHECK_STR_HAS(text.data, "so of these 4 some may be wrong by chance");
+    CHECK_STR_HAS(text.data, "of these 4 one in twenty may be wrong by chance");
     const char *machine = text.data ? strstr(text.data, "Machine ") : NULL;
     CHECK(machine && !strstr(machine + 1, "Machine "));
     base_text_free(&page), base_text_free(&text);
