@@ -169,7 +169,8 @@ static grid_cells grid_times(grid_cells at, const repro_report *report, const re
 DEIT_INTERNAL bool repro_otherwise(const repro_report *report, const repro_result *r, int column) {
     const repro_table *table = report->table;
     if (isnan(r->cell[REPRO_PAPER][column].value)) return false;
-    if (r->weights) return !r->same;
+    const char *sha256 = r->cell[REPRO_PAPER][column].sha256;
+    if (r->weights) return !r->same || (sha256 && !repro_weights_match(r->weights, sha256));
     const repro_command *command = repro_command_for(table, REPRO_PAPER, column);
     for (int c = 0; command && c < table->n_columns; c++) {
         char name[80];
@@ -177,7 +178,7 @@ DEIT_INTERNAL bool repro_otherwise(const repro_report *report, const repro_resul
         const repro_weights *weights = table->columns[c].kind == REPRO_WEIGHTS && strstr(command->text, name)
                                            ? repro_weights_find(r->row->text[c])
                                            : NULL;
-        if (weights && !*weights->rows) return true;
+        if (weights && (!*weights->rows || (sha256 && !repro_weights_match(weights, sha256)))) return true;
     }
     return false;
 }

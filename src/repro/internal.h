@@ -82,7 +82,7 @@ struct repro_job {
     char id[17];                     /* the key's hash: names its files */
     bool trains, used;               /* takes long; serves a cell */
     const char *folder, *weights;    /* of a training: where it runs, the file that it makes; NULL: makes none */
-    bool shipped, ready;             /* the weights are the repository's; are there */
+    bool shipped, ready, checked;    /* the weights are the repository's; are there; are those of the record */
     bool said;                       /* dry run: printed already */
     const char *wants;               /* dry run: what it reads and is not here; NULL: nothing */
     const char *absent; /* it is recorded, and what it reads is not here: which that is; NULL: it is here */
@@ -116,6 +116,7 @@ typedef struct {
     repro_job *jobs, **last_job; /* in the order they run */
     repro_use *uses, **last_use;
     int n_jobs;                       /* that serve cells */
+    int nested;                       /* trainings that a job which is planned now needs, one by the other */
     repro_table *trainings;           /* repro/trainings, where a table needs it */
     char owner[REPRO_OWNER];          /* of a lock that was met */
     bool lacks_data[REPRO_TODO_SETS]; /* data sets that a command wants and that are not here; todo.c names them */
@@ -166,9 +167,10 @@ DEIT_INTERNAL double repro_share(const model_config *config, bool trains);
 DEIT_INTERNAL double repro_job_work(const repro_state *state, const repro_job *job);
 /* Whether the folder of a training holds its run, finished: going on with it evaluates and no more. */
 DEIT_INTERNAL bool repro_job_trained(const repro_state *state, const repro_job *job);
-/* Says why the cells of a command that are shown have no value, where nothing was said yet. */
+/* Says why the cells of a command that are shown have no value, where nothing was said yet. run: one of several runs
+ * that was to give them one. */
 DEIT_INTERNAL void repro_reason(const repro_table *table, repro_result *r, const repro_command *command,
-                                const char *why, bool failed);
+                                const char *why, bool failed, bool run);
 
 /* record.c: the results folder (NULL: none). A lock: *fd -1 and the owner's name where another process has it. */
 DEIT_INTERNAL json_t *repro_record_load(const char *folder, const repro_job *job);
@@ -215,8 +217,11 @@ DEIT_INTERNAL base_status repro_grid_make(repro_grid *grid, const repro_report *
 DEIT_INTERNAL void repro_grid_free(repro_grid *grid);
 /* Whether a column has published values, and measured ones of a scale or a command that would make them. */
 DEIT_INTERNAL bool repro_has_published(const repro_table *table, int column);
-/* Whether a measured value is of public weights that were trained otherwise than the paper's. */
+/* Whether a measured value is of weights that were trained otherwise than the paper's, or of a file that the manifest
+ * does not know by that name. */
 DEIT_INTERNAL bool repro_otherwise(const repro_report *report, const repro_result *r, int column);
+/* legend.c: how many images the set has that a column is measured on; 0: another set. */
+DEIT_INTERNAL int64_t repro_whole(const repro_table *table, int column);
 DEIT_INTERNAL bool repro_has_measured(const repro_report *report, repro_scale scale, int column);
 DEIT_INTERNAL bool repro_note_shown(const repro_report *report, const repro_note *note);
 /* claim.c: half the 95% interval of a cell's mean, by the deviation that the column's cells share; NAN: one value each.

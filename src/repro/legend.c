@@ -63,8 +63,7 @@ DEIT_INTERNAL void repro_legend_conditions(const repro_book *book, repro_page *p
                     legend_condition_text(book, "date"));
 }
 
-/* How many images the set has that a column's accuracy is measured on; 0: not one of these. */
-static int64_t legend_whole(const repro_table *table, int column) {
+DEIT_INTERNAL int64_t repro_whole(const repro_table *table, int column) {
     static const struct {
         const char *set;
         int64_t images;
@@ -84,7 +83,7 @@ DEIT_INTERNAL void repro_legend_images(const repro_report *report, repro_page *p
         for (int i = 0; i < report->n; i++) {
             const repro_cell *cell = &report->rows[i].cell[REPRO_PAPER][c];
             if (report->table->columns[c].kind != REPRO_ACCURACY || isnan(cell->value) || cell->images == 0) continue;
-            int64_t whole = legend_whole(report->table, c);
+            int64_t whole = repro_whole(report->table, c);
             repro_page_item(
                 page, REPRO_CONDITION_WIDTH, report->table->columns[c].title, "%lld images%s", (long long)cell->images,
                 whole == 0 || whole == cell->images ? ""
@@ -285,6 +284,8 @@ DEIT_INTERNAL void repro_legend(const repro_report *report, repro_page *page) {
         repro_page_item(page, LEGEND_WIDTH, "!",
                         "fewer than %d samples, to end within %.0f minutes: this machine is slow for the network",
                         report->table->samples, report->table->budget / 60);
-    if (marks.other) repro_page_item(page, LEGEND_WIDTH, "~", "weights trained otherwise than the row's");
+    if (marks.other)
+        repro_page_item(page, LEGEND_WIDTH, "~",
+                        "weights trained otherwise than the row's, or another file than the manifest's");
     if (!repro_notes_at_head(report)) repro_legend_notes(report, "note", LEGEND_WIDTH, page);
 }

@@ -25,6 +25,23 @@ static void plan_name(plan_list *list, const char *name, const char *value, cons
             (repro_name){.name = name, .value = value, .example = example, .key = value, .why = why};
 }
 
+static uint64_t plan_ends_key(const char *path, int64_t size);
+
+/* A file of a folder: its name, and of annotations, which say what the set is, what they hold. */
+static uint64_t plan_entry_key(const char *folder, const char *name) {
+    static const char *const tells[] = {".json", ".mat", ".txt", ".csv"};
+    uint64_t key = base_fnv1a64(name, strlen(name));
+    const char *end = strrchr(name, '.');
+    bool says = false;
+    for (size_t i = 0; end && i < sizeof tells / sizeof *tells; i++) says |= !strcmp(end, tells[i]);
+    char *path = says ? base_path_join(folder, name) : NULL;
+    struct stat info;
+    if (path && !stat(path, &info) && S_ISREG(info.st_mode))
+        key ^= base_splitmix64((uint64_t)info.st_size, plan_ends_key(path, info.st_size));
+    base_free(path);
+    return key;
+}
+
 /* The names of all that a folder holds. */
 static uint64_t plan_folder_key(const char *path) {
     uint64_t key = 0;
@@ -34,7 +51,7 @@ static uint64_t plan_folder_key(const char *path) {
         const struct dirent *entry = entries[i];
         struct stat inside;
         bool hidden = entry->d_name[0] == '.';
-        uint64_t one = base_fnv1a64(entry->d_name, strlen(entry->d_name));
+        uint64_t one = plan_entry_key(path, entry->d_name);
         char *name = hidden || entry->d_type == DT_REG ? NULL : base_path_join(path, entry->d_name);
         if (name && !stat(name, &inside) && S_ISDIR(inside.st_mode)) one ^= base_splitmix64(plan_folder_key(name), 1);
         if (!hidden) key += base_splitmix64(one, 0);
@@ -282,13 +299,18 @@ static base_status plan_training(repro_state *state, const char *folder, const c
     if (!path) return BASE_ERROR;
     if (!state->trainings) BASE_TRY(repro_table_open(&state->trainings, path));
     const repro_table *table = state->trainings;
+    path = folder ? path : "repro/trainings";
+    if (state->nested > table->n) return base_fail("%s: row '%s' needs itself, by other rows", path, name);
     for (int i = 0; i < table->n; i++) {
         if (strcmp(table->rows[i].text[0], name) != 0) continue;
         if (!table->n_commands) break;
         const repro_job like = {.table = table, .row = &table->rows[i], .command = &table->commands[0], .seed = seed};
-        return plan_job(state, &like, out, lacks);
+        state->nested++;
+        base_status status = plan_job(state, &like, out, lacks);
+        state->nested--;
+        return status;
     }
-    return base_fail("repro/trainings has no row '%s' with a command", name);
+    return base_fail("%s has no row '%s' with a command", path, name);
 }
 
 static base_status plan_add_need(repro_job *job, int column, bool read, repro_job ***need) {
@@ -315,7 +337,9 @@ static base_status plan_made(repro_state *state, repro_job *job, int column, rep
         BASE_TRY(plan_add_need(job, column, true, &made));
         BASE_TRY(plan_job(state, &like, made, lacks));
         if (!*made) return BASE_OK;
-        (*made)->weights = base_arena_printf(&state->book->arena, "%s/last.safetensors", (*made)->folder);
+        const char *file = repro_row_text(job->table, job->row, "makes");
+        (*made)->weights =
+            base_arena_printf(&state->book->arena, "%s/%s", (*made)->folder, file ? file : "last.safetensors");
         return (*made)->weights ? BASE_OK : BASE_ERROR;
     }
     return base_fail("repro/%s has no training for %s", job->table->name, name);
@@ -406,13 +430,13 @@ static base_status plan_use(repro_state *state, const repro_table *table, repro_
 }
 
 DEIT_INTERNAL void repro_reason(const repro_table *table, repro_result *r, const repro_command *command,
-                                const char *why, bool failed) {
+                                const char *why, bool failed, bool run) {
     for (int k = 0; k < command->n; k++) {
         repro_cell *cell = &r->cell[command->scale][command->column[k]];
         if (table->columns[command->column[k]].kind == REPRO_ATTRIBUTE) continue;
         bool first = !cell->why || (failed && !cell->failed);
-        if (first && (failed || isnan(cell->value))) cell->why = why, cell->failed = failed;
-        cell->lost += failed;
+        if (first && (failed || isnan(cell->value) || run)) cell->why = why, cell->failed = failed;
+        cell->lost += run;
     }
 }
 
@@ -450,9 +474,9 @@ static base_status plan_cell(repro_state *state, const repro_report *report, rep
         if (job && job == before) break; // what it wants of a training is the same whatever the seed
         before = job;
         if (!job)
-            repro_reason(table, r, command, lacks.needs->why, false);
+            repro_reason(table, r, command, lacks.needs->why, false, false);
         else if (plan_too_large(state, job))
-            repro_reason(table, r, command, "it trains a network of the paper (--scale paper)", false);
+            repro_reason(table, r, command, "it trains a network of the paper (--scale paper)", false, false);
         else
             BASE_TRY(plan_use(state, table, r, command, job, lacks.left_out ? lacks.left_out->why : NULL));
     }

@@ -204,6 +204,7 @@ typedef struct {
     const repro_origin *origins; /* [n]; NULL: of speeds */
     int64_t images;              /* accuracy: counted over */
     double half_range;           /* of the samples that a recorded median is of; 0: it is none */
+    const char *sha256;          /* of the weights that the value is of; NULL: the command does not say */
     const char *kept;            /* a record whose data are not here: which these are; NULL: another */
 } repro_cell;
 
@@ -292,7 +293,7 @@ typedef struct {
     int n_greater, n_less;    /* values behind it; of pairs each */
     bool paired;              /* of networks in common: the interval is of the differences seed by seed */
     bool rounds;              /* of speeds: n_greater and n_less are rounds of samples */
-    bool left_out, otherwise; /* REPRO_UNKNOWN: of a row that was not asked for; of weights that are not the paper's */
+    bool left_out, otherwise; /* REPRO_UNKNOWN: of a row that was not asked for; not of the paper's weights or set */
     const char *missing;      /* REPRO_UNKNOWN: why a cell was not measured, or is not the paper's */
 } repro_judgement;
 DEIT_INTERNAL repro_judgement repro_judge(const repro_report *report, const repro_claim *claim);

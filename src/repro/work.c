@@ -148,9 +148,26 @@ static base_status work_child(repro_state *state, repro_job *job, int lock) {
     return BASE_OK;
 }
 
+/* Whether the weights that lie there are those that the record is of: others would be taken for its seed's. */
+static bool work_made_them(const repro_state *state, repro_job *job) {
+    const char *made = json_string_value(json_object_get(job->record, "weights_sha256"));
+    char found[65];
+    if (job->checked || !made) return true;
+    if (base_sha256_file(job->weights, found))
+        job->no_weights = base_arena_printf(&state->book->arena, "%s", base_message());
+    else if (strcmp(made, found) != 0)
+        job->no_weights = base_arena_printf(&state->book->arena,
+                                            "%s: expected the weights that the training left, sha256 %.12s, found "
+                                            "%.12s; remove the folder to train them again",
+                                            job->weights, made, found);
+    else
+        job->checked = true;
+    return job->checked;
+}
+
 DEIT_INTERNAL bool repro_job_there(const repro_state *state, repro_job *job, bool weights) {
     bool recorded = work_recorded(state, job), there = job->weights && base_path_exists(job->weights);
-    job->ready = there && (job->shipped || recorded);
+    job->ready = there && (job->shipped || (recorded && (!weights || work_made_them(state, job))));
     return weights ? job->ready : recorded;
 }
 
@@ -352,12 +369,14 @@ static base_status work_take(repro_state *state, const repro_use *use, int k) {
     snprintf(name, sizeof name, "%.48s_images", key);
     const json_t *images = json_object_get(output, name);
     cell->images = json_integer_value(images ? images : json_object_get(output, "images"));
+    const char *sha256 = json_string_value(json_object_get(output, "weights_sha256"));
+    if (sha256) cell->sha256 = base_arena_printf(&state->book->arena, "%s", sha256);
     return BASE_OK;
 }
 
 static base_status work_deliver(repro_state *state, const repro_use *use) {
     if (use->job->state != REPRO_JOB_DONE) {
-        repro_reason(use->table, use->result, use->command, use->job->why, use->job->state == REPRO_JOB_FAILED);
+        repro_reason(use->table, use->result, use->command, use->job->why, use->job->state == REPRO_JOB_FAILED, true);
         return BASE_OK;
     }
     const json_t *output = json_object_get(use->job->record, "output");

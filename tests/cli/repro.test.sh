@@ -590,6 +590,41 @@ check_exit 0 "$own --results r --json"
 check_err 'waiting for 1 cell that process 8 on elsewhere is making'
 wait
 
+name 'weights that are not those of the record are not taken for them'
+check 'cp -r r other && rm $(grep -l "eval.*small-1-" other/*.json)'
+check '$DEIT weights init other/runs/small-1-*/w.safetensors --model vit --image 64 --patch 32 --dim 16 --depth 1 --heads 2 --seed 999'
+check_exit 0 "$own --results other"
+check_out 'small: 1 of 3 runs: other/runs/small-1-[0-9a-f]*/w.safetensors: expected the weights that the training left, sha256 [0-9a-f]{12}, found [0-9a-f]{12}; remove the folder to train them again'
+check_exit 0 "$own --results other --retrain"
+check_out 'small: 1 of 3 runs: '
+check "rm -r other/runs/small-1-*"
+check_exit 0 "$own --results other --retrain"
+check_no_out 'of 3 runs'
+
+name 'a seed that is not there is told, though others are'
+check 'rm $(grep -l "eval.*wide-2-" other/*.json) && echo "<<<<<<<" >$(grep -l "weights init.*wide-2-" other/*.json)'
+check_exit 0 "$own --results other"
+check_out 'wide: 1 of 3 runs: not run: it needs training'
+check 'rm -r other'
+
+name 'trainings that need each other'
+check 'mkdir round && cp own/losses round'
+cat >round/trainings <<'END'
+title Trainings
+source nobody
+makes w.safetensors
+column training label training
+column start training
+column network attribute
+command desk: deit weights init {folder}/w.safetensors {network} [--from {start}] --seed {seed}
+| training | start | network |
+|---|---|---|
+| small | wide | --model vit --image 64 --patch 32 --dim 16 --depth 1 --heads 2 |
+| wide | small | --model vit --image 64 --patch 32 --dim 32 --depth 1 --heads 2 |
+END
+check_exit 1 '$DEIT repro round/losses --data data --scale desk --results rr'
+check_err "round/trainings: row '(small|wide)' needs itself, by other rows"
+
 name 'killed in the middle, the next run goes on'
 rm -rf r
 eval "$own --results r --retrain --json >killed.json 2>killed.err &"
