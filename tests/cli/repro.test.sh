@@ -221,7 +221,7 @@ check 'cp "$inputs/plain_420.jpg" data/val/n01440764/ILSVRC2012_val_00000001.JPE
 check '$DEIT weights init weights/deit_tiny_patch16_224-a1311bcf.pth --model deit_tiny_patch16_224'
 again
 check_exit 0 "$row --data data"
-check_out '^DeiT-Ti .* 72\.2 +[0-9]+\.[0-9]{2} +80\.1 +- +60\.4 +-$'
+check_out '^DeiT-Ti .* 72\.2 +[0-9]+\.[0-9]{2}~ +80\.1 +- +60\.4 +-$'
 check_out '^ImageNet  2 images: not the whole set'
 check_out 'in data: found ImageNet, no real\.json, no ImageNetV2'
 check_out '^  \./deit data fetch real imagenetv2 --data-dir data$'
