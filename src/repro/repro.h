@@ -156,6 +156,7 @@ typedef struct {
     bool scale_named;        /* the user gave it */
     bool retrain;            /* run what trains, too */
     const char *results;     /* folder of finished cells; NULL: nowhere */
+    bool results_named;      /* it is not where they are kept anyway */
     const char *shipped;     /* folder of weights that the repository ships; NULL: none */
 } repro_options;
 
