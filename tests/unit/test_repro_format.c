@@ -48,6 +48,16 @@ TEST(repro_names_in_commands_are_known) {
                          "command b={c}.top1: deit eval {a} {d} {d.network} {made.b} [{d.fit}] [--seed {seed}] {c}\n"));
 }
 
+/* What only the trainings beside a table tell to be no name is said with its command. */
+TEST(repro_unknown_name_is_said_with_its_command) {
+    static const repro_name names[] = {{.name = "d", .value = "w"}};
+    const char *words[REPRO_MAX_WORDS];
+    base_arena arena = {0};
+    CHECK_FAIL_HAS(repro_command_fill("deit eval {d.what}", names, 1, REPRO_FILL_RUN, &arena, words, NULL),
+                   "'deit eval {d.what}': a command has the unknown name '{d.what}'");
+    base_arena_free(&arena);
+}
+
 /* What refers to rows and columns, and what there may be only so many of, names its line as well. */
 TEST(repro_errors_name_the_line) {
     CHECK_FAIL_HAS(test_format(TEST_FORMAT_HEAD TEST_FORMAT_ROWS "claim b: x > y\n"),
