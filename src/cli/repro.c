@@ -91,10 +91,11 @@ static char *repro_data_folder(bool *named) {
 }
 
 /* --results, DEIT_RESULTS, the source tree's own, or the cache. */
-static char *repro_results_folder(void) {
+static char *repro_results_folder(bool *named) {
     static const char tree[] = "repro/results";
     const char *given = repro_given.results ? repro_given.results : getenv("DEIT_RESULTS");
-    if (given && *given) return base_strdup(given);
+    *named = given && *given;
+    if (*named) return base_strdup(given);
     if (base_path_is_folder(tree)) return base_strdup(tree);
     char *cache = base_cache_folder(), *folder = cache ? base_path_join(cache, "results/cells") : NULL;
     base_free(cache);
@@ -137,10 +138,10 @@ static base_status repro_measure_and_show(const repro_tables *tables, const repr
 }
 
 static base_status repro_tables_run(const repro_tables *tables, const char *file, const json_t *baseline) {
-    bool named;
+    bool named, results_named;
     char *data = repro_data_folder(&named);
     char *folder = repro_given.weights_dir ? base_strdup(repro_given.weights_dir) : cli_weights_folder();
-    char *results = repro_results_folder(), *shipped = repro_shipped_folder();
+    char *results = repro_results_folder(&results_named), *shipped = repro_shipped_folder();
     repro_options options = {.only = repro_given.only,
                              .precision = repro_given.precision ? "bf16" : "f32",
                              .data = named || (data && base_path_exists(data)) ? data : NULL,
@@ -153,6 +154,7 @@ static base_status repro_tables_run(const repro_tables *tables, const char *file
                              .scale_named = repro_given.scale > 0,
                              .retrain = repro_given.retrain,
                              .results = results,
+                             .results_named = results_named,
                              .shipped = shipped};
     base_status status = repro_measure_and_show(tables, &options, file, baseline);
     base_free(data), base_free(folder), base_free(results), base_free(shipped);

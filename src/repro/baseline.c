@@ -10,8 +10,9 @@
 typedef struct {
     const repro_table *table;
     base_text *out;
-    int compared, moved, lost, gone; /* lost: accuracies that were not measured now; gone: with the speeds */
+    int compared, moved, lost, gone; /* lost: values that were not measured now; gone: with the speeds */
     bool headed, speeds;             /* speeds: whether these compare */
+    const char *lack;                /* of the row: why a value is not there now */
 } baseline_state;
 
 /* Percent of the GEMM peak, the least and the most of a row's samples. */
@@ -32,6 +33,11 @@ static baseline_share baseline_speed(const json_t *measured) {
                             baseline_number(measured, "percent_of_peak_max", median)};
 }
 
+/* A count is whole, a measured value has four digits. */
+static void baseline_say(char text[32], double value) {
+    snprintf(text, 32, value == rint(value) ? "%.0f" : "%.4g", value);
+}
+
 /* now: NAN where it is not known any more. */
 static void baseline_line(baseline_state *state, const char *network, const char *what, double before, double now,
                           const char *change) {
@@ -40,15 +46,17 @@ static void baseline_line(baseline_state *state, const char *network, const char
     state->headed = true;
     int width = 26;
     for (const char *at = network; *at; at++) width += (*at & 0xC0) == 0x80; /* bytes that take no column */
-    char present[32] = "-";
-    if (!isnan(now)) snprintf(present, sizeof present, "%.4g", now);
-    base_text_printf(state->out, "%-*s %-20s %10.4g %10s  %s\n", width, network, what, before, present, change);
+    char past[32], present[32] = "-";
+    baseline_say(past, before);
+    if (!isnan(now)) baseline_say(present, now);
+    base_text_printf(state->out, "%-*s %-20s %10s %10s  %s\n", width, network, what, past, present, change);
 }
 
-/* An accuracy of the baseline that could not be measured now: whoever watches it must hear of that. */
-static void baseline_gone(baseline_state *state, const char *network, const char *what, double before) {
+/* A value of the baseline that could not be measured now: whoever watches it must hear of that. */
+static void baseline_gone(baseline_state *state, const char *network, const char *what, double before,
+                          const char *why) {
     state->gone++, state->lost++;
-    baseline_line(state, network, what, before, NAN, "not measured now");
+    baseline_line(state, network, what, before, NAN, why);
 }
 
 /* A share has moved if its median did by more than the tolerance and no sample of one run lies among the other's: where
@@ -71,45 +79,94 @@ static void baseline_compare_speed(baseline_state *state, const char *network, c
     baseline_line(state, network, "% of the GEMM peak", old.median, new.median, change);
 }
 
-static void baseline_compare_accuracy(baseline_state *state, const char *network, const char *column,
-                                      const json_t *before, const json_t *now) {
-    const json_t *old = json_object_get(before, column), *new = json_object_get(now, column);
-    if (!json_is_number(old)) return;
-    if (!json_is_number(new)) {
-        baseline_gone(state, network, column, json_number_value(old));
+/* What a value may differ by, in its own unit. images: of a small network, whose weights are there, so that each value
+ * must be the same to the image; 0: it is of no count; negative: it is no small network's. */
+static double baseline_tolerance(const repro_table *table, repro_kind kind, double images, double before) {
+    double exact = 1e-9 * fabs(before), points = table->accuracy_tolerance; /* a file has ten digits */
+    if (kind == REPRO_NUMBER) return exact;
+    double unit = kind == REPRO_FRACTION ? 0.01 : 1, shown = kind == REPRO_FRACTION ? 0.0005 : 0;
+    if (images > 0) return fmax(50 * unit / images, exact);
+    return fmax(images < 0 && points > 0 ? points * unit : shown, exact);
+}
+
+static void baseline_compare_value(baseline_state *state, const char *network, const char *what, repro_kind kind,
+                                   double images, const json_t *before, const json_t *now) {
+    if (!json_is_number(before)) return;
+    double old = json_number_value(before), new = json_number_value(now), by = new - old;
+    if (!json_is_number(now)) {
+        baseline_gone(state, network, what, old, state->lack);
         return;
     }
     state->compared++;
-    double points = json_number_value(new) - json_number_value(old);
-    if (fabs(points) <= state->table->accuracy_tolerance) return;
+    double tolerance = baseline_tolerance(state->table, kind, images, old);
+    if (fabs(by) <= tolerance) return;
     char change[64];
-    snprintf(change, sizeof change, "%+.2f points (tolerance %g)", points, state->table->accuracy_tolerance);
+    bool accuracy = kind == REPRO_ACCURACY;
+    if (accuracy && images >= 0)
+        snprintf(change, sizeof change, "%+.2f points (no image may differ)", by);
+    else if (kind == REPRO_NUMBER)
+        snprintf(change, sizeof change, "%+g (no difference is let pass)", by);
+    else
+        snprintf(change, sizeof change, accuracy ? "%+.2f points (tolerance %g)" : "%+.4f (tolerance %g)", by,
+                 tolerance);
     state->moved++;
-    baseline_line(state, network, column, json_number_value(old), json_number_value(new), change);
+    baseline_line(state, network, what, old, new, change);
 }
 
-/* Small networks with weights that are there: each value must be the same to the image. */
-static void baseline_compare_desk(baseline_state *state, const char *network, const char *column, const json_t *before,
-                                  const json_t *now) {
-    const json_t *old = json_object_get(json_object_get(before, column), "values"),
-                 *new = json_object_get(json_object_get(now, column), "values");
-    double images = json_number_value(json_object_get(json_object_get(now, column), "images"));
+static void baseline_compare_desk(baseline_state *state, const char *network, const repro_column *column,
+                                  const json_t *before, const json_t *now) {
+    const json_t *old = json_object_get(json_object_get(before, column->name), "values"),
+                 *new = json_object_get(now, column->name);
+    double images = json_number_value(json_object_get(new, "images"));
     for (size_t i = 0; i < json_array_size(old); i++) {
-        const json_t *value = json_array_get(new, i);
-        char change[64], what[80];
-        snprintf(what, sizeof what, "%.40s, seed %zu", column, i);
-        if (!value) {
-            baseline_gone(state, network, what, json_number_value(json_array_get(old, i)));
-            continue;
-        }
-        state->compared++;
-        double points = json_number_value(value) - json_number_value(json_array_get(old, i));
-        if (fabs(points) * images < 50 && (images > 0 || points == 0)) continue; /* half an image, in percent */
-        snprintf(change, sizeof change, "%+.2f points (no image may differ)", points);
-        state->moved++;
-        baseline_line(state, network, what, json_number_value(json_array_get(old, i)), json_number_value(value),
-                      change);
+        char what[80];
+        snprintf(what, sizeof what, "%.40s, seed %zu", column->name, i);
+        baseline_compare_value(state, network, what, column->kind, images, json_array_get(old, i),
+                               json_array_get(json_object_get(new, "values"), i));
     }
+}
+
+/* Whether a column's values are held against the baseline's: numbers that bench printed are a clock's. */
+static bool baseline_compares(const repro_table *table, repro_scale scale, int column) {
+    repro_kind kind = table->columns[column].kind;
+    const repro_command *command = repro_command_for(table, scale, column);
+    return kind > REPRO_SPEED && (kind != REPRO_NUMBER || !command || strncmp(command->text, "deit bench ", 11) != 0);
+}
+
+/* Values of columns that the table has no more. Only of an accuracy does a file say over how many images it is. */
+static void baseline_compare_rest(baseline_state *state, const char *network, const json_t *measured,
+                                  const json_t *desk) {
+    static const char why[] = "the table has no such column";
+    const char *name;
+    const json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)measured, name, value) {
+        char images[64];
+        snprintf(images, sizeof images, "%.48s_images", name);
+        if (repro_column_find(state->table, name) < 0 && json_is_number(value) && json_object_get(measured, images))
+            baseline_gone(state, network, name, json_number_value(value), why);
+    }
+    json_object_foreach((json_t *)(uintptr_t)desk, name, value) {
+        const json_t *values = json_object_get(value, "values");
+        for (size_t i = 0; repro_column_find(state->table, name) < 0 && i < json_array_size(values); i++)
+            baseline_gone(state, network, name, json_number_value(json_array_get(values, i)), why);
+    }
+}
+
+/* now: NULL where the table has no such row. */
+static void baseline_compare_row(baseline_state *state, const char *network, const json_t *before, const json_t *now) {
+    const repro_table *table = state->table;
+    const json_t *old = json_object_get(before, "measured"), *new = json_object_get(now, "measured"),
+                 *old_desk = json_object_get(before, "desk"), *new_desk = json_object_get(now, "desk");
+    state->lack = now ? "not measured now" : "the table has no such row";
+    for (int c = 0; c < table->n_columns; c++) {
+        const repro_column *column = &table->columns[c];
+        if (column->kind == REPRO_SPEED) baseline_compare_speed(state, network, old, new);
+        if (baseline_compares(table, REPRO_PAPER, c))
+            baseline_compare_value(state, network, column->name, column->kind, -1, json_object_get(old, column->name),
+                                   json_object_get(new, column->name));
+        if (baseline_compares(table, REPRO_DESK, c)) baseline_compare_desk(state, network, column, old_desk, new_desk);
+    }
+    baseline_compare_rest(state, network, old, old_desk);
 }
 
 static const json_t *baseline_find(const json_t *rows, const char *key, const char *network) {
@@ -144,6 +201,73 @@ static bool baseline_speeds_compare(const json_t *before, const json_t *now, bas
     return true;
 }
 
+/* ---- Reading ----------------------------------------------------------------------------------------------------- */
+
+/* Where in a file something else stands than is expected. */
+typedef struct {
+    const char *path, *table, *network;
+} baseline_place;
+
+static base_status baseline_wrong(const baseline_place *place, const char *where, const char *key, const char *expected,
+                                  const json_t *found) {
+    char *text = found ? json_dumps(found, JSON_ENCODE_ANY | JSON_COMPACT) : NULL;
+    base_status status = base_fail(
+        "%s: row '%s', %s%s%s: expected %s, found %.60s; 'deit repro %s --json' writes such a file", place->path,
+        place->network, where, *where && *key ? "." : "", key, expected, text ? text : "nothing", place->table);
+    free(text);
+    return status;
+}
+
+static base_status baseline_check_number(const baseline_place *place, const json_t *measured, const char *key) {
+    const json_t *value = json_object_get(measured, key);
+    return !value || json_is_null(value) || json_is_number(value)
+               ? BASE_OK
+               : baseline_wrong(place, "measured", key, "a number or null", value);
+}
+
+static base_status baseline_check_measured(const baseline_place *place, const repro_table *table,
+                                           const json_t *measured) {
+    static const char *const shares[] = {"percent_of_peak", "percent_of_peak_min", "percent_of_peak_max"};
+    if (!json_is_object(measured)) return baseline_wrong(place, "measured", "", "an object", measured);
+    for (int i = 0; i < 3; i++) BASE_TRY(baseline_check_number(place, measured, shares[i]));
+    for (int c = 0; c < table->n_columns; c++)
+        if (table->columns[c].kind >= REPRO_SPEED)
+            BASE_TRY(baseline_check_number(place, measured, table->columns[c].name));
+    return BASE_OK;
+}
+
+static base_status baseline_check_desk(const baseline_place *place, const json_t *desk) {
+    const char *name;
+    const json_t *column;
+    if (desk && !json_is_object(desk)) return baseline_wrong(place, "desk", "", "an object", desk);
+    json_object_foreach((json_t *)(uintptr_t)desk, name, column) {
+        const json_t *values = json_object_get(column, "values");
+        bool good = json_is_array(values);
+        for (size_t i = 0; i < json_array_size(values); i++) good &= json_is_number(json_array_get(values, i));
+        if (!good) return baseline_wrong(place, "desk", name, "an object with numbers in 'values'", column);
+    }
+    return BASE_OK;
+}
+
+/* What is not as it was written would only lower the number of values that are compared. */
+static base_status baseline_check(const repro_table *table, const json_t *rows, const char *path) {
+    const char *key = table->columns[0].name;
+    for (size_t i = 0; i < json_array_size(rows); i++) {
+        const json_t *row = json_array_get(rows, i);
+        char number[32];
+        snprintf(number, sizeof number, "%zu", i + 1);
+        baseline_place place = {path, table->name, number};
+        const json_t *label = json_object_get(row, key);
+        if (!json_is_string(label)) return baseline_wrong(&place, "", key, "a row's name", label ? label : row);
+        place.network = json_string_value(label);
+        if (baseline_find(rows, key, place.network) != row)
+            return baseline_wrong(&place, "", key, "a name that no row before has", label);
+        BASE_TRY(baseline_check_measured(&place, table, json_object_get(row, "measured")));
+        BASE_TRY(baseline_check_desk(&place, json_object_get(row, "desk")));
+    }
+    return BASE_OK;
+}
+
 DEIT_INTERNAL base_status repro_baseline_open(json_t **baseline, const repro_table *table, const char *path) {
     char *text;
     size_t size;
@@ -154,8 +278,12 @@ DEIT_INTERNAL base_status repro_baseline_open(json_t **baseline, const repro_tab
     base_free(text);
     const char *name = json_string_value(json_object_get(o, "table"));
     if (name && !strcmp(name, table->name) && json_is_array(json_object_get(o, "rows"))) {
-        *baseline = o;
-        return BASE_OK;
+        base_status status = baseline_check(table, json_object_get(o, "rows"), path);
+        if (status)
+            json_decref(o);
+        else
+            *baseline = o;
+        return status;
     }
     base_status status = base_fail("%s: expected what 'deit repro %s --json' printed, found %s%s", path, table->name,
                                    !o     ? error.text
@@ -166,6 +294,12 @@ DEIT_INTERNAL base_status repro_baseline_open(json_t **baseline, const repro_tab
     return status;
 }
 
+static bool baseline_has_row(const repro_table *table, const char *label) {
+    for (int i = 0; i < table->n; i++)
+        if (!strcmp(table->rows[i].text[0], label)) return true;
+    return false;
+}
+
 DEIT_INTERNAL base_status repro_compare(const repro_table *table, const json_t *now, const json_t *baseline,
                                         const char *path, base_text *out) {
     baseline_state state = {.table = table, .out = out};
@@ -174,18 +308,12 @@ DEIT_INTERNAL base_status repro_compare(const repro_table *table, const json_t *
     baseline_conditions(then, today, out);
     state.speeds = baseline_speeds_compare(then, today, out);
     const json_t *ours = json_object_get(now, "rows"), *theirs = json_object_get(baseline, "rows");
-    for (size_t i = 0; i < json_array_size(ours); i++) {
-        const json_t *row = json_array_get(ours, i);
-        const char *key = table->columns[0].name, *network = json_string_value(json_object_get(row, key));
-        const json_t *before = baseline_find(theirs, key, network), *old = json_object_get(before, "measured"),
-                     *new = json_object_get(row, "measured");
-        for (int c = 0; c < table->n_columns; c++) {
-            if (table->columns[c].kind == REPRO_SPEED) baseline_compare_speed(&state, network, old, new);
-            if (table->columns[c].kind != REPRO_ACCURACY) continue;
-            baseline_compare_accuracy(&state, network, table->columns[c].name, old, new);
-            baseline_compare_desk(&state, network, table->columns[c].name, json_object_get(before, "desk"),
-                                  json_object_get(row, "desk"));
-        }
+    const char *key = table->columns[0].name;
+    for (size_t i = 0; i < json_array_size(theirs); i++) {
+        const json_t *before = json_array_get(theirs, i);
+        const char *network = json_string_value(json_object_get(before, key));
+        const json_t *row = baseline_find(ours, key, network);
+        if (row || !baseline_has_row(table, network)) baseline_compare_row(&state, network, before, row); /* --only */
     }
     base_text_printf(out, "%d values compared, %d moved further than the tolerance", state.compared, state.moved);
     if (state.gone) base_text_printf(out, "; %d of the baseline were not measured now", state.gone);
@@ -194,6 +322,8 @@ DEIT_INTERNAL base_status repro_compare(const repro_table *table, const json_t *
     if (state.moved)
         return base_fail_as(BASE_TOLERANCE, "%d of %d values moved further than the tolerance from %s", state.moved,
                             state.compared, path);
-    if (state.lost) return base_fail_as(BASE_TOLERANCE, "%d accuracies of %s were not measured now", state.lost, path);
+    if (state.lost)
+        return base_fail_as(BASE_TOLERANCE, "%d value%s of %s %s not measured now", state.lost,
+                            state.lost == 1 ? "" : "s", path, state.lost == 1 ? "was" : "were");
     return BASE_OK;
 }

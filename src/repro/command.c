@@ -105,7 +105,8 @@ DEIT_INTERNAL base_status repro_command_fill(const char *text, const repro_name 
         if (open) inside = true, begin = filler.count;
         const char *word = base_arena_printf(arena, "%.*s", (int)size, next);
         if (!word) return BASE_ERROR;
-        BASE_TRY(command_fill_word(&filler, word));
+        base_status status = command_fill_word(&filler, word);
+        if (status) return base_fail_in(status, "'%s'", text);
         if (!inside && filler.unknown) {
             if (!lacks) return base_fail("there is no value for '%s' of: %s", word, text);
             if (!lacks->needs) lacks->needs = filler.unknown;

@@ -105,7 +105,7 @@ struct repro_use {
     const char *left_out; /* why a part of the command was left out; NULL: none was */
 };
 
-enum { REPRO_TODO_SETS = 2 };
+enum { REPRO_TODO_SETS = 9 };
 
 /* A run as it goes on. */
 typedef struct {
@@ -120,6 +120,7 @@ typedef struct {
     repro_table *trainings;           /* repro/trainings, where a table needs it */
     char owner[REPRO_OWNER];          /* of a lock that was met */
     bool lacks_data[REPRO_TODO_SETS]; /* data sets that a command wants and that are not here; todo.c names them */
+    bool lacks_training;              /* a cell needs one, and none was asked for */
     bool dry;                         /* commands are printed, those too that lack data or weights */
     bool unkept;                      /* the results folder cannot be written */
     struct timespec begun;            /* when this run did */

@@ -95,7 +95,7 @@ DEIT_INTERNAL void repro_legend_images(const repro_report *report, repro_page *p
 /* ---- What stands below a table ----------------------------------------------------------------------------------- */
 
 typedef struct {
-    bool speed, params, here, fewer, other, over; /* over: the peak */
+    bool speed, params, here, fewer, other, over; /* here: something is measured; over: the peak */
 } legend_marks;
 
 static legend_marks legend_find_marks(const repro_report *report) {
@@ -103,9 +103,9 @@ static legend_marks legend_find_marks(const repro_report *report) {
     for (int c = 0; c < report->table->n_columns; c++) {
         repro_kind kind = report->table->columns[c].kind;
         marks.speed |= kind == REPRO_SPEED, marks.params |= kind == REPRO_PARAMS;
-        marks.here |= repro_has_measured(report, REPRO_PAPER, c);
         for (int i = 0; i < report->n; i++) {
             const repro_result *r = &report->rows[i];
+            marks.here |= !isnan(r->cell[REPRO_PAPER][c].value);
             if (kind == REPRO_SPEED && r->net && r->net->n)
                 marks.fewer |= r->net->fewer, marks.over |= r->net->percent_of_peak.median > 100;
             if (kind > REPRO_SPEED) marks.other |= repro_otherwise(report, r, c);
@@ -271,7 +271,10 @@ DEIT_INTERNAL bool repro_notes_at_head(const repro_report *report) {
 DEIT_INTERNAL void repro_legend(const repro_report *report, repro_page *page) {
     const legend_marks marks = legend_find_marks(report);
     repro_page_item(page, LEGEND_WIDTH, "paper", "%s", report->table->source);
-    if (marks.here) legend_here(report, &marks, page);
+    if (marks.here)
+        legend_here(report, &marks, page);
+    else if (marks.params)
+        repro_page_item(page, LEGEND_WIDTH, "here", "parameters counted");
     legend_desk(report, page);
     legend_kept(report, page);
     repro_legend_time(report->trained, report->n_trained, LEGEND_WIDTH, page);

@@ -243,8 +243,9 @@ static void render_missing(const repro_report *report, bool failed, repro_page *
 }
 
 static void render_todo(const repro_book *book, repro_page *page) {
-    if (!book->n_todo) return;
-    repro_page_heading(page, "Commands that measure the rest (--json has one for each value)");
+    if (!book->again) return;
+    repro_page_heading(page, book->n_todo ? "Commands that measure the rest (--json has one for each value)"
+                                          : "The command that measures the rest");
     if (book->data_note) repro_page_item(page, 0, "", "%s", book->data_note);
     if (book->weights_note) repro_page_item(page, 0, "", "%s", book->weights_note);
     if (page->dress == REPRO_AS_MARKDOWN && (book->data_note || book->weights_note)) repro_page_gap(page);

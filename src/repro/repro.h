@@ -156,6 +156,7 @@ typedef struct {
     bool scale_named;        /* the user gave it */
     bool retrain;            /* run what trains, too */
     const char *results;     /* folder of finished cells; NULL: nowhere */
+    bool results_named;      /* it is not where they are kept anyway */
     const char *shipped;     /* folder of weights that the repository ships; NULL: none */
 } repro_options;
 
@@ -313,9 +314,9 @@ DEIT_INTERNAL json_t *repro_report_json(const repro_report *report);
 
 /* An earlier report of the table, from a file that --json wrote; the caller's reference. */
 DEIT_INTERNAL base_status repro_baseline_open(json_t **baseline, const repro_table *table, const char *path);
-/* Holds a report (as JSON) against it: accuracies, those of small networks to the image, and speed relative to the GEMM
- * peak. Writes what was compared and
- * what moved; BASE_TOLERANCE if something moved further than the table allows. path: the baseline's, for messages. */
+/* Holds a report (as JSON) against it: accuracies and fractions, those of small networks to the image, other numbers,
+ * and speed relative to the GEMM peak. Writes what was compared and what moved; BASE_TOLERANCE if something moved
+ * further than the table allows, or what is no speed was not measured now. path: the baseline's, for messages. */
 DEIT_INTERNAL base_status repro_compare(const repro_table *table, const json_t *now, const json_t *baseline,
                                         const char *path, base_text *out);
 

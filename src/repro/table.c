@@ -20,10 +20,12 @@ typedef struct {
     const char *relative;
     const char *plot[REPRO_MAX_PLOTS];
     int line;
-    bool header; /* the rows' heading has been seen */
+    int relative_line, command_line[REPRO_MAX_COMMANDS], claim_line[REPRO_MAX_CLAIMS], plot_line[REPRO_MAX_PLOTS];
+    bool header, dashes; /* the rows' heading has been seen, the line of dashes below it */
 } table_reader;
 
-#define TABLE_FAIL(reader, ...) base_fail_in(base_fail(__VA_ARGS__), "%s:%d", (reader)->where, (reader)->line)
+#define TABLE_FAIL(reader, ...) TABLE_FAIL_AT(reader, (reader)->line, __VA_ARGS__)
+#define TABLE_FAIL_AT(reader, line, ...) base_fail_in(base_fail(__VA_ARGS__), "%s:%d", (reader)->where, line)
 
 /* Cuts spaces off both ends, in place. */
 static char *table_trim(char *text) {
@@ -44,6 +46,12 @@ static char *table_word(char *text, char **rest) {
 static int table_column(const repro_table *table, const char *name, size_t size) {
     for (int c = 0; c < table->n_columns; c++)
         if (strlen(table->columns[c].name) == size && !memcmp(table->columns[c].name, name, size)) return c;
+    return -1;
+}
+
+static int table_find(const repro_table *table, const char *label, size_t size) {
+    for (int i = 0; i < table->n; i++)
+        if (strlen(table->rows[i].text[0]) == size && !memcmp(table->rows[i].text[0], label, size)) return i;
     return -1;
 }
 
@@ -98,6 +106,69 @@ static base_status table_seeds(const table_reader *reader, const char *text, int
     return BASE_OK;
 }
 
+/* Whether commands know a {name}, be it that a row or this machine has no value for it: of the program, a column,
+ * {student.network} of a column of trainings, or {made.column}. */
+static bool table_knows(const repro_table *table, const char *name, size_t size) {
+    static const char *const known[] = {"image",    "precision",  "weights", "batch",  "repeats", "seconds",
+                                        "imagenet", "labels",     "real",    "train",  "fashion", "cifar10",
+                                        "cifar100", "flowers",    "cars",    "inat18", "inat19",  "seed",
+                                        "folder",   "imagenetv2", "resume"};
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (strlen(known[i]) == size && !memcmp(known[i], name, size)) return true;
+    const char *dot = memchr(name, '.', size);
+    if (!dot) return table_column(table, name, size) >= 0;
+    if (dot - name == 4 && !memcmp(name, "made", 4)) return table_column(table, dot + 1, size - 5) >= 0;
+    int training = table_column(table, name, (size_t)(dot - name));
+    return training >= 0 && table->columns[training].kind == REPRO_TRAINING;
+}
+
+/* Every brace of a text is closed and holds a name that is known. line: the text's. */
+static base_status table_names(const table_reader *reader, int line, const char *text) {
+    for (const char *brace = text, *end; (brace = strchr(brace, '{')); brace = end) {
+        end = brace + strcspn(brace, "} ");
+        if (*end != '}')
+            return TABLE_FAIL_AT(reader, line, "'%.*s' is not closed: expected }", (int)(end - brace), brace);
+        if (!table_knows(reader->table, brace + 1, (size_t)(end - brace - 1)))
+            return TABLE_FAIL_AT(reader, line, "unknown name '%.*s}': expected a column, or a name of repro/README.md",
+                                 (int)(end - brace), brace);
+    }
+    return BASE_OK;
+}
+
+/* Every [ before a word is closed behind one, and none stands in another. */
+static base_status table_brackets(const table_reader *reader, int line, const char *text) {
+    const char *open = NULL;
+    for (size_t size; *(text += strspn(text, " ")); text += size) {
+        size = strcspn(text, " ");
+        if (*text == '[' && open) break;
+        if (*text == '[') open = text;
+        if (open && text[size - 1] == ']') open = NULL;
+    }
+    return open ? TABLE_FAIL_AT(reader, line, "'%.*s' is not closed: expected ]", (int)strcspn(open, " "), open)
+                : BASE_OK;
+}
+
+static base_status table_check_command(const table_reader *reader, int line, const repro_command *command) {
+    for (int k = 0; k < command->n; k++) BASE_TRY(table_names(reader, line, command->key[k]));
+    BASE_TRY(table_names(reader, line, command->text));
+    return table_brackets(reader, line, command->text);
+}
+
+static bool table_is_dashes(char *const *cell, int n) {
+    for (int c = 0; c < n; c++)
+        if (!*cell[c] || cell[c][strspn(cell[c], ":-")]) return false;
+    return true;
+}
+
+/* A row is known by its label. */
+static base_status table_label(const table_reader *reader, const char *label) {
+    if (!*label || !strcmp(label, "-")) return TABLE_FAIL(reader, "expected the row's label, found '%s'", label);
+    int other = table_find(reader->table, label, strlen(label));
+    return other < 0 ? BASE_OK
+                     : TABLE_FAIL(reader, "row %d is called '%s' too: claims and --only need another label", other + 1,
+                                  label);
+}
+
 /* "| cell | cell |": the heading with the columns' names, a line of dashes, then the rows. */
 static base_status table_row(table_reader *reader, char *line) {
     repro_table *table = reader->table;
@@ -109,12 +180,18 @@ static base_status table_row(table_reader *reader, char *line) {
     }
     if (n != table->n_columns) return TABLE_FAIL(reader, "expected %d columns, found %d", table->n_columns, n);
     if (!reader->header) return table_heading(reader, cell);
-    if (cell[0][0] == '-') return BASE_OK;
+    if (!reader->dashes && !table->n && table_is_dashes(cell, n)) {
+        reader->dashes = true;
+        return BASE_OK;
+    }
+    BASE_TRY(table_label(reader, cell[0]));
     if (table->n == REPRO_MAX_ROWS) return TABLE_FAIL(reader, "more than %d rows", REPRO_MAX_ROWS);
     repro_row *row = &table->rows[table->n++];
     for (int c = 0; c < n; c++) {
         row->text[c] = cell[c];
         BASE_TRY(table_number(reader, cell[c], table->columns[c].kind, &row->published[c]));
+        if (table->columns[c].kind == REPRO_ATTRIBUTE && *cell[c] == '{')
+            BASE_TRY(table_names(reader, reader->line, cell[c]));
         if (!strcmp(table->columns[c].name, "image") && !(row->published[c] >= 1))
             return TABLE_FAIL(reader, "expected the image's side, found '%s'", cell[c]);
         if (!strcmp(table->columns[c].name, "seeds") && strcmp(cell[c], "-") != 0)
@@ -130,6 +207,7 @@ static base_status table_command(table_reader *reader, char *text) {
     if (!colon || table->n_commands == REPRO_MAX_COMMANDS)
         return TABLE_FAIL(reader, "expected 'command [desk] COLUMN[=KEY]...: COMMAND', at most %d of them",
                           REPRO_MAX_COMMANDS);
+    reader->command_line[table->n_commands] = reader->line;
     repro_command *command = &table->commands[table->n_commands++];
     command->text = table_trim(colon + 1);
     *colon = 0;
@@ -159,7 +237,16 @@ static base_status table_tolerance(table_reader *reader, const char *text) {
 static base_status table_claim_line(table_reader *reader, const char *text) {
     repro_table *table = reader->table;
     if (table->n_claims == REPRO_MAX_CLAIMS) return TABLE_FAIL(reader, "more than %d claims", REPRO_MAX_CLAIMS);
+    reader->claim_line[table->n_claims] = reader->line;
     table->claims[table->n_claims++].text = text; /* its cells are looked up when all are known */
+    return BASE_OK;
+}
+
+static base_status table_plot_line(table_reader *reader, const char *text) {
+    repro_table *table = reader->table;
+    if (table->n_plots == REPRO_MAX_PLOTS) return TABLE_FAIL(reader, "more than %d plots", REPRO_MAX_PLOTS);
+    reader->plot_line[table->n_plots] = reader->line;
+    reader->plot[table->n_plots++] = text;
     return BASE_OK;
 }
 
@@ -184,6 +271,7 @@ static base_status table_line(table_reader *reader, char *line) {
     if (!strcmp(word, "command")) return table_command(reader, value);
     if (!strcmp(word, "tolerance")) return table_tolerance(reader, value);
     if (!strcmp(word, "claim")) return table_claim_line(reader, value);
+    if (!strcmp(word, "plot")) return table_plot_line(reader, value);
     if (!strcmp(word, "note")) return table_note(reader, value);
     if (!strcmp(word, "title"))
         table->title = value;
@@ -194,27 +282,19 @@ static base_status table_line(table_reader *reader, char *line) {
     else if (!strcmp(word, "makes"))
         table->makes = value;
     else if (!strcmp(word, "relative"))
-        reader->relative = value;
+        reader->relative = value, reader->relative_line = reader->line;
     else if (!strcmp(word, "samples"))
         table->samples = atoi(value);
     else if (!strcmp(word, "budget"))
         table->budget = atof(value);
     else if (!strcmp(word, "seeds"))
         return table_seeds(reader, value, &table->seeds);
-    else if (!strcmp(word, "plot") && table->n_plots < REPRO_MAX_PLOTS)
-        reader->plot[table->n_plots++] = value;
     else
         return TABLE_FAIL(reader, "'%s' means nothing here", word);
     return BASE_OK;
 }
 
 /* ---- What refers to rows and columns ----------------------------------------------------------------------------- */
-
-static int table_find(const repro_table *table, const char *label, size_t size) {
-    for (int i = 0; i < table->n; i++)
-        if (strlen(table->rows[i].text[0]) == size && !memcmp(table->rows[i].text[0], label, size)) return i;
-    return -1;
-}
 
 /* "ROW", or "COLUMN @ ROW" for a cell of another column than the claim's. */
 static base_status table_term(const repro_table *table, const char *text, size_t size, int column, repro_term *term) {
@@ -292,21 +372,26 @@ static char *table_copy(repro_table *table, const char *text) {
 
 static base_status table_finish(table_reader *reader) {
     repro_table *table = reader->table;
+    for (int i = 0; i < table->n_commands; i++)
+        BASE_TRY(table_check_command(reader, reader->command_line[i], &table->commands[i]));
     for (int i = 0; i < table->n_claims; i++) {
         const char *line = table->claims[i].text;
         char *text = table_copy(table, line);
         if (!text) return BASE_ERROR;
         base_status status = table_claim(table, &table->claims[i], text);
-        if (status) return base_fail_in(status, "%s: claim '%s'", reader->where, line);
+        if (status) return base_fail_in(status, "%s:%d: claim '%s'", reader->where, reader->claim_line[i], line);
     }
     for (int i = 0; i < table->n_plots; i++) {
         char *text = table_copy(table, reader->plot[i]);
         if (!text) return BASE_ERROR;
         base_status status = table_plot(table, &table->plots[i], text);
-        if (status) return base_fail_in(status, "%s: plot '%s'", reader->where, reader->plot[i]);
+        if (status)
+            return base_fail_in(status, "%s:%d: plot '%s'", reader->where, reader->plot_line[i], reader->plot[i]);
     }
     table->relative = reader->relative ? table_find(table, reader->relative, strlen(reader->relative)) : -1;
-    if (reader->relative && table->relative < 0) return base_fail("%s: 'relative' names no row", reader->where);
+    if (reader->relative && table->relative < 0)
+        return TABLE_FAIL_AT(reader, reader->relative_line, "'relative' names no row: there is no '%s'",
+                             reader->relative);
     bool speed = false;
     for (int c = 0; c < table->n_columns; c++) speed |= table->columns[c].kind == REPRO_SPEED;
     if (!table->title || !table->source || table->n < 1)
@@ -421,3 +506,4 @@ DEIT_INTERNAL double repro_published(const char *model, int image) {
     return -1;
 }
 #undef TABLE_FAIL
+#undef TABLE_FAIL_AT

@@ -47,57 +47,109 @@ static bool todo_wanted(const repro_table *table, const repro_result *r, const r
     return false;
 }
 
-/* What is measured on and can be fetched at once. */
-static const char *const todo_sets[REPRO_TODO_SETS] = {"real", "imagenetv2"};
+/* What `deit data fetch` has files of, by its name in commands. Cars stand last: their authors' files are gone, and a
+ * fetch that fails ends there. */
+static const struct {
+    const char *set, *name;
+} todo_sets[REPRO_TODO_SETS] = {
+    {"real", "real"},       {"imagenetv2", "imagenetv2"}, {"fashion", "fashion-mnist"},
+    {"cifar10", "cifar10"}, {"cifar100", "cifar100"},     {"flowers", "flowers102"},
+    {"inat18", "inat2018"}, {"inat19", "inat2019"},       {"cars", "cars"},
+};
 
 /* "deit data fetch NAME...", of the sets that `wanted` says, to where data are looked for. */
 static const char *todo_fetch_data(const repro_state *state, const bool wanted[REPRO_TODO_SETS]) {
     const char *words[REPRO_TODO_SETS + 6] = {"deit", "data", "fetch"};
     int n = 3;
     for (int i = 0; i < REPRO_TODO_SETS; i++)
-        if (wanted[i]) words[n++] = todo_sets[i];
+        if (wanted[i]) words[n++] = todo_sets[i].name;
     if (state->book->options.data_named) words[n++] = "--data-dir", words[n++] = state->places.folder;
     return repro_command_line(words, &state->book->arena);
 }
 
+/* Whether a row's command reads a set: as {set}, or by a cell that says so. */
+static bool todo_reads(const repro_table *table, const repro_row *row, const repro_command *command, const char *set) {
+    char name[80], column[80];
+    snprintf(name, sizeof name, "{%.70s}", set);
+    bool reads = strstr(command->text, name) != NULL;
+    for (int c = 1; c < table->n_columns; c++) {
+        snprintf(column, sizeof column, "{%.70s}", table->columns[c].name);
+        reads |= !strcmp(row->text[c], name) && strstr(command->text, column);
+    }
+    return reads;
+}
+
 /* Notes, and adds a command for, each of these sets that a command reads and that is not here. */
-static base_status todo_lacks_data(repro_state *state, const char *label, const char *command) {
+static base_status todo_lacks_data(repro_state *state, const repro_table *table, const repro_row *row,
+                                   const repro_command *command) {
     for (int i = 0; i < REPRO_TODO_SETS; i++) {
         bool one[REPRO_TODO_SETS] = {false};
-        char name[32];
-        snprintf(name, sizeof name, "{%s}", todo_sets[i]);
-        if (state->lacks_data[i] || repro_place(&state->places, todo_sets[i]) || !strstr(command, name)) continue;
+        if (state->lacks_data[i] || repro_place(&state->places, todo_sets[i].name) ||
+            !todo_reads(table, row, command, todo_sets[i].set))
+            continue;
         state->lacks_data[i] = one[i] = true;
-        BASE_TRY(repro_add_todo(state->book, label, todo_fetch_data(state, one)));
+        BASE_TRY(repro_add_todo(state->book, row->text[0], todo_fetch_data(state, one)));
     }
     return BASE_OK;
 }
 
+/* Whether a command trains one of the paper's networks and could here: ImageNet must be here for that, for it cannot be
+ * fetched. */
+static bool todo_trains(const repro_state *state, const repro_table *table, const repro_row *row,
+                        const repro_command *command) {
+    const repro_options *options = &state->book->options;
+    bool small = options->scale_named && options->scale == REPRO_DESK;
+    return !small && (state->places.train || !todo_reads(table, row, command, "train"));
+}
+
+/* Whether the row has the trainings that a command of small networks reads. */
+static bool todo_has_trainings(const repro_table *table, const repro_row *row, const char *text) {
+    for (int c = 0; c < table->n_columns; c++) {
+        char name[80];
+        snprintf(name, sizeof name, "{%.70s}", table->columns[c].name);
+        if (table->columns[c].kind == REPRO_TRAINING && !strcmp(row->text[c], "-") && strstr(text, name)) return false;
+    }
+    return true;
+}
+
+/* A command that trains, or reads what such a training makes, is not printed, for --dry-run does that: the data that it
+ * reads are told, and that it needs --retrain. */
+static base_status todo_command(repro_state *state, const repro_report *report, const repro_result *r,
+                                const repro_command *command, const char *fetch, bool *fetched) {
+    const char *words[REPRO_MAX_WORDS], *label = r->row->text[0];
+    const repro_job job = {.table = report->table, .row = r->row, .result = r, .command = command};
+    bool trains = strstr(command->text, "{folder}");
+    repro_lacks lacks;
+    if (command->scale == REPRO_DESK)
+        return todo_has_trainings(report->table, r->row, command->text)
+                   ? todo_lacks_data(state, report->table, r->row, command)
+                   : BASE_OK;
+    BASE_TRY(repro_job_words(state, &job, REPRO_FILL_SHOW, words, &lacks));
+    if (lacks.needs || (trains && !todo_trains(state, report->table, r->row, command))) return BASE_OK;
+    state->lacks_training |= trains;
+    if (trains) return todo_lacks_data(state, report->table, r->row, command);
+    if (!*fetched) BASE_TRY(repro_add_todo(state->book, label, fetch));
+    *fetched = true;
+    BASE_TRY(todo_lacks_data(state, report->table, r->row, command));
+    for (int w = 0; words[w]; w++)
+        if (!strcmp(words[w], "--json")) words[w] = NULL; /* the last word: people read the text */
+    return repro_add_todo(state->book, label, repro_command_line(words, &state->book->arena));
+}
+
 static base_status todo_row(repro_state *state, const repro_report *report, const repro_result *r) {
     repro_book *book = state->book;
-    const char *words[REPRO_MAX_WORDS], *label = r->row->text[0];
     const char *fetch[REPRO_MAX_TODO + 8] = {"deit", "weights", "fetch"};
     int n = 3;
     todo_fetch(book, report->table, r, fetch, &n);
     bool fetched = n == 3;
+    const char *line = repro_command_line(fetch, &book->arena);
     for (int k = 0; k < report->table->n_commands; k++) {
         const repro_command *command = &report->table->commands[k];
-        repro_lacks lacks;
-        if (repro_is_speed(report->table, command) || command->scale == REPRO_DESK ||
-            strstr(command->text, "{folder}") || /* trainings: --dry-run prints them */
+        if (repro_is_speed(report->table, command) ||
+            (command->scale == REPRO_DESK && book->options.scale == REPRO_PAPER) ||
             !todo_wanted(report->table, r, command))
             continue;
-        const repro_job job = {.table = report->table, .row = r->row, .result = r, .command = command};
-        BASE_TRY(repro_job_words(state, &job, REPRO_FILL_SHOW, words, &lacks));
-        if (lacks.needs) continue;
-        if (!fetched) {
-            BASE_TRY(repro_add_todo(book, label, repro_command_line(fetch, &book->arena)));
-            fetched = true;
-        }
-        BASE_TRY(todo_lacks_data(state, label, command->text));
-        for (int w = 0; words[w]; w++)
-            if (!strcmp(words[w], "--json")) words[w] = NULL; /* the last word: people read the text */
-        BASE_TRY(repro_add_todo(book, label, repro_command_line(words, &book->arena)));
+        BASE_TRY(todo_command(state, report, r, command, line, &fetched));
     }
     return BASE_OK;
 }
@@ -106,7 +158,7 @@ static base_status todo_row(repro_state *state, const repro_report *report, cons
 static base_status todo_commands(const repro_state *state) {
     repro_book *book = state->book;
     const repro_options *options = &book->options;
-    const char *fetch[REPRO_MAX_TODO + 8] = {"deit", "weights", "fetch"}, *again[16] = {"deit", "repro"};
+    const char *fetch[REPRO_MAX_TODO + 8] = {"deit", "weights", "fetch"}, *again[20] = {"deit", "repro"};
     int n = 3, m = 2;
     for (int b = 0; b < book->n; b++)
         for (int i = 0; i < book->report[b]->n; i++)
@@ -119,8 +171,9 @@ static base_status todo_commands(const repro_state *state) {
     if (options->only) again[m++] = "--only", again[m++] = options->only;
     if (strcmp(options->precision, "f32") != 0) again[m++] = "--precision", again[m++] = options->precision;
     if (options->scale_named) again[m++] = "--scale", again[m++] = repro_scale_name((repro_scale)options->scale);
-    if (options->retrain) again[m++] = "--retrain";
+    if (options->retrain || state->lacks_training) again[m++] = "--retrain";
     if (options->data_named) again[m++] = "--data", again[m++] = options->data;
+    if (options->results_named) again[m++] = "--results", again[m++] = options->results;
     if (options->weights_named) {
         fetch[n++] = again[m++] = "--weights-dir";
         fetch[n++] = again[m++] = options->weights_dir;
@@ -139,8 +192,8 @@ static base_status todo_notes(const repro_state *state, int no_weights) {
                *get = state->places.imagenet ? "" : "; 'deit data fetch imagenet' says where that is from";
     if (no_weights && (folder = repro_command_word(folder, &book->arena)))
         book->weights_note = base_arena_printf(
-            &book->arena, "no weights in %s for %d rows (--weights-dir or DEIT_WEIGHTS names another folder)", folder,
-            no_weights);
+            &book->arena, "no weights in %s for %d row%s (--weights-dir or DEIT_WEIGHTS names another folder)", folder,
+            no_weights, no_weights == 1 ? "" : "s");
     if (data)
         book->data_note =
             base_arena_printf(&book->arena, "in %s: %s ImageNet, %s real.json, %s ImageNetV2%s", data,
@@ -149,10 +202,10 @@ static base_status todo_notes(const repro_state *state, int no_weights) {
     else
         book->data_note = base_arena_printf(
             &book->arena, "no data sets (--data or DEIT_DATA names their folder; see 'deit repro --help')%s", get);
-    return todo_commands(state);
+    return book->data_note ? BASE_OK : BASE_ERROR;
 }
 
-/* Tables without accuracies of the paper's networks need neither weights nor data. */
+/* Tables without accuracies of the paper's networks need neither weights nor ImageNet. */
 DEIT_INTERNAL base_status repro_add_todos(repro_state *state) {
     int no_weights = 0;
     bool any = false;
@@ -162,11 +215,15 @@ DEIT_INTERNAL base_status repro_add_todos(repro_state *state) {
         for (int k = 0; k < report->table->n_commands; k++)
             accuracy |= report->table->commands[k].scale == REPRO_PAPER &&
                         !repro_is_speed(report->table, &report->table->commands[k]);
-        for (int i = 0; accuracy && i < report->n; i++) {
-            no_weights += todo_lacks_weights(&report->rows[i]);
+        for (int i = 0; i < report->n; i++) {
+            no_weights += accuracy && todo_lacks_weights(&report->rows[i]);
             BASE_TRY(todo_row(state, report, &report->rows[i]));
         }
         any |= accuracy;
     }
-    return any ? todo_notes(state, no_weights) : BASE_OK;
+    for (const repro_job *job = state->jobs; job; job = job->next)
+        state->lacks_training |= job->used && job->state == REPRO_JOB_NOT_RUN;
+    if (!state->book->n_todo && !state->lacks_training) return BASE_OK;
+    if (any) BASE_TRY(todo_notes(state, no_weights));
+    return todo_commands(state);
 }

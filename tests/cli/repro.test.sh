@@ -169,6 +169,20 @@ check_exit 3 "$row --baseline slow.json --json"
 check_no_out 'Against'
 check_err '^Against slow\.json'
 
+name 'a baseline with fractions; with a row that the table has lost; with a value that is no number'
+fractions='$DEIT repro position-norm --scale desk --results $TREE/repro/results'
+check_exit 0 "$fractions --json norms.json"
+check_exit 0 "$fractions --baseline norms.json"
+check_out '^[1-9][0-9]* values compared, 0 moved further than the tolerance$'
+check 'sed "s/^   \"interpolation\": \"bilinear\"/   \"interpolation\": \"gone\"/" norms.json >gone.json && ! cmp -s norms.json gone.json'
+check_exit 3 "$fractions --baseline gone.json"
+check_out '^gone +norm, seed 0 .* the table has no such row$'
+check_err '^deit: [0-9]+ values of gone\.json were not measured now'
+check 'sed "s/\"values\": \[/\"values\": 7, \"x\": [/" norms.json >seven.json && ! cmp -s norms.json seven.json'
+check_exit 1 "$fractions --baseline seven.json"
+check_err "^deit: seven\.json: row 'bicubic', desk\.norm: expected an object with numbers in 'values', found "
+check_no_out '.'
+
 name 'what is no baseline is said before anything is measured'
 check 'echo "{\"rows\": []}" >other.json && head -c 300 base.json >short.json'
 for file in none.json other.json short.json; do
@@ -245,7 +259,7 @@ check_out '^DeiT-Ti +imagenet +77 +[0-9.]+ +[-+][0-9.]+ points \(tolerance 0\.1\
 again
 check_exit 3 "$row --baseline acc.json"
 check_out '^DeiT-Ti +imagenet +[0-9.]+ +- +not measured now$'
-check_err '1 accuracies of acc\.json were not measured now'
+check_err '1 value of acc\.json was not measured now'
 
 # The labels of 50,000 pictures of which all but two have none; the folders of a thousand classes of which two hold a picture.
 name 'ReaL and ImageNetV2, as they are handed out'
@@ -286,6 +300,10 @@ check_err '^deit: nowhere: there is no such folder'
 name 'what a table wants that is not here, and what no command is printed for'
 check_exit 0 '$DEIT repro table2 --scale paper --weights-dir none'
 check_out '^  \./deit weights fetch deit_base_patch16_224 regnety_040 regnety_080 regnety_120 regnety_160'
+check_exit 0 '$DEIT repro table6 --scale paper'
+check_out '^  \./deit data fetch .*cifar100 flowers102 inat2018 inat2019 cars$'
+check_exit 0 '$DEIT repro table6 --scale paper --results "my cells"'
+check_out "^  \./deit repro table6 --scale paper --results 'my cells'\$"
 check_exit 0 '$DEIT repro table2 --scale paper --weights-dir none --retrain --dry-run'
 check_out '^# table2: 15 commands, about [0-9]+ years'
 check_out '^# table2, RegNetY-4GF, seed 0; the weights are not here: about '
