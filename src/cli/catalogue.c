@@ -55,23 +55,54 @@ DEIT_INTERNAL base_status cli_data_list(const char *folder, bool json) {
 
 /* ---- A set by its name ------------------------------------------------------------------------------------------- */
 
+/* Whether a split, or a part of one ("train:0-4[:100]"), is called so. */
+static bool catalogue_split_is(const char *split, const char *name) {
+    size_t size = split ? strcspn(split, ":[") : 0;
+    return size == strlen(name) && !strncmp(split, name, size);
+}
+
+/* ImageNet's pictures to train on and its validation set are two places; what is found may be one of them. */
+static base_status catalogue_imagenet(data_options *where, const char *folder, const repro_places *places,
+                                      bool trains) {
+    const char *path = trains ? places->train : places->imagenet;
+    if (!path && trains && places->imagenet)
+        return base_fail_as(BASE_USAGE,
+                            "imagenet: no pictures to train on in %s, only %s; expected imagenet/train, train or "
+                            "ILSVRC2012_img_train.tar there",
+                            folder, places->imagenet);
+    if (!path && places->train)
+        return base_fail_as(BASE_USAGE,
+                            "imagenet: no validation set in %s, only pictures to train on in %s; expected "
+                            "imagenet/val, val or ILSVRC2012_img_val.tar there",
+                            folder, places->train);
+    if (path) where->path = path;
+    if (path && !trains && !where->labels) where->labels = places->labels;
+    return BASE_OK;
+}
+
+static base_status catalogue_place(data_options *where, const char *folder, const repro_places *places, bool trains) {
+    static const char *const tests[] = {"val", "validation", "test"};
+    const char *name = where->path;
+    bool imagenet = !strcmp(name, "imagenet");
+    trains |= catalogue_split_is(where->split, "train");
+    if (imagenet)
+        BASE_TRY(catalogue_imagenet(where, folder, places, trains));
+    else if (repro_place(places, name))
+        where->path = repro_place(places, name);
+    for (int i = 0; i < 3 && !trains && (imagenet || !strcmp(name, "imagenetv2")); i++)
+        where->whole |= catalogue_split_is(where->split, tests[i]);
+    if (where->path != name || !strcmp(name, "fashion-mnist")) return BASE_OK; // Debian's is looked at behind this
+    return base_fail("%s: not in %s; 'deit data fetch %s' gets it, or says where it is from", name, folder, name);
+}
+
 DEIT_INTERNAL base_status cli_data_find(data_options *where, const char *folder, bool trains) {
     static base_arena arena; // what it finds lives as long as the program
-    const char *name = where->path;
-    if (!name || base_path_exists(name) || !catalogue_find(name)) return BASE_OK;
+    if (!where->path || base_path_exists(where->path) || !catalogue_find(where->path)) return BASE_OK;
     char *all = folder ? base_strdup(folder) : cli_data_folder();
     if (!all) return BASE_ERROR;
     repro_places places;
     base_status status = repro_locate(&places, base_path_exists(all) ? all : NULL, &arena);
-    if (!status) {
-        bool imagenet = !strcmp(name, "imagenet");
-        const char *path = imagenet && trains ? places.train : repro_place(&places, name);
-        if (path) where->path = path;
-        if (path && imagenet && !trains && !where->labels) where->labels = places.labels;
-        if (!path && strcmp(name, "fashion-mnist") != 0) // whose other place is looked at behind this
-            status =
-                base_fail("%s: not in %s; 'deit data fetch %s' gets it, or says where it is from", name, all, name);
-    }
+    if (!status) status = catalogue_place(where, all, &places, trains);
     base_free(all);
     return status;
 }

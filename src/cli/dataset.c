@@ -55,7 +55,7 @@ static base_status dataset_read(const data_set *set, int64_t *bad) {
 /* Of a path, or of a set by its name. */
 static base_status dataset_where(data_options *where, const char *path, const char *split) {
     *where = (data_options){.path = path, .split = split, .labels = dataset_given.labels};
-    return cli_data_find(where, dataset_given.folder, split && !strcmp(split, "train"));
+    return cli_data_find(where, dataset_given.folder, false);
 }
 
 static base_status dataset_check(const char *path) {

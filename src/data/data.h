@@ -40,6 +40,8 @@ typedef struct {
      * number in ILSVRC2012_val_<number>.JPEG; or "file label", separated by a space, tab or comma, in any order. NULL:
      * none. */
     const char *labels;
+    /* Where there are no folders of splits, all is of the one that is asked for: "val" of ImageNet's val/. */
+    bool whole;
 } data_options;
 
 /* A set does not change after opening: any number of threads may read at once, but where data_sequential.

@@ -165,6 +165,38 @@ check_out '^images +2$'
 check_exit 0 'DEIT_DATA=sets $DEIT train $vit --input-size 32 --data cifar10 --epochs 1 --batch-size 2 --no-repeated-aug --output-dir named'
 check 'grep -q "\"data_path\": \"sets/cifar-10-binary.tar.gz\"" named/args.json'
 
+name "ImageNet's pictures to train on and its validation set are two places, of one name"
+check 'mkdir -p im/imagenet/train/n01440764 im/imagenet/val/n01440764 im/imagenet/val/n01443537 flat'
+check 'cp "$images"/rgb.png im/imagenet/train/n01440764 && cp "$images"/tiny.jpg im/imagenet/val/n01440764 && cp "$images"/grey.jpg im/imagenet/val/n01443537'
+check_exit 0 '$DEIT data count imagenet --data-dir im'
+check_out '^train     1$'
+check_out '^test      2$'
+for split in val test; do
+    check_exit 0 "\$DEIT data count imagenet --data-dir im --split $split"
+    check_out '^images    2$'
+done
+check_exit 0 '$DEIT data count imagenet --data-dir im --split train'
+check_out '^images    1$'
+check_exit 0 '$DEIT data count imagenet --data-dir im --split "train[:1]"'
+check_out '^images    1$'
+check_exit 0 '$DEIT data count imagenet --data-dir im --split "val:1-1"'
+check_out '^images    1$'
+check_exit 1 '$DEIT data check imagenet --data-dir im --split val'
+check_out '^images    2, 0 of them unreadable'
+check_err 'imagenet: im/imagenet/val: 50000 images expected, 2 found'
+check_exit 2 '$DEIT data count imagenet --data-dir im --split dev'
+check_err "im/imagenet/val: no images in a folder 'dev'"
+check 'cp "$images"/tiny.jpg ILSVRC2012_val_00000001.JPEG && tar cf flat/ILSVRC2012_img_val.tar ILSVRC2012_val_00000001.JPEG && echo n01440764 >flat/val_labels.txt'
+check_exit 0 '$DEIT data count imagenet --data-dir flat'
+check_out '^test      1$'
+check_exit 0 '$DEIT data count imagenet --data-dir flat --split val'
+check_out '^images    1$'
+check_exit 2 '$DEIT data count imagenet --data-dir flat --split train'
+check_err 'imagenet: no pictures to train on in flat, only flat/ILSVRC2012_img_val\.tar; expected imagenet/train, '
+check 'mkdir -p second/imagenetv2-matched-frequency-format-val/0 && cp "$images"/tiny.jpg second/imagenetv2-matched-frequency-format-val/0'
+check_exit 0 '$DEIT data count imagenetv2 --data-dir second'
+check_out '^test      1$'
+
 name 'what Macs put beside everything is no class'
 check 'mkdir -p mac/ant mac/bee mac/__MACOSX/ant && cp set/train/*/* mac/ant && cp set/train/*/* mac/bee && touch mac/__MACOSX/ant/._x.jpg'
 check_exit 0 '$DEIT data check mac'
