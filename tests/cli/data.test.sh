@@ -206,8 +206,15 @@ name 'fetch checks the checksum, goes on where it stopped, and leaves nothing wr
 if ! command -v curl >/dev/null; then skip 'no curl'; fi
 check 'mkdir mirror && cp cifar-10-binary.tar.gz mirror && tar czf mirror/imagenetv2-matched-frequency.tar.gz set'
 check_exit 1 '$DEIT data fetch cifar10 --mirror "file://$PWD/mirror" --data-dir new'
-check_err 'cifar-10-binary\.tar\.gz: expected md5 c32a1d4ab5d03f1284b67883e8d87530, found [0-9a-f]{32}$'
+check_err 'new/cifar-10-binary\.tar\.gz\.part: expected md5 c32a1d4ab5d03f1284b67883e8d87530, found [0-9a-f]{32}; it is deleted: fetch it again, or from another place'
 check '[ ! -e new ]'
+check 'mkdir resumed wrong && head -c 9 mirror/cifar-10-binary.tar.gz >resumed/cifar-10-binary.tar.gz.part && echo "[]" >wrong/real.json'
+check_exit 1 '$DEIT data fetch cifar10 --mirror "file://$PWD/mirror" --data-dir resumed'
+check_err 'gz\.part: expected md5 .*; it is deleted: what an earlier run had left was its beginning; fetch it again to begin anew$'
+check '[ ! -e resumed/cifar-10-binary.tar.gz.part ]'
+check_exit 1 '$DEIT data fetch real --data-dir wrong'
+check_err '^deit: wrong/real\.json: expected sha256 d83e9bff[0-9a-f]{56}, found [0-9a-f]{64}; delete it and fetch it again$'
+check '[ "$(cat wrong/real.json)" = "[]" ]'
 check 'mkdir new && head -c 100 mirror/imagenetv2-matched-frequency.tar.gz >new/imagenetv2-matched-frequency.tar.gz.part'
 check_exit 0 '$DEIT data fetch imagenetv2 --mirror "file://$PWD/mirror" --data-dir new'
 check_out 'no checksum known; sha256 [0-9a-f]{64}'
@@ -236,7 +243,7 @@ name "a package's files are not the authors', though their contents are"
 if ! command -v curl >/dev/null; then skip 'no curl'; fi
 if [ ! -e /usr/share/datasets/fashion-mnist ]; then skip 'no Fashion-MNIST here'; fi
 check_exit 1 '$DEIT data fetch fashion-mnist --mirror file:///usr/share/datasets/fashion-mnist --data-dir new'
-check_err 'train-images-idx3-ubyte\.gz: expected md5 8d4fb7e6c68d591d4c3dfef9ec88bf0d' # the package was compressed anew
+check_err 'train-images-idx3-ubyte\.gz\.part: expected md5 8d4fb7e6c68d591d4c3dfef9ec88bf0d' # the package was compressed anew
 check '[ -z "$(ls new/fashion-mnist)" ]'
 
 name 'fetch of what cannot be fetched'
