@@ -35,13 +35,14 @@ DEIT_INTERNAL base_status cli_data_list(const char *folder, bool json) {
     if (!status && !json) printf("%-14s %8s %7s %8s  %s\n", "NAME", "TRAIN", "TEST", "CLASSES", "WHERE");
     const repro_data_file *row;
     for (int i = 0; !status && (row = repro_data_file_at(i)); i++) {
-        const char *path = repro_place(&places, row->name), *note = *row->note ? row->note : "not here";
+        const char *path = repro_place(&places, row->name), *lacks = repro_place_lacks(&places, row->name);
+        const char *note = lacks ? lacks : *row->note ? row->note : "not here";
         if (!catalogue_is_first(row)) continue;
         if (json)
             json_array_append_new(rows, catalogue_json(row, path));
         else
-            printf("%-14s %8s %7s %8s  %s\n", row->name, *row->train ? row->train : "-", *row->test ? row->test : "-",
-                   *row->classes ? row->classes : "-", path ? path : note);
+            printf("%-14s %8s %7s %8s  %s%s\n", row->name, *row->train ? row->train : "-", *row->test ? row->test : "-",
+                   *row->classes ? row->classes : "-", path ? path : note, lacks ? " is missing" : "");
     }
     if (!status && !json)
         printf("\nLooked for in %s ('deit data fetch NAME' gets it there; --data-dir or DEIT_DATA names another "
@@ -92,6 +93,9 @@ static base_status catalogue_place(data_options *where, const char *folder, cons
     for (int i = 0; i < 3 && !trains && (imagenet || !strcmp(name, "imagenetv2")); i++)
         where->whole |= catalogue_split_is(where->split, tests[i]);
     if (where->path != name || !strcmp(name, "fashion-mnist")) return BASE_OK; // Debian's is looked at behind this
+    const char *lacks = repro_place_lacks(places, name);
+    if (lacks)
+        return base_fail("%s: %s is missing; 'deit data fetch %s' gets what is not there yet", name, lacks, name);
     return base_fail("%s: not in %s; 'deit data fetch %s' gets it, or says where it is from", name, folder, name);
 }
 

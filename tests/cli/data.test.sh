@@ -145,6 +145,14 @@ check 'mkdir -p pictures/cifar10/train && : >pictures/cifar100.tar'
 check_exit 0 '$DEIT data list --data-dir pictures'
 check_out '^cifar10 .* pictures/cifar10$'
 check_out '^cifar100 .* pictures/cifar100\.tar$'
+check 'mkdir -p half/stanford-cars half/imagenet/train/n01440764 && : >half/stanford-cars/cars_train.tgz'
+check_exit 0 '$DEIT data list --data-dir half'
+check_out '^cars .* half/stanford-cars/cars_test\.tgz is missing$'
+check_out '^imagenet .* behind a registration'
+check_exit 1 '$DEIT data check cars --data-dir half'
+check_err "^deit: cars: half/stanford-cars/cars_test\.tgz is missing; 'deit data fetch cars' gets what is not there yet$"
+check_exit 2 '$DEIT data check imagenet --data-dir half'
+check_err '^deit: imagenet: no validation set in half, only pictures to train on in half/imagenet; expected imagenet/val, '
 
 # The originals are not at hand: of those with a checksum only the refusal can be tried.
 name 'a set by its name; check holds it against the catalogue'
