@@ -19,6 +19,12 @@ static bool catalogue_is_first(const repro_data_file *row) {
 
 /* ---- list -------------------------------------------------------------------------------------------------------- */
 
+/* Where a set is: that of Debian's package is found by its name. */
+static const char *catalogue_path(const repro_places *places, const char *name) {
+    const char *path = repro_place(places, name);
+    return path && !strcmp(path, name) && !base_path_exists(path) ? DATA_DEBIAN_FASHION : path;
+}
+
 static json_t *catalogue_json(const repro_data_file *row, const char *path) {
     json_t *o = json_pack("{s:s, s:o?}", "name", row->name, "path", base_json_text(path));
     const char *const names[] = {"train", "test", "classes"}, *const values[] = {row->train, row->test, row->classes};
@@ -35,7 +41,7 @@ DEIT_INTERNAL base_status cli_data_list(const char *folder, bool json) {
     if (!status && !json) printf("%-14s %8s %7s %8s  %s\n", "NAME", "TRAIN", "TEST", "CLASSES", "WHERE");
     const repro_data_file *row;
     for (int i = 0; !status && (row = repro_data_file_at(i)); i++) {
-        const char *path = repro_place(&places, row->name), *lacks = repro_place_lacks(&places, row->name);
+        const char *path = catalogue_path(&places, row->name), *lacks = repro_place_lacks(&places, row->name);
         const char *note = lacks ? lacks : *row->note ? row->note : "not here";
         if (!catalogue_is_first(row)) continue;
         if (json)
@@ -85,6 +91,9 @@ static base_status catalogue_place(data_options *where, const char *folder, cons
     static const char *const tests[] = {"val", "validation", "test"};
     const char *name = where->path;
     bool imagenet = !strcmp(name, "imagenet");
+    if (!strcmp(name, "real"))
+        return base_fail_as(BASE_USAGE, "real: labels of ImageNet's validation set, no pictures; 'deit data check "
+                                        "real' checks them, 'deit eval --real FILE' takes them");
     trains |= catalogue_split_is(where->split, "train");
     if (imagenet)
         BASE_TRY(catalogue_imagenet(where, folder, places, trains));
@@ -123,6 +132,22 @@ DEIT_INTERNAL base_status cli_data_check_size(const char *name, const char *spli
         return base_fail("%s: %s: %s classes expected, %d found", name, data_path(set), row->classes,
                          data_classes(set));
     return BASE_OK;
+}
+
+DEIT_INTERNAL base_status cli_data_check_real(const char *folder, char digest[65], char **path) {
+    const repro_data_file *row = catalogue_find("real");
+    base_arena arena = {0};
+    repro_places places;
+    char *all = folder ? base_strdup(folder) : cli_data_folder();
+    base_status status = all ? repro_locate(&places, base_path_exists(all) ? all : NULL, &arena) : BASE_ERROR;
+    if (!status && !places.real) status = base_fail("real: not in %s; 'deit data fetch real' gets it", all);
+    if (!status) status = (*path = base_strdup(places.real)) ? base_sha256_file(*path, digest) : BASE_ERROR;
+    if (!status && strcmp(digest, row->sha256) != 0)
+        status = base_fail("%s: expected sha256 %s, found %s; delete it, and 'deit data fetch real' gets it again",
+                           *path, row->sha256, digest);
+    base_arena_free(&arena);
+    base_free(all);
+    return status;
 }
 
 /* ---- fetch ------------------------------------------------------------------------------------------------------- */

@@ -17,6 +17,9 @@ DEIT_INTERNAL int data_imagenet_find(const char *synset);
 
 /* ---- Sets -------------------------------------------------------------------------------------------------------- */
 
+/* Where Debian's package dataset-fashion-mnist puts its files. */
+#define DATA_DEBIAN_FASHION "/usr/share/datasets/fashion-mnist"
+
 typedef struct {
     /* A folder, tar, zip, or tar compressed by gzip, bzip2, xz or zstd, holding
      *   class folders: <class>/..../<file>.JPEG, also in folders of splits (val, validation, valid, test, train,

@@ -13,12 +13,11 @@
  *   Fashion-MNIST  fashion-mnist/ with its four files; or where Debian's package puts it
  *
  * The folder may also be ImageNet's validation set itself: a folder of synsets or an archive. */
+#include "data/data.h"
 #include "repro/internal.h"
 
 #include <dirent.h>
 #include <string.h>
-
-static const char locate_debian[] = "/usr/share/datasets/fashion-mnist";
 
 /* Whether a download into the folder has not come to its end: nothing is there, or a part of a file. */
 static bool locate_begun(const char *folder) {
@@ -143,7 +142,7 @@ DEIT_INTERNAL base_status repro_locate(repro_places *places, const char *data, b
                                      "imagenetv2-matched-frequency.tar", NULL};
     static const char *const train[] = {"imagenet/train", "train", NULL}, *const tar[] = {"ILSVRC2012_img_train.tar",
                                                                                           NULL};
-    *places = (repro_places){.fashion = base_path_is_folder(locate_debian) ? "fashion-mnist" : NULL};
+    *places = (repro_places){.fashion = base_path_is_folder(DATA_DEBIAN_FASHION) ? "fashion-mnist" : NULL};
     if (!data || !*data) return BASE_OK;
     if (!base_path_exists(data)) return base_fail("%s: there is no such folder; --data or DEIT_DATA names it", data);
     const char *folder = base_arena_printf(arena, "%s", data);

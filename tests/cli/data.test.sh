@@ -153,6 +153,9 @@ check_exit 1 '$DEIT data check cars --data-dir half'
 check_err "^deit: cars: half/stanford-cars/cars_test\.tgz is missing; 'deit data fetch cars' gets what is not there yet$"
 check_exit 2 '$DEIT data check imagenet --data-dir half'
 check_err '^deit: imagenet: no validation set in half, only pictures to train on in half/imagenet; expected imagenet/val, '
+if [ ! -e /usr/share/datasets/fashion-mnist ]; then skip 'no Fashion-MNIST here'; fi
+check_exit 0 '$DEIT data list --json --data-dir half'
+check_out '"path": "/usr/share/datasets/fashion-mnist"'
 
 # The originals are not at hand: of those with a checksum only the refusal can be tried.
 name 'a set by its name; check holds it against the catalogue'
@@ -204,6 +207,17 @@ check_err 'imagenet: no pictures to train on in flat, only flat/ILSVRC2012_img_v
 check 'mkdir -p second/imagenetv2-matched-frequency-format-val/0 && cp "$images"/tiny.jpg second/imagenetv2-matched-frequency-format-val/0'
 check_exit 0 '$DEIT data count imagenetv2 --data-dir second'
 check_out '^test      1$'
+
+name "ReaL's labels are no pictures: check is of their checksum"
+check 'mkdir labels && echo "[]" >labels/real.json'
+check_exit 1 '$DEIT data check real --data-dir labels'
+check_err "^deit: labels/real\.json: expected sha256 d83e9bff[0-9a-f]{56}, found [0-9a-f]{64}; delete it, and 'deit data fetch real'"
+check_exit 1 '$DEIT data check real --data-dir sets'
+check_err "^deit: real: not in sets; 'deit data fetch real' gets it"
+for action in count speed; do
+    check_exit 2 "\$DEIT data $action real --data-dir labels"
+    check_err "^deit: real: labels of ImageNet's validation set, no pictures; 'deit data check real' checks them"
+done
 
 name 'what Macs put beside everything is no class'
 check 'mkdir -p mac/ant mac/bee mac/__MACOSX/ant && cp set/train/*/* mac/ant && cp set/train/*/* mac/bee && touch mac/__MACOSX/ant/._x.jpg'
@@ -278,6 +292,8 @@ check_out '^ +"images": 100,'
 check 'mkdir -p numbered/n01440764 && cp "$images/plain_420.jpg" numbered/n01440764/ILSVRC2012_val_00000293.JPEG'
 check_exit 0 '$DEIT eval $small --weights thousand.safetensors --data numbered --real "$DEIT_DATA/real.json" --json'
 check_out '^ +"real": [0-9.]+,'
+check_exit 0 '$DEIT data check real --data-dir "$DEIT_DATA"'
+check_out '^sha256    d83e9bff'
 check_exit 0 '$DEIT data count "$DEIT_DATA/cifar10-jpeg.tar"'
 check_out '^train     50000$'
 check_out '^test      10000$'
