@@ -19,6 +19,12 @@ static bool catalogue_is_first(const repro_data_file *row) {
 
 /* ---- list -------------------------------------------------------------------------------------------------------- */
 
+/* Where a set is: that of Debian's package is found by its name. */
+static const char *catalogue_path(const repro_places *places, const char *name) {
+    const char *path = repro_place(places, name);
+    return path && !strcmp(path, name) && !base_path_exists(path) ? DATA_DEBIAN_FASHION : path;
+}
+
 static json_t *catalogue_json(const repro_data_file *row, const char *path) {
     json_t *o = json_pack("{s:s, s:o?}", "name", row->name, "path", base_json_text(path));
     const char *const names[] = {"train", "test", "classes"}, *const values[] = {row->train, row->test, row->classes};
@@ -35,13 +41,14 @@ DEIT_INTERNAL base_status cli_data_list(const char *folder, bool json) {
     if (!status && !json) printf("%-14s %8s %7s %8s  %s\n", "NAME", "TRAIN", "TEST", "CLASSES", "WHERE");
     const repro_data_file *row;
     for (int i = 0; !status && (row = repro_data_file_at(i)); i++) {
-        const char *path = repro_place(&places, row->name), *note = *row->note ? row->note : "not here";
+        const char *path = catalogue_path(&places, row->name), *lacks = repro_place_lacks(&places, row->name);
+        const char *note = lacks ? lacks : *row->note ? row->note : "not here";
         if (!catalogue_is_first(row)) continue;
         if (json)
             json_array_append_new(rows, catalogue_json(row, path));
         else
-            printf("%-14s %8s %7s %8s  %s\n", row->name, *row->train ? row->train : "-", *row->test ? row->test : "-",
-                   *row->classes ? row->classes : "-", path ? path : note);
+            printf("%-14s %8s %7s %8s  %s%s\n", row->name, *row->train ? row->train : "-", *row->test ? row->test : "-",
+                   *row->classes ? row->classes : "-", path ? path : note, lacks ? " is missing" : "");
     }
     if (!status && !json)
         printf("\nLooked for in %s ('deit data fetch NAME' gets it there; --data-dir or DEIT_DATA names another "
@@ -55,23 +62,60 @@ DEIT_INTERNAL base_status cli_data_list(const char *folder, bool json) {
 
 /* ---- A set by its name ------------------------------------------------------------------------------------------- */
 
+/* Whether a split, or a part of one ("train:0-4[:100]"), is called so. */
+static bool catalogue_split_is(const char *split, const char *name) {
+    size_t size = split ? strcspn(split, ":[") : 0;
+    return size == strlen(name) && !strncmp(split, name, size);
+}
+
+/* ImageNet's pictures to train on and its validation set are two places; what is found may be one of them. */
+static base_status catalogue_imagenet(data_options *where, const char *folder, const repro_places *places,
+                                      bool trains) {
+    const char *path = trains ? places->train : places->imagenet;
+    if (!path && trains && places->imagenet)
+        return base_fail_as(BASE_USAGE,
+                            "imagenet: no pictures to train on in %s, only %s; expected imagenet/train, train or "
+                            "ILSVRC2012_img_train.tar there",
+                            folder, places->imagenet);
+    if (!path && places->train)
+        return base_fail_as(BASE_USAGE,
+                            "imagenet: no validation set in %s, only pictures to train on in %s; expected "
+                            "imagenet/val, val or ILSVRC2012_img_val.tar there",
+                            folder, places->train);
+    if (path) where->path = path;
+    if (path && !trains && !where->labels) where->labels = places->labels;
+    return BASE_OK;
+}
+
+static base_status catalogue_place(data_options *where, const char *folder, const repro_places *places, bool trains) {
+    static const char *const tests[] = {"val", "validation", "test"};
+    const char *name = where->path;
+    bool imagenet = !strcmp(name, "imagenet");
+    if (!strcmp(name, "real"))
+        return base_fail_as(BASE_USAGE, "real: labels of ImageNet's validation set, no pictures; 'deit data check "
+                                        "real' checks them, 'deit eval --real FILE' takes them");
+    trains |= catalogue_split_is(where->split, "train");
+    if (imagenet)
+        BASE_TRY(catalogue_imagenet(where, folder, places, trains));
+    else if (repro_place(places, name))
+        where->path = repro_place(places, name);
+    for (int i = 0; i < 3 && !trains && (imagenet || !strcmp(name, "imagenetv2")); i++)
+        where->whole |= catalogue_split_is(where->split, tests[i]);
+    if (where->path != name || !strcmp(name, "fashion-mnist")) return BASE_OK; // Debian's is looked at behind this
+    const char *lacks = repro_place_lacks(places, name);
+    if (lacks)
+        return base_fail("%s: %s is missing; 'deit data fetch %s' gets what is not there yet", name, lacks, name);
+    return base_fail("%s: not in %s; 'deit data fetch %s' gets it, or says where it is from", name, folder, name);
+}
+
 DEIT_INTERNAL base_status cli_data_find(data_options *where, const char *folder, bool trains) {
     static base_arena arena; // what it finds lives as long as the program
-    const char *name = where->path;
-    if (!name || base_path_exists(name) || !catalogue_find(name)) return BASE_OK;
+    if (!where->path || base_path_exists(where->path) || !catalogue_find(where->path)) return BASE_OK;
     char *all = folder ? base_strdup(folder) : cli_data_folder();
     if (!all) return BASE_ERROR;
     repro_places places;
     base_status status = repro_locate(&places, base_path_exists(all) ? all : NULL, &arena);
-    if (!status) {
-        bool imagenet = !strcmp(name, "imagenet");
-        const char *path = imagenet && trains ? places.train : repro_place(&places, name);
-        if (path) where->path = path;
-        if (path && imagenet && !trains && !where->labels) where->labels = places.labels;
-        if (!path && strcmp(name, "fashion-mnist") != 0) // whose other place is looked at behind this
-            status =
-                base_fail("%s: not in %s; 'deit data fetch %s' gets it, or says where it is from", name, all, name);
-    }
+    if (!status) status = catalogue_place(where, all, &places, trains);
     base_free(all);
     return status;
 }
@@ -88,6 +132,22 @@ DEIT_INTERNAL base_status cli_data_check_size(const char *name, const char *spli
         return base_fail("%s: %s: %s classes expected, %d found", name, data_path(set), row->classes,
                          data_classes(set));
     return BASE_OK;
+}
+
+DEIT_INTERNAL base_status cli_data_check_real(const char *folder, char digest[65], char **path) {
+    const repro_data_file *row = catalogue_find("real");
+    base_arena arena = {0};
+    repro_places places;
+    char *all = folder ? base_strdup(folder) : cli_data_folder();
+    base_status status = all ? repro_locate(&places, base_path_exists(all) ? all : NULL, &arena) : BASE_ERROR;
+    if (!status && !places.real) status = base_fail("real: not in %s; 'deit data fetch real' gets it", all);
+    if (!status) status = (*path = base_strdup(places.real)) ? base_sha256_file(*path, digest) : BASE_ERROR;
+    if (!status && strcmp(digest, row->sha256) != 0)
+        status = base_fail("%s: expected sha256 %s, found %s; delete it, and 'deit data fetch real' gets it again",
+                           *path, row->sha256, digest);
+    base_arena_free(&arena);
+    base_free(all);
+    return status;
 }
 
 /* ---- fetch ------------------------------------------------------------------------------------------------------- */

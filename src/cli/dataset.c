@@ -55,7 +55,19 @@ static base_status dataset_read(const data_set *set, int64_t *bad) {
 /* Of a path, or of a set by its name. */
 static base_status dataset_where(data_options *where, const char *path, const char *split) {
     *where = (data_options){.path = path, .split = split, .labels = dataset_given.labels};
-    return cli_data_find(where, dataset_given.folder, split && !strcmp(split, "train"));
+    return cli_data_find(where, dataset_given.folder, false);
+}
+
+static base_status dataset_check_real(void) {
+    char digest[65], *path = NULL;
+    base_status status = cli_data_check_real(dataset_given.folder, digest, &path);
+    if (!status && dataset_given.json)
+        status = cli_print_json(
+            json_pack("{s:s, s:o, s:s}", "data", "real", "path", base_json_text(path), "sha256", digest));
+    else if (!status)
+        printf("data      %s\nsha256    %s, as its authors' file\n", path, digest);
+    base_free(path);
+    return status;
 }
 
 static base_status dataset_check(const char *path) {
@@ -63,6 +75,7 @@ static base_status dataset_check(const char *path) {
     data_set *set;
     int64_t least, most, bad = 0;
     int missing;
+    if (!strcmp(path, "real") && !base_path_exists(path)) return dataset_check_real();
     BASE_TRY(dataset_where(&options, path, dataset_given.split));
     BASE_TRY(data_open(&set, &options, cli_context()));
     base_status status = dataset_count(set, &least, &most, &missing);

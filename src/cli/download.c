@@ -68,14 +68,15 @@ static base_status download_curl(const char *url, const char *part, int lock, do
     return status;
 }
 
-/* A part that cannot be gone on with is begun anew: the server takes no ranges, or the part is as long as the file, or
- * longer. */
-static base_status download_part(const char *url, const char *part, int lock) {
+/* A part that cannot be gone on with is begun anew (*begun is then false): the server takes no ranges, or the part is
+ * as long as the file, or longer. */
+static base_status download_part(const char *url, const char *part, int lock, bool *begun) {
     enum { RANGE = 33, RESUME = 36, MALFORMED = 3, NOT_SATISFIABLE = 416 }; // of curl, of HTTP
     download_end end;
     BASE_TRY(download_curl(url, part, lock, &end));
     if (end.code == RANGE || end.code == RESUME || end.http == NOT_SATISFIABLE) {
         if (truncate(part, 0)) return base_fail("%s: %s", part, strerror(errno));
+        *begun = false;
         BASE_TRY(download_curl(url, part, lock, &end));
     }
     if (!end.code) return BASE_OK;
@@ -94,7 +95,7 @@ static base_status download_check(const cli_download *what, const char *path) {
     const char *sum = md5 ? what->md5 : what->sha256 ? what->sha256 : "";
     BASE_TRY(md5 ? base_md5_file(path, digest) : base_sha256_file(path, digest));
     if (strncmp(sum, digest, strlen(sum)) != 0)
-        return base_fail("%s: expected %s %s%s, found %s", what->file, md5 ? "md5" : "sha256", sum,
+        return base_fail("%s: expected %s %s%s, found %s", path, md5 ? "md5" : "sha256", sum,
                          strlen(sum) < strlen(digest) ? "..." : "", digest);
     if (*sum) return BASE_OK;
     if (what->plausible) BASE_TRY(what->plausible(path));
@@ -112,25 +113,30 @@ static char *download_url(const char *mirror, const char *file) {
 }
 
 static base_status download_there(const cli_download *what, const char *path) {
-    BASE_TRY(download_check(what, path));
+    base_status status = download_check(what, path);
+    if (status == BASE_ERROR) return base_fail("%s; delete it and fetch it again", base_message());
+    if (status) return status;
     printf("%s is there already\n", path);
     return BASE_OK;
 }
 
 static base_status download_to(const cli_download *what, const char *path, const char *part, int lock,
                                const char *mirror) {
+    struct stat info;
     char *url = mirror ? download_url(mirror, what->file) : base_strdup(what->url);
     if (!url) return BASE_ERROR;
     // A part that was complete when the last run stopped need not be asked for.
     bool whole = download_has_sum(what) && !download_check(what, part);
-    base_status status = whole ? BASE_OK : download_part(url, part, lock);
+    bool begun = !stat(part, &info) && info.st_size > 0;
+    base_status status = whole ? BASE_OK : download_part(url, part, lock, &begun);
     base_free(url);
     if (status) return status;
     status = download_check(what, part);
-    if (status) {
-        unlink(part);
-        return status;
-    }
+    if (status == BASE_ERROR && !unlink(part))
+        return base_fail("%s; it is deleted: %s", base_message(),
+                         begun ? "what an earlier run had left was its beginning; fetch it again to begin anew"
+                               : "fetch it again, or from another place with --mirror");
+    if (status) return status;
     if (rename(part, path)) return base_fail("%s: %s", path, strerror(errno));
     printf("%s\n", path);
     return BASE_OK;

@@ -20,10 +20,13 @@ DEIT_INTERNAL base_status cli_data_list(const char *folder, bool json);
 DEIT_INTERNAL base_status cli_data_fetch(int n, char **names, const char *folder, const char *mirror);
 /* Puts the place of a set in where->path that names one of the catalogue ("cifar10") and no file or folder, and the
  * labels that lie beside it in where->labels, if there are none; fails where it is not in the folder of data sets
- * (NULL: cli_data_folder's). trains: of ImageNet what can be trained on. Other paths stay. */
+ * (NULL: cli_data_folder's). Of ImageNet, whose parts are two places, it is the one of the split that is asked for;
+ * trains: without one what can be trained on. Other paths stay. */
 DEIT_INTERNAL base_status cli_data_find(data_options *where, const char *folder, bool trains);
 /* Fails, naming both numbers, unless a set that a name stood for has the images and classes that the catalogue says. */
 DEIT_INTERNAL base_status cli_data_check_size(const char *name, const char *split, const data_set *set);
+/* ReaL's labels, which are no set of pictures, by their checksum. path: where they are; the caller's. */
+DEIT_INTERNAL base_status cli_data_check_real(const char *folder, char digest[65], char **path);
 /* Sets up Ctrl-C; before any other thread begins. */
 DEIT_INTERNAL void cli_signals(void);
 /* Ends as a program that Ctrl-C ended: so a shell's loop over many runs stops too. */

@@ -23,11 +23,23 @@ typedef struct {
     const char *archives[3]; /* or what it may have come in */
 } annotated;
 
+/* Whether a name stays in the set's folder: annotations are downloaded, and their names are opened. */
+static bool annotated_inside(const char *name) {
+    if (*name == '/') return false;
+    for (; *name; name += strcspn(name, "/"), name += *name == '/')
+        if (strcspn(name, "/") == 2 && !strncmp(name, "..", 2)) return false;
+    return true;
+}
+
 static base_status annotated_add(annotated *a, const char *file, int64_t row, double label, int least,
                                  const char *name) {
     if (!(label >= least && label < least + a->set->classes) || label != (int)label)
         return base_fail("%s/%s: picture %lld has label %g; expected %d to %d", a->root, file, (long long)row, label,
                          least, least + a->set->classes - 1);
+    if (!annotated_inside(name))
+        return base_fail("%s/%s: picture %lld is '%s'; expected a name below the set's folder, without '..': fetch the "
+                         "annotations again",
+                         a->root, file, (long long)row, name);
     if (a->count == a->capacity) {
         int64_t wanted = a->capacity ? 2 * a->capacity : 1024;
         annotated_row *grown = base_realloc(a->rows, (size_t)wanted * sizeof *grown);

@@ -17,6 +17,9 @@ DEIT_INTERNAL int data_imagenet_find(const char *synset);
 
 /* ---- Sets -------------------------------------------------------------------------------------------------------- */
 
+/* Where Debian's package dataset-fashion-mnist puts its files. */
+#define DATA_DEBIAN_FASHION "/usr/share/datasets/fashion-mnist"
+
 typedef struct {
     /* A folder, tar, zip, or tar compressed by gzip, bzip2, xz or zstd, holding
      *   class folders: <class>/..../<file>.JPEG, also in folders of splits (val, validation, valid, test, train,
@@ -40,6 +43,8 @@ typedef struct {
      * number in ILSVRC2012_val_<number>.JPEG; or "file label", separated by a space, tab or comma, in any order. NULL:
      * none. */
     const char *labels;
+    /* Where there are no folders of splits, all is of the one that is asked for: "val" of ImageNet's val/. */
+    bool whole;
 } data_options;
 
 /* A set does not change after opening: any number of threads may read at once, but where data_sequential.

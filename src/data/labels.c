@@ -56,7 +56,8 @@ static void labels_strip(data_set *set) {
 
 /* Where the first folders are splits, keeps the one asked for, or the first there is. What lies beside them does not
  * matter where they hold class folders, and the one asked for, or one to train on and one to test on, are there. */
-static base_status labels_choose_split(data_set *set, const char *split) {
+static base_status labels_choose_split(data_set *set, const data_options *options) {
+    const char *split = options->split;
     bool all = true, there[LABELS_SPLITS] = {false}, flat[LABELS_SPLITS] = {false};
     int chosen = -1, train = -1;
     for (int64_t i = 0; i < set->count; i++) {
@@ -72,9 +73,9 @@ static base_status labels_choose_split(data_set *set, const char *split) {
     }
     if (!all && !split && (train < 0 || chosen >= LABELS_TRAIN)) chosen = -1;
     if (chosen < 0)
-        return split ? base_fail_as(BASE_USAGE, "%s: no images in a folder '%s'%s", set->path, split,
-                                    all ? "" : " of class folders")
-                     : BASE_OK;
+        return split && (all || !options->whole) ? base_fail_as(BASE_USAGE, "%s: no images in a folder '%s'%s",
+                                                                set->path, split, all ? "" : " of class folders")
+                                                 : BASE_OK;
     int64_t n = 0;
     for (int64_t i = 0; i < set->count; i++)
         if (labels_split(set->items[i].key) == chosen) set->items[n++] = set->items[i];
@@ -187,7 +188,7 @@ static base_status labels_check_empty(const data_set *set) {
 DEIT_INTERNAL base_status data_assign(data_set *set, const data_options *options) {
     if (!set->count) return base_fail("%s: no images (.jpg, .jpeg, .png) found", set->path);
     while (labels_common(set) && labels_split(set->items[0].key) < 0) labels_strip(set);
-    BASE_TRY(labels_choose_split(set, options->split));
+    BASE_TRY(labels_choose_split(set, options));
     while (labels_common(set)) labels_strip(set);
     int64_t folders = 0; /* so many items have a class folder before one that has none */
     while (folders < set->count && labels_first(set->items[folders].key)) folders++;

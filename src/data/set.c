@@ -10,7 +10,7 @@
 
 /* A path, or the name of a set that a package of the system's holds. */
 static base_status set_find(data_set *set, const char *path) {
-    static const char name[] = "fashion-mnist", place[] = "/usr/share/datasets/fashion-mnist";
+    static const char name[] = "fashion-mnist", place[] = DATA_DEBIAN_FASHION;
     bool named = !strcmp(path, name) && !base_path_exists(path);
     if (!(set->path = base_strdup(named ? place : path))) return BASE_ERROR;
     if (base_path_exists(set->path)) return BASE_OK;

@@ -13,12 +13,11 @@
  *   Fashion-MNIST  fashion-mnist/ with its four files; or where Debian's package puts it
  *
  * The folder may also be ImageNet's validation set itself: a folder of synsets or an archive. */
+#include "data/data.h"
 #include "repro/internal.h"
 
 #include <dirent.h>
 #include <string.h>
-
-static const char locate_debian[] = "/usr/share/datasets/fashion-mnist";
 
 /* Whether a download into the folder has not come to its end: nothing is there, or a part of a file. */
 static bool locate_begun(const char *folder) {
@@ -55,9 +54,58 @@ static const char *locate_fashion(const char *folder, base_arena *arena) {
     return base_arena_printf(arena, "%s/fashion-mnist", folder);
 }
 
+/* imagenet/ as a validation set: not one that holds only pictures to train on. */
+static const char *locate_imagenet(const char *folder, base_arena *arena) {
+    static const char *const trains[] = {"train", "training", "Train", "ILSVRC2012_img_train.tar", NULL};
+    static const char *const tests[] = {"val", "validation", "valid", "test", "Val", "ILSVRC2012_img_val.tar", NULL};
+    const char *path = base_arena_printf(arena, "%s/imagenet", folder);
+    if (!path) return NULL;
+    bool train = locate_first(path, trains, arena) != NULL;
+    bool test = locate_first(path, tests, arena) != NULL;
+    return base_path_exists(path) && !locate_begun(path) && (test || !train) ? path : NULL;
+}
+
 static bool locate_is_classes(const char *folder, base_arena *arena) {
     static const char *const first[] = {"n01440764", "n01443537", NULL};
     return locate_first(folder, first, arena) != NULL;
+}
+
+/* What the sets that come as several files need for their test pictures, which a download brings last: each part as it
+ * is downloaded first, then as the user may have repacked or unpacked it. */
+enum { LOCATE_PARTS = 3, LOCATE_WAYS = 3 };
+static const char *const locate_parts[REPRO_TRANSFERS][LOCATE_PARTS][LOCATE_WAYS] = {
+    [2] = {{"102flowers.tgz", "102flowers.tar", "jpg"}, {"imagelabels.mat"}, {"setid.mat"}},
+    [3] = {{"cars_test.tgz", "cars_test.tar", "cars_test"},
+           {"cars_test_annos_withlabels.mat", "devkit/cars_test_annos_withlabels.mat"}},
+    [4] = {{"train_val2018.tar.gz", "train_val2018.tar", "train_val2018"}, {"val2018.json"}},
+    [5] = {{"train_val2019.tar.gz", "train_val2019.tar", "train_val2019"}, {"val2019.json"}}};
+
+/* Whether a folder in such a set's is none that its archives unpack to: the user's class folders, or splits of them. */
+static bool locate_is_arranged(int set, const char *folder) {
+    static const char *const others[] = {"devkit", "cars_train", "__MACOSX"};
+    DIR *files = opendir(folder);
+    bool arranged = false;
+    for (const struct dirent *entry; files && !arranged && (entry = readdir(files));) {
+        const char *name = entry->d_name, *unpacked = locate_parts[set][0][LOCATE_WAYS - 1];
+        bool known = *name == '.' || !strcmp(name, unpacked);
+        for (size_t i = 0; i < sizeof others / sizeof *others; i++) known |= !strcmp(name, others[i]);
+        char *path = known ? NULL : base_path_join(folder, name);
+        arranged = path && base_path_is_folder(path);
+        base_free(path);
+    }
+    if (files) closedir(files);
+    return arranged;
+}
+
+/* The first part that a set's folder lacks, as a download calls it; NULL: none. */
+static const char *locate_lack(int set, const char *folder) {
+    for (int i = 0; i < LOCATE_PARTS && locate_parts[set][i][0]; i++) {
+        bool there = false;
+        for (int k = 0; k < LOCATE_WAYS && locate_parts[set][i][k]; k++)
+            there |= base_path_has(folder, locate_parts[set][i][k]);
+        if (!there && !locate_is_arranged(set, folder)) return locate_parts[set][i][0];
+    }
+    return NULL;
 }
 
 /* The sets of Table 7, in the order of repro_places' members, with the names that they are found under. */
@@ -69,6 +117,15 @@ static const char *const locate_sets[REPRO_TRANSFERS][6] = {
     {"inat2018"},
     {"inat2019"}};
 
+/* lacks: of a set that is there in part, the file that is missing; NULL. */
+static const char *locate_transfer(int set, const char *folder, const char **lacks, base_arena *arena) {
+    const char *path = base_arena_printf(arena, "%s/%s", folder, locate_sets[set][0]);
+    const char *lack = path && base_path_is_folder(path) ? locate_lack(set, path) : NULL;
+    if (!lack) return locate_first(folder, locate_sets[set], arena);
+    *lacks = base_arena_printf(arena, "%s/%s", path, lack);
+    return NULL;
+}
+
 DEIT_INTERNAL int repro_place_called(const char *name, size_t size) {
     for (int i = 0; i < REPRO_TRANSFERS; i++)
         for (const char *const *other = locate_sets[i]; *other; other++)
@@ -77,15 +134,15 @@ DEIT_INTERNAL int repro_place_called(const char *name, size_t size) {
 }
 
 DEIT_INTERNAL base_status repro_locate(repro_places *places, const char *data, base_arena *arena) {
-    static const char *const imagenet[] = {
-        "imagenet/val", "val", "imagenet", "imagenet-val.tar", "imagenet-val.zip", "ILSVRC2012_img_val.tar", NULL};
+    static const char *const imagenet[] = {"imagenet/val", "val", NULL};
+    static const char *const packed[] = {"imagenet-val.tar", "imagenet-val.zip", "ILSVRC2012_img_val.tar", NULL};
     static const char *const labels[] = {"val_labels.txt", "ILSVRC2012_validation_ground_truth.txt", NULL};
     static const char *const real[] = {"real.json", "imagenet/real.json", NULL};
     static const char *const v2[] = {"imagenetv2-matched-frequency-format-val", "imagenetv2-matched-frequency.tar.gz",
                                      "imagenetv2-matched-frequency.tar", NULL};
     static const char *const train[] = {"imagenet/train", "train", NULL}, *const tar[] = {"ILSVRC2012_img_train.tar",
                                                                                           NULL};
-    *places = (repro_places){.fashion = base_path_is_folder(locate_debian) ? "fashion-mnist" : NULL};
+    *places = (repro_places){.fashion = base_path_is_folder(DATA_DEBIAN_FASHION) ? "fashion-mnist" : NULL};
     if (!data || !*data) return BASE_OK;
     if (!base_path_exists(data)) return base_fail("%s: there is no such folder; --data or DEIT_DATA names it", data);
     const char *folder = base_arena_printf(arena, "%s", data);
@@ -101,6 +158,8 @@ DEIT_INTERNAL base_status repro_locate(repro_places *places, const char *data, b
     if (!folder) return BASE_ERROR;
     places->folder = folder;
     if (!places->imagenet) places->imagenet = locate_first(folder, imagenet, arena);
+    if (!places->imagenet) places->imagenet = locate_imagenet(folder, arena);
+    if (!places->imagenet) places->imagenet = locate_first(folder, packed, arena);
     places->imagenetv2 = locate_first(folder, v2, arena);
     places->real = locate_first(folder, real, arena);
     places->train = locate_first(folder, train, arena);
@@ -108,7 +167,7 @@ DEIT_INTERNAL base_status repro_locate(repro_places *places, const char *data, b
     if (!places->train && locate_first(folder, tar, arena)) places->train = folder;
     const char **const transfers[REPRO_TRANSFERS] = {&places->cifar10, &places->cifar100, &places->flowers,
                                                      &places->cars,    &places->inat18,   &places->inat19};
-    for (int i = 0; i < REPRO_TRANSFERS; i++) *transfers[i] = locate_first(folder, locate_sets[i], arena);
+    for (int i = 0; i < REPRO_TRANSFERS; i++) *transfers[i] = locate_transfer(i, folder, &places->lacks[i], arena);
     const char *fashion = locate_fashion(folder, arena);
     if (fashion) places->fashion = fashion;
     if (places->imagenet && strstr(places->imagenet, "ILSVRC2012_img_val"))
@@ -131,5 +190,13 @@ DEIT_INTERNAL const char *repro_place(const repro_places *places, const char *na
                  {"real", places->real}};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (!strcmp(known[i].name, name)) return known[i].path;
+    return NULL;
+}
+
+DEIT_INTERNAL const char *repro_place_lacks(const repro_places *places, const char *name) {
+    static const char *const names[REPRO_TRANSFERS] = {"cifar10", "cifar100", "flowers102",
+                                                       "cars",    "inat2018", "inat2019"};
+    for (int i = 0; i < REPRO_TRANSFERS; i++)
+        if (!strcmp(names[i], name)) return places->lacks[i];
     return NULL;
 }

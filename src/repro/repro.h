@@ -132,6 +132,8 @@ typedef struct {
     const char *train; /* ImageNet's folder with train/ in it */
     const char *cifar10, *cifar100, *flowers, *cars, *inat18, *inat19;
     const char *fashion; /* a path, or "fashion-mnist" */
+    /* of those from cifar10 to inat19 that are there in part: the path of a file that is missing; NULL: of others */
+    const char *lacks[REPRO_TRANSFERS];
     /* of those from cifar10 to inat19 that are not here: what records call them in their keys; NULL: there are none */
     const char *recorded[REPRO_TRANSFERS];
 } repro_places;
@@ -140,6 +142,8 @@ DEIT_INTERNAL base_status repro_locate(repro_places *places, const char *data, b
 DEIT_INTERNAL int repro_place_called(const char *name, size_t size);
 /* Where the set of that name (data/manifest.tsv) was found; NULL: it is not here. */
 DEIT_INTERNAL const char *repro_place(const repro_places *places, const char *name);
+/* Of a set that is there in part, a file that is missing; NULL: of others. */
+DEIT_INTERNAL const char *repro_place_lacks(const repro_places *places, const char *name);
 
 /* ---- Measuring --------------------------------------------------------------------------------------------------- */
 

@@ -145,6 +145,17 @@ check 'mkdir -p pictures/cifar10/train && : >pictures/cifar100.tar'
 check_exit 0 '$DEIT data list --data-dir pictures'
 check_out '^cifar10 .* pictures/cifar10$'
 check_out '^cifar100 .* pictures/cifar100\.tar$'
+check 'mkdir -p half/stanford-cars half/imagenet/train/n01440764 && : >half/stanford-cars/cars_train.tgz'
+check_exit 0 '$DEIT data list --data-dir half'
+check_out '^cars .* half/stanford-cars/cars_test\.tgz is missing$'
+check_out '^imagenet .* behind a registration'
+check_exit 1 '$DEIT data check cars --data-dir half'
+check_err "^deit: cars: half/stanford-cars/cars_test\.tgz is missing; 'deit data fetch cars' gets what is not there yet$"
+check_exit 2 '$DEIT data check imagenet --data-dir half'
+check_err '^deit: imagenet: no validation set in half, only pictures to train on in half/imagenet; expected imagenet/val, '
+if [ ! -e /usr/share/datasets/fashion-mnist ]; then skip 'no Fashion-MNIST here'; fi
+check_exit 0 '$DEIT data list --json --data-dir half'
+check_out '"path": "/usr/share/datasets/fashion-mnist"'
 
 # The originals are not at hand: of those with a checksum only the refusal can be tried.
 name 'a set by its name; check holds it against the catalogue'
@@ -165,6 +176,49 @@ check_out '^images +2$'
 check_exit 0 'DEIT_DATA=sets $DEIT train $vit --input-size 32 --data cifar10 --epochs 1 --batch-size 2 --no-repeated-aug --output-dir named'
 check 'grep -q "\"data_path\": \"sets/cifar-10-binary.tar.gz\"" named/args.json'
 
+name "ImageNet's pictures to train on and its validation set are two places, of one name"
+check 'mkdir -p im/imagenet/train/n01440764 im/imagenet/val/n01440764 im/imagenet/val/n01443537 flat'
+check 'cp "$images"/rgb.png im/imagenet/train/n01440764 && cp "$images"/tiny.jpg im/imagenet/val/n01440764 && cp "$images"/grey.jpg im/imagenet/val/n01443537'
+check_exit 0 '$DEIT data count imagenet --data-dir im'
+check_out '^train     1$'
+check_out '^test      2$'
+for split in val test; do
+    check_exit 0 "\$DEIT data count imagenet --data-dir im --split $split"
+    check_out '^images    2$'
+done
+check_exit 0 '$DEIT data count imagenet --data-dir im --split train'
+check_out '^images    1$'
+check_exit 0 '$DEIT data count imagenet --data-dir im --split "train[:1]"'
+check_out '^images    1$'
+check_exit 0 '$DEIT data count imagenet --data-dir im --split "val:1-1"'
+check_out '^images    1$'
+check_exit 1 '$DEIT data check imagenet --data-dir im --split val'
+check_out '^images    2, 0 of them unreadable'
+check_err 'imagenet: im/imagenet/val: 50000 images expected, 2 found'
+check_exit 2 '$DEIT data count imagenet --data-dir im --split dev'
+check_err "im/imagenet/val: no images in a folder 'dev'"
+check 'cp "$images"/tiny.jpg ILSVRC2012_val_00000001.JPEG && tar cf flat/ILSVRC2012_img_val.tar ILSVRC2012_val_00000001.JPEG && echo n01440764 >flat/val_labels.txt'
+check_exit 0 '$DEIT data count imagenet --data-dir flat'
+check_out '^test      1$'
+check_exit 0 '$DEIT data count imagenet --data-dir flat --split val'
+check_out '^images    1$'
+check_exit 2 '$DEIT data count imagenet --data-dir flat --split train'
+check_err 'imagenet: no pictures to train on in flat, only flat/ILSVRC2012_img_val\.tar; expected imagenet/train, '
+check 'mkdir -p second/imagenetv2-matched-frequency-format-val/0 && cp "$images"/tiny.jpg second/imagenetv2-matched-frequency-format-val/0'
+check_exit 0 '$DEIT data count imagenetv2 --data-dir second'
+check_out '^test      1$'
+
+name "ReaL's labels are no pictures: check is of their checksum"
+check 'mkdir labels && echo "[]" >labels/real.json'
+check_exit 1 '$DEIT data check real --data-dir labels'
+check_err "^deit: labels/real\.json: expected sha256 d83e9bff[0-9a-f]{56}, found [0-9a-f]{64}; delete it, and 'deit data fetch real'"
+check_exit 1 '$DEIT data check real --data-dir sets'
+check_err "^deit: real: not in sets; 'deit data fetch real' gets it"
+for action in count speed; do
+    check_exit 2 "\$DEIT data $action real --data-dir labels"
+    check_err "^deit: real: labels of ImageNet's validation set, no pictures; 'deit data check real' checks them"
+done
+
 name 'what Macs put beside everything is no class'
 check 'mkdir -p mac/ant mac/bee mac/__MACOSX/ant && cp set/train/*/* mac/ant && cp set/train/*/* mac/bee && touch mac/__MACOSX/ant/._x.jpg'
 check_exit 0 '$DEIT data check mac'
@@ -174,8 +228,15 @@ name 'fetch checks the checksum, goes on where it stopped, and leaves nothing wr
 if ! command -v curl >/dev/null; then skip 'no curl'; fi
 check 'mkdir mirror && cp cifar-10-binary.tar.gz mirror && tar czf mirror/imagenetv2-matched-frequency.tar.gz set'
 check_exit 1 '$DEIT data fetch cifar10 --mirror "file://$PWD/mirror" --data-dir new'
-check_err 'cifar-10-binary\.tar\.gz: expected md5 c32a1d4ab5d03f1284b67883e8d87530, found [0-9a-f]{32}$'
+check_err 'new/cifar-10-binary\.tar\.gz\.part: expected md5 c32a1d4ab5d03f1284b67883e8d87530, found [0-9a-f]{32}; it is deleted: fetch it again, or from another place'
 check '[ ! -e new ]'
+check 'mkdir resumed wrong && head -c 9 mirror/cifar-10-binary.tar.gz >resumed/cifar-10-binary.tar.gz.part && echo "[]" >wrong/real.json'
+check_exit 1 '$DEIT data fetch cifar10 --mirror "file://$PWD/mirror" --data-dir resumed'
+check_err 'gz\.part: expected md5 .*; it is deleted: what an earlier run had left was its beginning; fetch it again to begin anew$'
+check '[ ! -e resumed/cifar-10-binary.tar.gz.part ]'
+check_exit 1 '$DEIT data fetch real --data-dir wrong'
+check_err '^deit: wrong/real\.json: expected sha256 d83e9bff[0-9a-f]{56}, found [0-9a-f]{64}; delete it and fetch it again$'
+check '[ "$(cat wrong/real.json)" = "[]" ]'
 check 'mkdir new && head -c 100 mirror/imagenetv2-matched-frequency.tar.gz >new/imagenetv2-matched-frequency.tar.gz.part'
 check_exit 0 '$DEIT data fetch imagenetv2 --mirror "file://$PWD/mirror" --data-dir new'
 check_out 'no checksum known; sha256 [0-9a-f]{64}'
@@ -204,7 +265,7 @@ name "a package's files are not the authors', though their contents are"
 if ! command -v curl >/dev/null; then skip 'no curl'; fi
 if [ ! -e /usr/share/datasets/fashion-mnist ]; then skip 'no Fashion-MNIST here'; fi
 check_exit 1 '$DEIT data fetch fashion-mnist --mirror file:///usr/share/datasets/fashion-mnist --data-dir new'
-check_err 'train-images-idx3-ubyte\.gz: expected md5 8d4fb7e6c68d591d4c3dfef9ec88bf0d' # the package was compressed anew
+check_err 'train-images-idx3-ubyte\.gz\.part: expected md5 8d4fb7e6c68d591d4c3dfef9ec88bf0d' # the package was compressed anew
 check '[ -z "$(ls new/fashion-mnist)" ]'
 
 name 'fetch of what cannot be fetched'
@@ -231,6 +292,8 @@ check_out '^ +"images": 100,'
 check 'mkdir -p numbered/n01440764 && cp "$images/plain_420.jpg" numbered/n01440764/ILSVRC2012_val_00000293.JPEG'
 check_exit 0 '$DEIT eval $small --weights thousand.safetensors --data numbered --real "$DEIT_DATA/real.json" --json'
 check_out '^ +"real": [0-9.]+,'
+check_exit 0 '$DEIT data check real --data-dir "$DEIT_DATA"'
+check_out '^sha256    d83e9bff'
 check_exit 0 '$DEIT data count "$DEIT_DATA/cifar10-jpeg.tar"'
 check_out '^train     50000$'
 check_out '^test      10000$'

@@ -133,6 +133,9 @@ TEST(data_cars) {
     data_test_holds("c", "test", NULL, 196, "0 cars_test/00001.jpg\n");
     annotated_test_cars("c/cars_test_annos_withlabels.mat", names, (double[]){1, 197}, 2);
     CHECK_FAIL_HAS(data_test_try("c", NULL, NULL), "picture 2 has label 197; expected 1 to 196");
+    annotated_test_cars("c/cars_test_annos_withlabels.mat", (const char *[]){"../../a.jpg"}, (double[]){1}, 1);
+    CHECK_FAIL_HAS(data_test_try("c", NULL, NULL),
+                   "cars_test_annos_withlabels.mat: picture 1 is 'cars_test/../../a.jpg'; expected a name below");
     CHECK(!remove(base_test_path("c/cars_test_annos_withlabels.mat")));
     CHECK_FAIL_HAS(data_test_try("c", NULL, NULL), "no cars_test_annos_withlabels.mat in it");
     base_test_folder_end();
@@ -175,5 +178,28 @@ TEST(data_inaturalist) {
     data_test_make("i/val2018.json", "{}", 2);
     CHECK_FAIL_HAS(data_test_try("i", "val", NULL), "expected lists named images");
     CHECK_EQ_INT(base_memory_held(), held);
+    base_test_folder_end();
+}
+
+/* What annotations name is opened: none of it may be outside of the set. */
+TEST(data_inaturalist_names_stay_in_the_set) {
+    static const char format[] = "{\"images\": [{\"id\": 9, \"file_name\": \"%s\"}], \"annotations\": "
+                                 "[{\"image_id\": 9, \"category_id\": 0}], \"categories\": [{}]}";
+    static const char *const outside[] = {"../outside.jpg", "train_val2019/../../outside.jpg", "train_val2019/..",
+                                          "/etc/passwd"};
+    static const char *const inside[] = {"train_val2019/a..b/..c.jpg", "train_val2019/.../a.jpg"};
+    char text[512], expected[128];
+    base_test_folder_begin();
+    data_test_put("outside.jpg", "tiny.jpg");
+    data_test_put("i/train_val2019/a.jpg", "tiny.jpg");
+    for (int i = 0; i < 4; i++) {
+        data_test_make("i/val2019.json", text, (size_t)snprintf(text, sizeof text, format, outside[i]));
+        snprintf(expected, sizeof expected, "i/val2019.json: picture 9 is '%s'; expected a name below", outside[i]);
+        CHECK_FAIL_HAS(data_test_try("i", "val", NULL), expected);
+    }
+    for (int i = 0; i < 2; i++) {
+        data_test_make("i/val2019.json", text, (size_t)snprintf(text, sizeof text, format, inside[i]));
+        CHECK_OK(data_test_try("i", "val", NULL));
+    }
     base_test_folder_end();
 }

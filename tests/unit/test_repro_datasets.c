@@ -97,10 +97,103 @@ TEST(repro_datasets_begun_are_not_found) {
         CHECK_EQ_INT(system(command), 0);
     }
     CHECK(places.fashion && strstr(places.fashion, base_test_folder));
-    snprintf(command, sizeof command, "cd %s && mv flowers-102/a.part flowers-102/a", base_test_folder);
+    snprintf(command, sizeof command,
+             "cd %s/flowers-102 && mv a.part 102flowers.tgz && touch imagelabels.mat setid.mat", base_test_folder);
     CHECK_EQ_INT(system(command), 0);
     CHECK_OK(repro_locate(&places, base_test_folder, &arena));
     CHECK(places.flowers && places.folder && !strcmp(places.folder, base_test_folder) && !none.folder);
+    base_test_folder_end();
+    base_arena_free(&arena);
+}
+
+/* Runs commands in a fresh folder of data sets, and looks for them there; the arena is emptied before. */
+static repro_places datasets_after(const char *commands, base_arena *arena) {
+    char command[512];
+    repro_places places = {0};
+    base_arena_free(arena);
+    *arena = (base_arena){0};
+    snprintf(command, sizeof command, "cd %s && rm -rf d && mkdir d && cd d && %s", base_test_folder, commands);
+    CHECK_EQ_INT(system(command), 0);
+    CHECK_OK(repro_locate(&places, base_test_path("d"), arena));
+    return places;
+}
+
+/* Some of a set's files are not the set; what is missing is named as it is downloaded. */
+TEST(repro_datasets_in_part_are_not_found) {
+    static const struct {
+        const char *commands, *name, *lacks;
+    } cases[] = {
+        {"mkdir stanford-cars && touch stanford-cars/cars_train.tgz", "cars", "d/stanford-cars/cars_test.tgz"},
+        {"mkdir stanford-cars && touch stanford-cars/cars_train.tgz stanford-cars/cars_test.tgz "
+         "stanford-cars/cars_train_annos.mat",
+         "cars", "d/stanford-cars/cars_test_annos_withlabels.mat"},
+        {"mkdir -p stanford-cars/cars_train stanford-cars/devkit", "cars", "d/stanford-cars/cars_test.tgz"},
+        {"mkdir flowers-102 && touch flowers-102/x", "flowers102", "d/flowers-102/102flowers.tgz"},
+        {"mkdir -p flowers-102/jpg && touch flowers-102/imagelabels.mat", "flowers102", "d/flowers-102/setid.mat"},
+        {"mkdir inat2018 && touch inat2018/x", "inat2018", "d/inat2018/train_val2018.tar.gz"},
+        {"mkdir inat2019 && touch inat2019/train_val2019.tar.gz inat2019/train2019.json", "inat2019",
+         "d/inat2019/val2019.json"},
+        {"true", "cars", NULL},
+        {"mkdir cifar10 && touch cifar10/x.part", "cifar10", NULL},
+    };
+    base_arena arena = {0};
+    base_test_folder_begin();
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        repro_places places = datasets_after(cases[i].commands, &arena);
+        const char *lacks = repro_place_lacks(&places, cases[i].name);
+        CHECK(!repro_place(&places, cases[i].name));
+        CHECK(cases[i].lacks ? lacks && strstr(lacks, cases[i].lacks) : !lacks);
+    }
+    base_test_folder_end();
+    base_arena_free(&arena);
+}
+
+/* Of whatever the user unpacked, repacked or arranged. */
+TEST(repro_datasets_of_the_user_are_found) {
+    static const struct {
+        const char *commands, *name;
+    } cases[] = {
+        {"mkdir -p stanford-cars/devkit stanford-cars/cars_test && touch "
+         "stanford-cars/devkit/cars_test_annos_withlabels.mat",
+         "cars"},
+        {"mkdir -p stanford-cars/train/audi stanford-cars/test/audi", "cars"},
+        {"mkdir -p flowers-102/jpg && touch flowers-102/imagelabels.mat flowers-102/setid.mat", "flowers102"},
+        {"mkdir -p flowers-102/daisy && touch flowers-102/daisy/1.jpg", "flowers102"},
+        {"mkdir inat2018 && touch inat2018/val2018.json inat2018/train_val2018.tar", "inat2018"},
+        {"mkdir -p elsewhere/0 && ln -s elsewhere inat2019 && touch inat2019/README", "inat2019"},
+    };
+    base_arena arena = {0};
+    base_test_folder_begin();
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        repro_places places = datasets_after(cases[i].commands, &arena);
+        CHECK(repro_place(&places, cases[i].name) && !repro_place_lacks(&places, cases[i].name));
+    }
+    base_test_folder_end();
+    base_arena_free(&arena);
+}
+
+/* Pictures to train on are no validation set. */
+TEST(repro_datasets_imagenet_is_not_its_training_set) {
+    static const struct {
+        const char *commands, *imagenet, *train; // the ends of paths; NULL: not found
+    } cases[] = {
+        {"mkdir -p imagenet/train/n01440764", NULL, "d/imagenet"},
+        {"mkdir -p imagenet/train/n01440764 imagenet/val", NULL, "d/imagenet"},
+        {"mkdir -p imagenet/train/n01440764 && touch imagenet-val.tar", "d/imagenet-val.tar", "d/imagenet"},
+        {"mkdir -p imagenet/train/n01440764 imagenet/val/n01440764", "d/imagenet/val", "d/imagenet"},
+        {"mkdir -p imagenet/train/n01440764 && touch imagenet/ILSVRC2012_img_val.tar", "d/imagenet", "d/imagenet"},
+        {"mkdir -p imagenet/n01440764", "d/imagenet", NULL},
+    };
+    base_arena arena = {0};
+    base_test_folder_begin();
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        repro_places places = datasets_after(cases[i].commands, &arena);
+        const char *found[] = {places.imagenet, places.train}, *expected[] = {cases[i].imagenet, cases[i].train};
+        for (int k = 0; k < 2; k++) {
+            size_t size = expected[k] ? strlen(expected[k]) : 0, all = found[k] ? strlen(found[k]) : 0;
+            CHECK(!found[k] == !expected[k] && (!size || (all > size && !strcmp(found[k] + all - size, expected[k]))));
+        }
+    }
     base_test_folder_end();
     base_arena_free(&arena);
 }
