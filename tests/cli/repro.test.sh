@@ -316,6 +316,12 @@ check '! grep -q "left out" dry'
 check '[ "$(grep -c "^./deit train --recipe deit-finetune --model deit_base_distilled_patch16_384" dry)" = 1 ]' # one run
 check '[ "$(grep -c "^./deit eval --model deit_base_distilled_patch16_384 --weights [^ ]*/runs/.* --head \(class\|dist\|mean\)" dry)" = 3 ]'
 
+check_exit 0 '$DEIT repro table8 --scale paper --weights-dir none --retrain --dry-run'
+check_out '^\./deit train .* --model-ema --finetune [^ ]*/runs/with_EMA-0-[0-9a-f]*/last_ema\.safetensors '
+check_no_out ' --finetune [^ ]*/runs/with_EMA-0-[0-9a-f]*/last\.safetensors '
+check_exit 0 '$DEIT repro distillation-by-epochs --scale paper --weights-dir none --retrain --dry-run'
+check_out '^\./deit train --recipe deit --model deit_base_distilled_patch16_224 .* --epochs 1000 '
+
 name "desk scale leaves out what trains the paper's networks; where both scales are planned each has its total"
 check_exit 0 '$DEIT repro table2 --scale desk --retrain --results desk --dry-run'
 check_out '^# table2: left out, it trains a network of the paper \(--scale paper\): DeiT-B; RegNetY-4GF; '

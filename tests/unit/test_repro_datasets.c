@@ -37,6 +37,19 @@ TEST(repro_datasets_are_table6) {
     repro_table_free(table);
 }
 
+/* A record's key: pictures count by their names, annotations, which say what the set is, by what they hold. */
+TEST(repro_datasets_key_has_the_annotations) {
+    base_test_folder_begin();
+    CHECK_OK(base_write_file(base_test_path("a.jpg"), "1", 1));
+    CHECK_OK(base_write_file(base_test_path("val2019.json"), "{\"images\": [1]}", 15));
+    uint64_t key = plan_folder_key(base_test_folder);
+    CHECK_OK(base_write_file(base_test_path("a.jpg"), "22", 2));
+    CHECK(plan_folder_key(base_test_folder) == key);
+    CHECK_OK(base_write_file(base_test_path("val2019.json"), "{\"images\": [2]}", 15));
+    CHECK(plan_folder_key(base_test_folder) != key);
+    base_test_folder_end();
+}
+
 /* An archive of annotations as it is downloaded: the file in it comes to stand beside it. */
 TEST(repro_datasets_annotations_are_taken_out) {
     char command[512], *text = NULL;
