@@ -168,8 +168,9 @@ static grid_cells grid_times(grid_cells at, const repro_report *report, const re
 
 DEIT_INTERNAL bool repro_otherwise(const repro_report *report, const repro_result *r, int column) {
     const repro_table *table = report->table;
-    if (isnan(r->cell[REPRO_PAPER][column].value)) return false;
-    const char *sha256 = r->cell[REPRO_PAPER][column].sha256;
+    const repro_cell *cell = &r->cell[REPRO_PAPER][column];
+    if (isnan(cell->value) || (cell->n > 0 && cell->origins && cell->origins[0].drawn)) return false; /* trained here */
+    const char *sha256 = cell->sha256;
     if (r->weights) return !r->same || (sha256 && !repro_weights_match(r->weights, sha256));
     const repro_command *command = repro_command_for(table, REPRO_PAPER, column);
     for (int c = 0; command && c < table->n_columns; c++) {

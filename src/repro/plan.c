@@ -275,11 +275,27 @@ static const char *plan_folder_name(base_arena *arena, const char *label) {
     return name;
 }
 
-static base_status plan_place_training(const repro_state *state, repro_job *job) {
+/* Where the run stands, or stood when another table's row of another name ran it; else a folder of the row's name. */
+static const char *plan_run_folder(const repro_state *state, const repro_job *job) {
     base_arena *arena = &state->book->arena;
     const char *results = state->book->options.results, *name = plan_folder_name(arena, job->row->text[0]);
-    if (!name) return BASE_ERROR;
-    job->folder = base_arena_printf(arena, "%s/runs/%s-%d-%.8s", results ? results : ".", name, job->seed, job->id);
+    const char *runs = base_arena_printf(arena, "%s/runs", results ? results : "."),
+               *end = base_arena_printf(arena, "-%d-%.8s", job->seed, job->id);
+    if (!name || !runs || !end) return NULL;
+    const char *own = base_arena_printf(arena, "%s/%s%s", runs, name, end), *folder = own;
+    DIR *entries = own && !base_path_exists(own) ? opendir(runs) : NULL;
+    for (const struct dirent *entry; entries && (entry = readdir(entries));) {
+        size_t size = strlen(entry->d_name), ending = strlen(end);
+        if (size > ending && !strcmp(entry->d_name + size - ending, end))
+            folder = base_arena_printf(arena, "%s/%s", runs, entry->d_name);
+    }
+    if (entries) closedir(entries);
+    return folder;
+}
+
+static base_status plan_place_training(const repro_state *state, repro_job *job) {
+    base_arena *arena = &state->book->arena;
+    job->folder = plan_run_folder(state, job);
     const char *makes = repro_row_text(job->table, job->row, "makes");
     if (!makes) makes = job->table->makes;
     if (!job->folder || !makes) return job->folder ? BASE_OK : BASE_ERROR;
@@ -313,6 +329,12 @@ static base_status plan_training(repro_state *state, const char *folder, const c
     return base_fail("%s has no row '%s' with a command", path, name);
 }
 
+static bool plan_makes(const repro_command *command, int column) {
+    for (int i = 0; i < command->n; i++)
+        if (command->column[i] == column) return true;
+    return false;
+}
+
 static base_status plan_add_need(repro_job *job, int column, bool read, repro_job ***need) {
     if (job->n_needs == REPRO_MAX_NEEDS) return base_fail("a command needs more than %d trainings", job->n_needs);
     job->need_column[job->n_needs] = column, job->need_read[job->n_needs] = read;
@@ -320,29 +342,36 @@ static base_status plan_add_need(repro_job *job, int column, bool read, repro_jo
     return BASE_OK;
 }
 
-/* The row's own training for a column, whose weights the command reads as {made.column}. */
+/* The row's own training for a column, whose weights the command reads as {made.column}: the first of the table's that
+ * can be planned for the row. */
 static base_status plan_made(repro_state *state, repro_job *job, int column, repro_lacks *lacks) {
     char name[80];
-    repro_job **made;
+    repro_job *made = NULL;
+    bool any = false;
     snprintf(name, sizeof name, "{made.%.60s}", job->table->columns[column].name);
     if (!strstr(job->command->text, name)) return BASE_OK;
-    for (int k = 0; k < job->table->n_commands; k++) {
+    for (int k = 0; k < job->table->n_commands && !made; k++) {
         repro_job like = {.table = job->table, .row = job->row, .result = job->result, .seed = job->seed};
         like.command = &job->table->commands[k];
-        bool makes = false;
-        for (int i = 0; i < like.command->n; i++) makes |= like.command->column[i] == column;
-        if (!makes || like.command->scale != job->command->scale || !strstr(like.command->text, "{folder}") ||
-            strstr(like.command->text, name))
+        repro_lacks missing;
+        if (!plan_makes(like.command, column) || like.command->scale != job->command->scale ||
+            !plan_reads(like.command->text, "folder") || strstr(like.command->text, name))
             continue;
-        BASE_TRY(plan_add_need(job, column, true, &made));
-        BASE_TRY(plan_job(state, &like, made, lacks));
-        if (!*made) return BASE_OK;
-        const char *file = repro_row_text(job->table, job->row, "makes");
-        (*made)->weights =
-            base_arena_printf(&state->book->arena, "%s/%s", (*made)->folder, file ? file : "last.safetensors");
-        return (*made)->weights ? BASE_OK : BASE_ERROR;
+        BASE_TRY(plan_job(state, &like, &made, &missing));
+        if (!made && !any) *lacks = missing;
+        any = true;
     }
-    return base_fail("repro/%s has no training for %s", job->table->name, name);
+    if (!any)
+        return base_fail("%s/%s has no training for %s", job->table->folder ? job->table->folder : "repro",
+                         job->table->name, name);
+    repro_job **need;
+    BASE_TRY(plan_add_need(job, column, true, &need));
+    *need = made;
+    if (!made) return BASE_OK;
+    *lacks = (repro_lacks){0};
+    const char *file = repro_row_text(job->table, job->row, "makes");
+    made->weights = base_arena_printf(&state->book->arena, "%s/%s", made->folder, file ? file : "last.safetensors");
+    return made->weights ? BASE_OK : BASE_ERROR;
 }
 
 /* The trainings that a job reads. Where one cannot be run here, lacks says what it wants. */
@@ -458,6 +487,24 @@ static bool plan_too_large(const repro_state *state, repro_job *job) {
     return trains && !repro_job_there(state, job, false);
 }
 
+/* Whether the command evaluates a public file that is only the nearest to the row's, where a training of the row's own
+ * is to be run or was: then that one counts. */
+static base_status plan_replaced(repro_state *state, const repro_table *table, repro_result *r,
+                                 const repro_command *command, bool *replaced) {
+    *replaced = false;
+    if (!r->weights || r->same || !plan_reads(command->text, "weights")) return BASE_OK;
+    for (int k = 0; k < table->n_commands; k++) {
+        const repro_job like = {.table = table, .row = r->row, .result = r, .command = &table->commands[k]};
+        bool own = plan_reads(like.command->text, "folder") || strstr(like.command->text, "{made.");
+        if (!own || like.command->scale != command->scale || !plan_makes(like.command, command->column[0])) continue;
+        repro_job *job;
+        repro_lacks lacks;
+        BASE_TRY(plan_job(state, &like, &job, &lacks));
+        *replaced |= job && (state->book->options.retrain || repro_job_there(state, job, false));
+    }
+    return BASE_OK;
+}
+
 static base_status plan_cell(repro_state *state, const repro_report *report, repro_result *r,
                              const repro_command *command) {
     const repro_table *table = report->table;
@@ -465,6 +512,9 @@ static base_status plan_cell(repro_state *state, const repro_report *report, rep
     int seeds = wanted && plan_seeded(table, command) ? wanted : 1;
     if (repro_is_speed(table, command)) return BASE_OK;
     if (command->scale == REPRO_DESK && state->book->options.scale == REPRO_PAPER) return BASE_OK;
+    bool replaced;
+    BASE_TRY(plan_replaced(state, table, r, command, &replaced));
+    if (replaced) return BASE_OK;
     const repro_job *before = NULL;
     for (int seed = 0; seed < seeds; seed++) {
         const repro_job like = {.table = table, .row = r->row, .result = r, .command = command, .seed = seed};

@@ -321,6 +321,16 @@ check_out '^\./deit train .* --model-ema --finetune [^ ]*/runs/with_EMA-0-[0-9a-
 check_no_out ' --finetune [^ ]*/runs/with_EMA-0-[0-9a-f]*/last\.safetensors '
 check_exit 0 '$DEIT repro distillation-by-epochs --scale paper --weights-dir none --retrain --dry-run'
 check_out '^\./deit train --recipe deit --model deit_base_distilled_patch16_224 .* --epochs 1000 '
+# Table 5's rows without public weights; tables that want the same training share one
+check_exit 0 '$DEIT repro table5 --scale paper --weights-dir none --retrain --dry-run >dry5'
+check '[ "$(grep -c "^./deit train --recipe deit " dry5)" = 5 ] && [ "$(grep -c "^./deit train --recipe deit-finetune " dry5)" = 2 ]'
+check '[ "$(grep -c "^./deit eval .* --weights [^ ]*/runs/" dry5)" = 14 ] && ! grep "^./deit eval --model regnety_040 --weights none" dry5'
+check '$DEIT repro table2 --scale paper --weights-dir none --dry-run >dry2'
+check '$DEIT repro distillation-by-epochs --scale paper --weights-dir none --dry-run >dry-epochs'
+for part in 'deit_base_distilled_patch16_224 .* --epochs 1000 ' 'deit_base_distilled_patch16_384 .* --teacher-model regnety_160 '; do
+    shared=$(grep "^./deit train .*--model $part" dry5 dry-epochs dry2 | sed 's/.*-0-\([0-9a-f]*\) --json/\1/' | sort | uniq -d | wc -l)
+    check '[ "$shared" = 1 ]'
+done
 
 name "desk scale leaves out what trains the paper's networks; where both scales are planned each has its total"
 check_exit 0 '$DEIT repro table2 --scale desk --retrain --results desk --dry-run'
@@ -718,6 +728,29 @@ check 'grep -q "^./deit bench --model vit --input-size 8 " dry && ! grep "deit t
 check_exit 0 '$DEIT repro own3/speed --scale desk --results alone --json'
 check_out '"mean": [0-9.]+'
 check '[ "$(ls alone/*.json | wc -l)" = 1 ] && ! ls alone/runs 2>/dev/null'
+
+name 'tables that want the same training find its run, whatever their rows are called'
+check 'mkdir own6'
+for table in one two; do
+    cat >own6/$table <<END
+title $table
+source nobody
+column network label network
+column top1 accuracy top-1
+column other accuracy other
+command desk top1=test_acc1: deit train [--resume {resume}] --model vit --input-size 8 --patch 4 --dim 32 --depth 1 --heads 2 --data-path set --threads 1 --batch-size 16 --epochs 1 --output-dir {folder} --json
+command desk other=top1: deit eval --model vit --input-size 8 --patch 4 --dim 32 --depth 1 --heads 2 --classes 10 --weights {made.top1} --data set --json
+| network | top1 | other |
+|---|---|---|
+| the network of $table | - | - |
+END
+done
+check_exit 0 '$DEIT repro own6/one --scale desk --retrain --results named --json'
+sum=$(cat named/runs/the_network_of_one-*/last.safetensors | cksum)
+check_exit 0 '$DEIT repro own6/two --scale desk --retrain --results named --json'
+check '[ "$(ls named/runs | grep -c "^the_network_of_")" = 1 ] && [ "$(ls named/*.json | wc -l)" = 2 ]'
+check_exit 0 '$DEIT repro own6/two --scale desk --retrain --fresh --results named --json' # anew, in that folder
+check '[ "$(ls named/runs | grep -c "^the_network_of_")" = 1 ] && [ "$(cat named/runs/*/last.safetensors | cksum)" = "$sum" ]'
 
 name 'a network and what was tuned from it are compared seed by seed'
 check 'mkdir own4'

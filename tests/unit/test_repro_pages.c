@@ -235,6 +235,9 @@ TEST(repro_claims_are_of_the_papers_networks) {
     repro_write_markdown(book, &page);
     CHECK_STR_HAS(page.data, "A is better: A > B (weights trained otherwise than the row's");
     base_text_free(&page);
+    of[0].drawn = true; /* the row's own training, which stands for the nearest file */
+    CHECK_EQ_INT(repro_judge(book->report[0], &table->claims[0]).verdict, REPRO_UNDECIDED);
+    of[0].drawn = false;
     /* the file of that name is another one, or not all pictures were looked at */
     rows[0].same = true;
     CHECK_EQ_INT(repro_judge(book->report[0], &table->claims[0]).verdict, REPRO_HOLDS);

@@ -331,6 +331,52 @@ TEST(repro_commands_of_all_tables_can_be_planned) {
     for (int i = 0; i < n; i++) repro_table_free(tables[i]);
 }
 
+/* What a row of the authors' networks is planned to have for its ImageNet accuracy: of the public file, and of a
+ * training of its own. */
+static void test_repro_row_plan(const repro_state *state, const repro_result *r, int *evaluated, int *trained) {
+    *evaluated = *trained = 0;
+    for (const repro_use *use = state->uses; use; use = use->next) {
+        if (use->result != r || use->command->scale != REPRO_PAPER ||
+            strcmp(use->table->columns[use->command->column[0]].name, "imagenet") != 0)
+            continue;
+        *evaluated += strstr(use->command->text, "{weights}") != NULL;
+        *trained += use->job->trains;
+    }
+}
+
+/* Where the authors' weights are not public the nearest file is shown, until the row's own training is asked for. */
+static void test_repro_own_trainings(const char *name, bool retrain, int expected) {
+    repro_table *table;
+    repro_state state;
+    const repro_options options = {.weights_dir = "/none", .scale = REPRO_PAPER, .retrain = retrain};
+    CHECK_OK(repro_table_open(&table, name));
+    CHECK_OK(repro_begin(&state, &table, 1, &options, NULL));
+    state.dry = true;
+    CHECK_OK(repro_plan(&state));
+    int own = 0, evaluated, trained;
+    for (int i = 0; i < state.book->report[0]->n; i++) {
+        const repro_result *r = &state.book->report[0]->rows[i];
+        const char *label = r->row->text[0];
+        bool authors = !strncmp(label, "DeiT", 4) || !strncmp(label, "RegNetY", 7);
+        if (!r->weights) continue;
+        bool wants = authors && !r->same;
+        test_repro_row_plan(&state, r, &evaluated, &trained);
+        if (trained != wants || evaluated != !(wants && retrain))
+            TEST_FAIL("%s: %s: %d evaluated, %d trained", name, label, evaluated, trained);
+        own += wants;
+    }
+    CHECK_EQ_INT(own, expected);
+    repro_end(&state);
+    repro_book_free(state.book), repro_table_free(table);
+}
+
+TEST(repro_rows_without_public_weights_are_trained) {
+    for (int retrain = 0; retrain < 2; retrain++) {
+        test_repro_own_trainings("table5", retrain, 7); /* RegNetY-4GF, -8GF; 1000 epochs of Ti, S, B; both at 384 */
+        test_repro_own_trainings("figure1", retrain, 3);
+    }
+}
+
 /* The networks have the sizes that the paper rounds. */
 TEST(repro_table5_agrees_with_the_networks) {
     repro_table *table;
