@@ -130,6 +130,7 @@
 #include "repro/grid.c"
 #include "repro/job.c"
 #include "repro/json.c"
+#include "repro/key.c"
 #include "repro/legend.c"
 #include "repro/locate.c"
 #include "repro/manifest.c"

@@ -152,6 +152,12 @@ DEIT_INTERNAL int repro_speed_batch(double gflop); /* images of a sample */
 DEIT_INTERNAL base_status repro_speed_words(const repro_state *state, const repro_net *net, int samples, double least,
                                             const char *words[REPRO_MAX_WORDS]);
 
+/* key.c: what a file or folder is, by name, size and some of its bytes; NULL for NULL. */
+DEIT_INTERNAL const char *repro_file_key(base_arena *arena, const char *path);
+/* The same of a folder with Fashion-MNIST's four files: "fashion-mnist" if they are those, by their CRC-32, or if it is
+ * not here or Debian's. */
+DEIT_INTERNAL const char *repro_fashion_key(base_arena *arena, const char *path);
+
 /* plan.c: the jobs of all other cells. */
 DEIT_INTERNAL base_status repro_plan(repro_state *state);
 DEIT_INTERNAL void repro_plan_free(repro_state *state);

@@ -12,7 +12,8 @@
  *   as they are downloaded, a folder each: flowers-102/, stanford-cars/, inat2018/, inat2019/
  *   Fashion-MNIST  fashion-mnist/ with its four files; or where Debian's package puts it
  *
- * The folder may also be ImageNet's validation set itself: a folder of synsets or an archive. */
+ * The folder may also be ImageNet's validation set itself: a folder of synsets or an archive. One of its training
+ * pictures is not taken for it: what lies beside it is looked for. */
 #include "data/data.h"
 #include "repro/internal.h"
 
@@ -54,6 +55,18 @@ static const char *locate_fashion(const char *folder, base_arena *arena) {
     return base_arena_printf(arena, "%s/fashion-mnist", folder);
 }
 
+/* Whether a folder of synsets holds ImageNet's training pictures, which are called n01440764_10026.JPEG. */
+static bool locate_is_training(const char *folder, base_arena *arena) {
+    static const char *const first[] = {"n01440764", "n01443537", NULL};
+    const char *path = locate_first(folder, first, arena), *synset = path ? strrchr(path, '/') + 1 : NULL;
+    DIR *pictures = path ? opendir(path) : NULL;
+    bool training = false;
+    for (const struct dirent *entry; pictures && !training && (entry = readdir(pictures));)
+        training = !strncmp(entry->d_name, synset, strlen(synset)) && entry->d_name[strlen(synset)] == '_';
+    if (pictures) closedir(pictures);
+    return training;
+}
+
 /* imagenet/ as a validation set: not one that holds only pictures to train on. */
 static const char *locate_imagenet(const char *folder, base_arena *arena) {
     static const char *const trains[] = {"train", "training", "Train", "ILSVRC2012_img_train.tar", NULL};
@@ -62,6 +75,7 @@ static const char *locate_imagenet(const char *folder, base_arena *arena) {
     if (!path) return NULL;
     bool train = locate_first(path, trains, arena) != NULL;
     bool test = locate_first(path, tests, arena) != NULL;
+    train |= locate_is_training(path, arena);
     return base_path_exists(path) && !locate_begun(path) && (test || !train) ? path : NULL;
 }
 
@@ -152,7 +166,7 @@ DEIT_INTERNAL base_status repro_locate(repro_places *places, const char *data, b
         const char *slash = strrchr(data, '/');
         folder = slash ? base_arena_printf(arena, "%.*s", (int)(slash - data), data) : ".";
     } else if (locate_is_classes(data, arena)) {
-        places->imagenet = folder;
+        places->imagenet = locate_is_training(data, arena) ? NULL : folder;
         folder = base_arena_printf(arena, "%s/..", data);
     }
     if (!folder) return BASE_ERROR;

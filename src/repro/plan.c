@@ -4,12 +4,9 @@
 #include "repro/internal.h"
 
 #include <dirent.h>
-#include <fcntl.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 /* ---- Names in commands ------------------------------------------------------------------------------------------- */
 
@@ -25,71 +22,9 @@ static void plan_name(plan_list *list, const char *name, const char *value, cons
             (repro_name){.name = name, .value = value, .example = example, .key = value, .why = why};
 }
 
-static uint64_t plan_ends_key(const char *path, int64_t size);
-
-/* A file of a folder: its name, and of annotations, which say what the set is, what they hold. */
-static uint64_t plan_entry_key(const char *folder, const char *name) {
-    static const char *const tells[] = {".json", ".mat", ".txt", ".csv"};
-    uint64_t key = base_fnv1a64(name, strlen(name));
-    const char *end = strrchr(name, '.');
-    bool says = false;
-    for (size_t i = 0; end && i < sizeof tells / sizeof *tells; i++) says |= !strcmp(end, tells[i]);
-    char *path = says ? base_path_join(folder, name) : NULL;
-    struct stat info;
-    if (path && !stat(path, &info) && S_ISREG(info.st_mode))
-        key ^= base_splitmix64((uint64_t)info.st_size, plan_ends_key(path, info.st_size));
-    base_free(path);
-    return key;
-}
-
-/* The names of all that a folder holds. */
-static uint64_t plan_folder_key(const char *path) {
-    uint64_t key = 0;
-    struct dirent **entries = NULL;
-    int n = scandir(path, &entries, NULL, alphasort);
-    for (int i = 0; i < n; i++) {
-        const struct dirent *entry = entries[i];
-        struct stat inside;
-        bool hidden = entry->d_name[0] == '.';
-        uint64_t one = plan_entry_key(path, entry->d_name);
-        char *name = hidden || entry->d_type == DT_REG ? NULL : base_path_join(path, entry->d_name);
-        if (name && !stat(name, &inside) && S_ISDIR(inside.st_mode)) one ^= base_splitmix64(plan_folder_key(name), 1);
-        if (!hidden) key += base_splitmix64(one, 0);
-        base_free(name);
-        free(entries[i]);
-    }
-    free(entries);
-    return key;
-}
-
-/* A file's first and last bytes: enough to tell another one of its name and size, at once even of 150 GB. */
-static uint64_t plan_ends_key(const char *path, int64_t size) {
-    enum { PIECE = 64 << 10 };
-    uint64_t key = 0;
-    int file = open(path, O_RDONLY | O_CLOEXEC);
-    char *piece = base_malloc(PIECE);
-    for (int end = 0; end < 2 && piece && file >= 0; end++) {
-        ssize_t n = pread(file, piece, PIECE, end && size > PIECE ? size - PIECE : 0);
-        if (n > 0) key = base_splitmix64(base_fnv1a64(piece, (size_t)n), key);
-    }
-    if (file >= 0) close(file);
-    base_free(piece);
-    return key;
-}
-
-/* A data set or other file by what it is, wherever it lies and whenever it was fetched. */
-static const char *plan_file_key(base_arena *arena, const char *path) {
-    struct stat info;
-    if (!path || stat(path, &info)) return path;
-    const char *slash = strrchr(path, '/');
-    bool folder = S_ISDIR(info.st_mode);
-    return base_arena_printf(arena, "%s:%lld:%016llx", slash ? slash + 1 : path, folder ? 0LL : (long long)info.st_size,
-                             (unsigned long long)(folder ? plan_folder_key(path) : plan_ends_key(path, info.st_size)));
-}
-
 static void plan_file(plan_list *list, const char *name, const char *path, const char *example, const char *why) {
     plan_name(list, name, path, example, why);
-    list->names[list->n - 1].key = plan_file_key(list->arena, path);
+    list->names[list->n - 1].key = repro_file_key(list->arena, path);
 }
 
 /* Where a set that is not here would lie. */
@@ -122,7 +57,7 @@ static void plan_places(plan_list *list, const repro_state *state) {
     }
     plan_name(list, "fashion", at->fashion, "fashion-mnist",
               "Fashion-MNIST is not here (Debian's package dataset-fashion-mnist, or fashion-mnist/ in --data)");
-    list->names[list->n - 1].key = "fashion-mnist"; /* the same wherever it lies */
+    list->names[list->n - 1].key = repro_fashion_key(list->arena, at->fashion);
 }
 
 /* The weights of the paper's row, and its image size where that is not the network's own. */

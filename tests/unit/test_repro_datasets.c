@@ -42,11 +42,11 @@ TEST(repro_datasets_key_has_the_annotations) {
     base_test_folder_begin();
     CHECK_OK(base_write_file(base_test_path("a.jpg"), "1", 1));
     CHECK_OK(base_write_file(base_test_path("val2019.json"), "{\"images\": [1]}", 15));
-    uint64_t key = plan_folder_key(base_test_folder);
+    uint64_t key = key_of_folder(base_test_folder);
     CHECK_OK(base_write_file(base_test_path("a.jpg"), "22", 2));
-    CHECK(plan_folder_key(base_test_folder) == key);
+    CHECK(key_of_folder(base_test_folder) == key);
     CHECK_OK(base_write_file(base_test_path("val2019.json"), "{\"images\": [2]}", 15));
-    CHECK(plan_folder_key(base_test_folder) != key);
+    CHECK(key_of_folder(base_test_folder) != key);
     base_test_folder_end();
 }
 
@@ -196,6 +196,8 @@ TEST(repro_datasets_imagenet_is_not_its_training_set) {
         {"mkdir -p imagenet/train/n01440764 imagenet/val/n01440764", "d/imagenet/val", "d/imagenet"},
         {"mkdir -p imagenet/train/n01440764 && touch imagenet/ILSVRC2012_img_val.tar", "d/imagenet", "d/imagenet"},
         {"mkdir -p imagenet/n01440764", "d/imagenet", NULL},
+        {"mkdir -p imagenet/n01440764 && touch imagenet/n01440764/n01440764_18.JPEG", NULL, NULL},
+        {"mkdir -p imagenet/n01440764 && touch imagenet/n01440764/ILSVRC2012_val_00000293.JPEG", "d/imagenet", NULL},
     };
     base_arena arena = {0};
     base_test_folder_begin();
@@ -207,6 +209,43 @@ TEST(repro_datasets_imagenet_is_not_its_training_set) {
             CHECK(!found[k] == !expected[k] && (!size || (all > size && !strcmp(found[k] + all - size, expected[k]))));
         }
     }
+    /* a folder of synsets itself: what lies beside that of the training pictures is found */
+    datasets_after("mkdir -p train/n01440764 val/n01440764 && touch train/n01440764/n01440764_18.JPEG val/n01440764/a",
+                   &arena);
+    for (int k = 0; k < 2; k++) {
+        repro_places places;
+        CHECK_OK(repro_locate(&places, base_test_path(k ? "d/val" : "d/train"), &arena));
+        CHECK(places.imagenet && strstr(places.imagenet, "/val"));
+        CHECK(places.train != NULL);
+    }
+    base_test_folder_end();
+    base_arena_free(&arena);
+}
+
+/* Four files of Fashion-MNIST's names have its key only if they are its files: records of it are not for others. */
+TEST(repro_datasets_key_of_other_fashion) {
+    static const char *const others[] = {"train-images-idx3-ubyte", "train-labels-idx1-ubyte.gz",
+                                         "t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte"};
+    base_arena arena = {0};
+    char command[512];
+    CHECK(!strcmp(repro_fashion_key(&arena, NULL), "fashion-mnist"));
+    CHECK(!strcmp(repro_fashion_key(&arena, "fashion-mnist"), "fashion-mnist"));
+    base_test_folder_begin();
+    for (int i = 0; i < 4; i++) CHECK_OK(base_write_file(base_test_path(others[i]), "0123456789", 10));
+    const char *key = repro_fashion_key(&arena, base_test_folder);
+    CHECK(key && !strncmp(key, "fashion-mnist:", 14));
+    CHECK_OK(base_write_file(base_test_path(others[0]), "1123456789", 10));
+    const char *other = repro_fashion_key(&arena, base_test_folder);
+    CHECK(key && other && strcmp(key, other) != 0);
+    if (!base_path_is_folder(DATA_DEBIAN_FASHION)) {
+        base_test_folder_end();
+        base_arena_free(&arena);
+        SKIP("Debian's package dataset-fashion-mnist is not here");
+    }
+    snprintf(command, sizeof command, "cd %s && rm * && cp %s/* . && gunzip t10k*", base_test_folder,
+             DATA_DEBIAN_FASHION);
+    CHECK_EQ_INT(system(command), 0);
+    CHECK(!strcmp(repro_fashion_key(&arena, base_test_folder), "fashion-mnist"));
     base_test_folder_end();
     base_arena_free(&arena);
 }
