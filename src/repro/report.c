@@ -167,18 +167,22 @@ DEIT_INTERNAL base_status repro_cell_run(repro_state *state, const char *key, co
 /* ---- The run ----------------------------------------------------------------------------------------------------- */
 
 /* What the user should know before waiting. */
-static void report_announce(const repro_state *state, int speed, int accuracy) {
+static void report_announce(const repro_state *state, int speed) {
     const repro_book *book = state->book;
     double largest = 0;
+    int others = 0;
+    for (repro_job *job = state->jobs; job; job = job->next)
+        others += job->used && !repro_job_there(state, job, false);
     for (int i = 0; i < book->n_nets; i++) largest = fmax(largest, (double)book->nets[i].params);
     if (speed)
         base_log(state->progress.context, BASE_LOG_INFO,
                  "%s: %d measurement%s of speed, at most about %.0f minutes, %.1f GB of memory; Ctrl-C stops, the next "
                  "run goes on from there",
                  state->progress.what, speed, speed == 1 ? "" : "s", state->budget / 60, largest * 6e-9 + 0.2);
-    if (accuracy)
-        base_log(state->progress.context, BASE_LOG_INFO, "%s: %d other %s; --dry-run says how long they take",
-                 state->progress.what, accuracy, accuracy == 1 ? "cell" : "cells");
+    if (others)
+        base_log(state->progress.context, BASE_LOG_INFO,
+                 "%s: %d other cell%s not recorded yet; --dry-run says how long they take", state->progress.what, others,
+                 others == 1 ? " is" : "s are");
 }
 
 static void report_say_kept(const char *folder, const base_context *context) {
@@ -191,7 +195,7 @@ static base_status report_measure(repro_state *state) {
     BASE_TRY(repro_plan(state));
     int speed = repro_speed_cells(state);
     state->progress.total = speed + state->n_jobs;
-    report_announce(state, speed, state->n_jobs);
+    report_announce(state, speed);
     base_status status = repro_speed(state);
     if (book->reused)
         base_log(state->progress.context, BASE_LOG_INFO,

@@ -700,6 +700,9 @@ command desk top1: deit eval {student.network} --classes 10 --weights {student} 
 | small | small | - |
 END
 check_exit 0 '$DEIT repro own3/top --scale desk --retrain --results whole --json'
+check_err '1 other cell is not recorded yet; '
+check_exit 0 '$DEIT repro own3/top --scale desk --retrain --results whole --json'
+check_no_err 'not recorded yet'
 $DEIT repro own3/top --scale desk --retrain --results killed >/dev/null 2>&1 &
 pid=$!
 while ! ls killed/runs/*/checkpoints/*.json >/dev/null 2>&1 && kill -0 $pid 2>/dev/null; do sleep 0.02; done

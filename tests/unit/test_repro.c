@@ -475,6 +475,11 @@ TEST(repro_cost_of_what_a_command_says) {
     train_options_free(&said.options);
     CHECK(cost_part(60000, 10, "train") == 60000 && cost_part(60000, 10, "train:0-4") == 30000);
     CHECK(cost_part(60000, 10, "train:0-4[:5000]") == 5000 && cost_part(10000, 10, NULL) == 10000);
+    const repro_data_file *file; /* what unpacking takes is of pictures that are packed */
+    for (int i = 0; (file = repro_data_file_at(i)); i++) {
+        if (!strcmp(file->name, "imagenet")) CHECK(cost_picture(file, true) > cost_picture(file, false));
+        CHECK((cost_picture(file, false) > 0) == !strstr("fashion-mnist cifar10 cifar100", file->name));
+    }
 }
 
 /* Every family has a share of its own, and networks of small pictures a lower one. */
