@@ -134,12 +134,13 @@ DEIT_INTERNAL base_status cli_data_check_size(const char *name, const char *spli
     return BASE_OK;
 }
 
-DEIT_INTERNAL base_status cli_data_check_real(const char *folder, char digest[65], char **path) {
+DEIT_INTERNAL base_status cli_data_check_real(const char *folder, const char *file, char digest[65], char **path) {
     const repro_data_file *row = catalogue_find("real");
     base_arena arena = {0};
-    repro_places places;
+    repro_places places = {.real = file};
     char *all = folder ? base_strdup(folder) : cli_data_folder();
-    base_status status = all ? repro_locate(&places, base_path_exists(all) ? all : NULL, &arena) : BASE_ERROR;
+    base_status status = all ? BASE_OK : BASE_ERROR;
+    if (!status && !file) status = repro_locate(&places, base_path_exists(all) ? all : NULL, &arena);
     if (!status && !places.real) status = base_fail("real: not in %s; 'deit data fetch real' gets it", all);
     if (!status) status = (*path = base_strdup(places.real)) ? base_sha256_file(*path, digest) : BASE_ERROR;
     if (!status && strcmp(digest, row->sha256) != 0)

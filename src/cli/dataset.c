@@ -58,9 +58,10 @@ static base_status dataset_where(data_options *where, const char *path, const ch
     return cli_data_find(where, dataset_given.folder, false);
 }
 
-static base_status dataset_check_real(void) {
+/* file: where ReaL's labels lie; NULL: they are looked for. */
+static base_status dataset_check_real(const char *file) {
     char digest[65], *path = NULL;
-    base_status status = cli_data_check_real(dataset_given.folder, digest, &path);
+    base_status status = cli_data_check_real(dataset_given.folder, file, digest, &path);
     if (!status && dataset_given.json)
         status = cli_print_json(
             json_pack("{s:s, s:o, s:s}", "data", "real", "path", base_json_text(path), "sha256", digest));
@@ -75,7 +76,8 @@ static base_status dataset_check(const char *path) {
     data_set *set;
     int64_t least, most, bad = 0;
     int missing;
-    if (!strcmp(path, "real") && !base_path_exists(path)) return dataset_check_real();
+    if (!strcmp(path, "real") && !base_path_exists(path)) return dataset_check_real(NULL);
+    if (!strcmp(base_path_name(path), "real.json")) return dataset_check_real(path);
     BASE_TRY(dataset_where(&options, path, dataset_given.split));
     BASE_TRY(data_open(&set, &options, cli_context()));
     base_status status = dataset_count(set, &least, &most, &missing);

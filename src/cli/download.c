@@ -126,9 +126,9 @@ static base_status download_to(const cli_download *what, const char *path, const
     char *url = mirror ? download_url(mirror, what->file) : base_strdup(what->url);
     if (!url) return BASE_ERROR;
     // A part that was complete when the last run stopped need not be asked for.
-    bool whole = download_has_sum(what) && !download_check(what, part);
+    base_status status = download_has_sum(what) ? download_check(what, part) : BASE_ERROR;
     bool begun = !stat(part, &info) && info.st_size > 0;
-    base_status status = whole ? BASE_OK : download_part(url, part, lock, &begun);
+    if (status == BASE_ERROR) status = download_part(url, part, lock, &begun);
     base_free(url);
     if (status) return status;
     status = download_check(what, part);

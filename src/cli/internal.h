@@ -25,8 +25,9 @@ DEIT_INTERNAL base_status cli_data_fetch(int n, char **names, const char *folder
 DEIT_INTERNAL base_status cli_data_find(data_options *where, const char *folder, bool trains);
 /* Fails, naming both numbers, unless a set that a name stood for has the images and classes that the catalogue says. */
 DEIT_INTERNAL base_status cli_data_check_size(const char *name, const char *split, const data_set *set);
-/* ReaL's labels, which are no set of pictures, by their checksum. path: where they are; the caller's. */
-DEIT_INTERNAL base_status cli_data_check_real(const char *folder, char digest[65], char **path);
+/* ReaL's labels, which are no set of pictures, by their checksum. file: NULL: looked for in the folder, or where data
+ * sets are. path: where they are; the caller's. */
+DEIT_INTERNAL base_status cli_data_check_real(const char *folder, const char *file, char digest[65], char **path);
 /* Sets up Ctrl-C; before any other thread begins. */
 DEIT_INTERNAL void cli_signals(void);
 /* Ends as a program that Ctrl-C ended: so a shell's loop over many runs stops too. */

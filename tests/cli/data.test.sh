@@ -212,6 +212,8 @@ name "ReaL's labels are no pictures: check is of their checksum"
 check 'mkdir labels && echo "[]" >labels/real.json'
 check_exit 1 '$DEIT data check real --data-dir labels'
 check_err "^deit: labels/real\.json: expected sha256 d83e9bff[0-9a-f]{56}, found [0-9a-f]{64}; delete it, and 'deit data fetch real'"
+check_exit 1 '$DEIT data check labels/real.json'
+check_err '^deit: labels/real\.json: expected sha256 d83e9bff[0-9a-f]{56}, found [0-9a-f]{64}; delete it, and '
 check_exit 1 '$DEIT data check real --data-dir sets'
 check_err "^deit: real: not in sets; 'deit data fetch real' gets it"
 for action in count speed; do
@@ -260,6 +262,17 @@ kill -TERM $pid
 wait $pid 2>/dev/null
 check "[ $? = 143 ] && grep -q stopped stopped.txt && ! kill -0 \$(cat slow/pid) 2>/dev/null"
 check '[ "$(cat held/imagenetv2-matched-frequency.tar.gz.part)" = begun ]'
+
+name 'a signal while what an earlier run left is checked leaves it, and asks nobody'
+check 'mkdir checked && truncate -s 40G checked/cifar-10-binary.tar.gz.part' # no disk is needed for it
+check "printf '#!/bin/sh\necho asked >checked/asked\nexit 1\n' >slow/curl"
+PATH=$PWD/slow:$PATH "$DEIT" data fetch cifar10 --data-dir checked >/dev/null 2>stopped.txt &
+pid=$!
+sleep 0.5
+kill -TERM $pid
+wait $pid 2>/dev/null
+check "[ $? = 143 ] && grep -q stopped stopped.txt && [ ! -e checked/asked ]"
+check '[ "$(stat -c %s checked/cifar-10-binary.tar.gz.part)" = 42949672960 ]'
 
 name "a package's files are not the authors', though their contents are"
 if ! command -v curl >/dev/null; then skip 'no curl'; fi
