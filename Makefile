@@ -124,6 +124,7 @@ build/dev/deit: $(DEV_OBJECTS)
 # make test SANITIZE=1   the same under ASan and UBSan
 test: deps
 	@[ "$(SANITIZE)" ] || src/tools/deps.sh cross || echo 'deit: without a compiler for aarch64: its test will be skipped' >&2
+	@$(MAKE) --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j2) test-programs
 	@$(MAKE) --no-print-directory run-tests
 run-tests: test-programs
 	@DEIT='$(CURDIR)/$(TEST_DEIT)' OUT=$(OUT) CC='$(CC)' CXX='$(CXX)' DROPIN_LIBS='$(LDEXTRA) $(LIBS)' ONEDNN=$(ONEDNN) \
