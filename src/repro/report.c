@@ -171,8 +171,7 @@ static void report_announce(const repro_state *state, int speed) {
     const repro_book *book = state->book;
     double largest = 0;
     int others = 0;
-    for (repro_job *job = state->jobs; job; job = job->next)
-        others += job->used && !repro_job_there(state, job, false);
+    for (repro_job *job = state->jobs; job; job = job->next) others += job->used && !repro_job_there(state, job, false);
     for (int i = 0; i < book->n_nets; i++) largest = fmax(largest, (double)book->nets[i].params);
     if (speed)
         base_log(state->progress.context, BASE_LOG_INFO,
@@ -181,8 +180,8 @@ static void report_announce(const repro_state *state, int speed) {
                  state->progress.what, speed, speed == 1 ? "" : "s", state->budget / 60, largest * 6e-9 + 0.2);
     if (others)
         base_log(state->progress.context, BASE_LOG_INFO,
-                 "%s: %d other cell%s not recorded yet; --dry-run says how long they take", state->progress.what, others,
-                 others == 1 ? " is" : "s are");
+                 "%s: %d other cell%s not recorded yet; --dry-run says how long they take", state->progress.what,
+                 others, others == 1 ? " is" : "s are");
 }
 
 static void report_say_kept(const char *folder, const base_context *context) {

@@ -209,10 +209,11 @@ TEST(repro_claims_count_no_cell_without_variance) {
 /* The paper's networks: a public file that was trained otherwise says nothing of the paper's, and one training is one
  * draw; two given files have an accuracy each. */
 TEST(repro_claims_are_of_the_papers_networks) {
-    static const char text[] = "title T\nsource S\ncolumn network label network\ncolumn model attribute\n"
-                               "column top1 accuracy top-1\ncommand top1: deit eval --model {model} --data {imagenet} --json\n"
-                               "claim top1: A > B -- A is better\n| network | model | top1 |\n|---|---|---|\n"
-                               "| A | deit_tiny_patch16_224 | 80 |\n| B | deit_small_patch16_224 | 70 |\n";
+    static const char text[] =
+        "title T\nsource S\ncolumn network label network\ncolumn model attribute\n"
+        "column top1 accuracy top-1\ncommand top1: deit eval --model {model} --data {imagenet} --json\n"
+        "claim top1: A > B -- A is better\n| network | model | top1 |\n|---|---|---|\n"
+        "| A | deit_tiny_patch16_224 | 80 |\n| B | deit_small_patch16_224 | 70 |\n";
     static const double a = 80.5, b = 80;
     repro_table *table;
     CHECK_OK(repro_table_parse(&table, "repro/t", text));
