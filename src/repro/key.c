@@ -99,7 +99,7 @@ DEIT_INTERNAL const char *repro_fashion_key(base_arena *arena, const char *path)
     static const char name[] = "fashion-mnist";
     uint64_t others = 0;
     bool same = true;
-    if (!path || !strcmp(path, name)) return name; /* Debian's */
+    if (!path || (!strcmp(path, name) && !base_path_exists(path))) return name; /* Debian's: a folder goes before it */
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         const char *file = base_arena_printf(arena, "%s/%s", path, parts[i].file);
         if (file && !base_path_exists(file)) file = base_arena_printf(arena, "%s.gz", file);
