@@ -435,7 +435,8 @@ static base_status plan_replaced(repro_state *state, const repro_table *table, r
         repro_job *job;
         repro_lacks lacks;
         BASE_TRY(plan_job(state, &like, &job, &lacks));
-        *replaced |= job && (state->book->options.retrain || repro_job_there(state, job, false));
+        if (job && !plan_too_large(state, job))
+            *replaced |= state->book->options.retrain || repro_job_there(state, job, false);
     }
     return BASE_OK;
 }
