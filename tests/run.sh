@@ -1,30 +1,32 @@
-#!/bin/sh
+#!/usr/bin/env bash
 # Runs every suite and adds up their closing lines, `N passed, N failed[, N skipped]`. A suite that ends without one, or
 # badly without a failed test, counts as a failed test. `make test` calls it, with in its environment:
 #   DEIT (the program), OUT (where the tests' programs are), SANITIZE, and what tests/dropin/run.sh needs.
 set -u
 cd "$(dirname "$0")/.."
 passed=0 failed=0 skipped=0
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
-trap 'exit 130' INT TERM
+work=$(mktemp -d)
+beside= # the process group that runs suites beside the others
+trap 'rm -rf "$work"' EXIT
+trap '[ "$beside" ] && kill -- "-$beside"; exit 130' INT TERM
 
-# suite NAME COMMAND...
+# suite NAME COMMAND...: runs it, tells its time, and adds its counts to work/counts
 suite() {
-    name=$1
+    name=$1 began=$(date +%s)
     shift
     echo "== $name"
-    { "$@" 2>&1; echo "status $?"; } | tee "$log" | sed '/^status [0-9]*$/d'
-    status=$(sed -n 's/^status //p' "$log" | tail -n 1)
+    { "$@" 2>&1; echo "status $?"; } | tee "$work/$name.log" | sed '/^status [0-9]*$/d'
+    echo "== $name took $(($(date +%s) - began)) s"
+    status=$(sed -n 's/^status //p' "$work/$name.log" | tail -n 1)
     # "12 passed, 0 failed, 1 skipped" -> 12 0 1
-    counts=$(sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed\(, \([0-9]*\) skipped\)*$/\1 \2 \4/p' "$log" | tail -n 1)
+    counts=$(sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed\(, \([0-9]*\) skipped\)*$/\1 \2 \4/p' "$work/$name.log" | tail -n 1)
     if [ "$counts" ]; then
+        echo "$counts" >>"$work/counts"
         set -- $counts
-        passed=$((passed + $1)) failed=$((failed + $2)) skipped=$((skipped + ${3:-0}))
         if [ "$status" = 0 ] || [ "$2" != 0 ]; then return; fi
     fi
     echo "FAIL $name: ended with status $status"
-    failed=$((failed + 1))
+    echo "0 1" >>"$work/counts"
 }
 
 # The golden figures again, held to an instruction set below this machine's: every transformer, three convolutional
@@ -40,19 +42,34 @@ lower() { # lower ISA SAME...: not where the machine has no more than one of SAM
     suite "unit, $isa" env "ONEDNN_MAX_CPU_ISA=$isa" "$OUT/unit" "$@"
 }
 
+alone() { # the suites that leave a core idle when they run alone
+    export OMP_NUM_THREADS=1
+    lower AVX2 avx2 avx sse41
+    lower SSE41 sse41
+    suite fuzz "$OUT/fuzz"
+    if [ "${SANITIZE:-}" ]; then
+        suite dropin printf '%s\n' "skip dropin: it builds deit.c as others' programs do, without sanitizers: make test runs it" \
+            '0 passed, 0 failed, 1 skipped'
+    else
+        suite dropin tests/dropin/run.sh
+    fi
+}
+
 suite tree tests/tree.sh
 suite unit "$OUT/unit"
-lower AVX2 avx2 avx sse41
-lower SSE41 sse41
+# The commands, of one thread for much of their time, and the rest side by side, whose lines follow.
+set -m # a group of its own, so that all of it can be ended
+alone >"$work/alone.log" 2>&1 </dev/null &
+beside=$!
+set +m
 suite cli tests/cli/run.sh
-suite fuzz "$OUT/fuzz"
-if [ "${SANITIZE:-}" ]; then
-    suite dropin printf '%s\n' "skip dropin: it builds deit.c as others' programs do, without sanitizers: make test runs it" \
-        '0 passed, 0 failed, 1 skipped'
-else
-    suite dropin tests/dropin/run.sh
-fi
+wait $beside || { echo 'FAIL the suites beside cli: ended early'; echo "0 1" >>"$work/counts"; }
+beside=
+cat "$work/alone.log"
 
+while read -r p f s; do
+    passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + ${s:-0}))
+done <"$work/counts"
 echo
 if [ $skipped = 0 ]; then
     echo "$passed passed, $failed failed"
