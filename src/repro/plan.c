@@ -297,8 +297,10 @@ static base_status plan_made(repro_state *state, repro_job *job, int column, rep
         any = true;
     }
     if (!any)
-        return base_fail("%s/%s has no training for %s", job->table->folder ? job->table->folder : "repro",
-                         job->table->name, name);
+        return base_fail(
+            "%s/%s has no training for %s: a command of the same scale that makes column '%s' and has {folder}",
+            job->table->folder ? job->table->folder : "repro", job->table->name, name,
+            job->table->columns[column].name);
     repro_job **need;
     BASE_TRY(plan_add_need(job, column, true, &need));
     *need = made;

@@ -755,6 +755,11 @@ check '[ "$(ls named/runs | grep -c "^the_network_of_")" = 1 ] && [ "$(ls named/
 check_exit 0 '$DEIT repro own6/two --scale desk --retrain --fresh --results named --json' # anew, in that folder
 check '[ "$(ls named/runs | grep -c "^the_network_of_")" = 1 ] && [ "$(cat named/runs/*/last.safetensors | cksum)" = "$sum" ]'
 
+name 'weights that no command of a table makes'
+check "sed '/deit train/d' own6/one >own6/three"
+check_exit 1 '$DEIT repro own6/three --scale desk --retrain --results named'
+check_err "^deit: own6/three has no training for \\{made\\.top1\\}: a command of the same scale that makes column 'top1' and has \\{folder\\}"
+
 name 'a network and what was tuned from it are compared seed by seed'
 check 'mkdir own4'
 cat >own4/trainings <<'END'
