@@ -4,19 +4,26 @@
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 static volatile sig_atomic_t terminal_cancel; /* the signal that asked to stop; 0: none did */
 
-/* The first Ctrl-C asks the work to stop at the next good moment; a second one ends the program. A thread of its own
- * takes them, and all others, which begin with this mask, block them: in the middle of a product oneDNN's kernels let
- * the stack pointer point into memory from malloc, and a handler's frame there would overwrite what lies below. */
+/* The first Ctrl-C asks the work to stop at the next good moment; one that comes a second or more after it ends the
+ * program. What comes before that is the same wish: a terminal and some job schedulers signal every process of a group,
+ * and `deit repro` passes what it heard on to the training that it runs. A thread of its own takes the signals, and all
+ * others, which begin with this mask, block them: in the middle of a product oneDNN's kernels let the stack pointer
+ * point into memory from malloc, and a handler's frame there would overwrite what lies below. */
 static void *terminal_watch(void *both) {
     int number;
     sigwait(both, &number);
     terminal_cancel = number;
     static const char said[] = "\ndeit: stopping at the next good moment; at once if asked again\n";
     if (isatty(STDERR_FILENO)) write(STDERR_FILENO, said, sizeof said - 1);
+    const struct timespec second = {.tv_sec = 1}, none = {0};
+    nanosleep(&second, NULL);
+    while (sigtimedwait(both, NULL, &none) > 0) {
+    }
     pthread_sigmask(SIG_UNBLOCK, both, NULL);
     for (;;) pause();
     return NULL;
