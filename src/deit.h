@@ -140,7 +140,8 @@ typedef struct {
     int threads;               /* as in deit_options */
     int image, classes, loose; /* as in deit_options */
     uint64_t seed;
-    /* AdamW; 0 takes the recipe's: 5e-4, 0.9, 0.999, 1e-8, 0.05 (a negative weight_decay: none) */
+    /* AdamW; 0 takes the recipe's: 5e-4, 0.9, 0.999, 1e-8, 0.05 (a negative weight_decay: none). lr and weight_decay
+     * below 1e6, the others below 1. */
     double lr, beta1, beta2, eps, weight_decay;
     deit_vit vit;
     void (*log)(void *user, int level, const char *line); /* as in deit_options; while deit_trainer_open runs */
@@ -150,10 +151,10 @@ typedef struct {
 /* A network to be trained from weights of a file, or from initial values where weights is NULL. To be freed with
  * deit_trainer_close. NULL on failure. Distilled networks train the mean of their heads. */
 deit_trainer *deit_trainer_open(const char *name, const char *weights, const deit_train_options *options);
-void deit_trainer_close(deit_trainer *trainer);
+void deit_trainer_close(deit_trainer *trainer); /* NULL allowed */
 /* One step of AdamW on images [batch][3][image][image], normalised, and targets [batch][classes], each row a
- * distribution (all but one zero for plain labels). lr: of this step; 0 takes the options'; what is negative or not
- * finite is DEIT_USAGE, and nothing is changed. *loss (may be NULL): the mean cross entropy before the step. */
+ * distribution (all but one zero for plain labels). lr: of this step; 0 takes the options'; what is not in
+ * [0, 1e6) is DEIT_USAGE, and nothing is changed. *loss (may be NULL): the mean cross entropy before the step. */
 deit_status deit_trainer_step(deit_trainer *trainer, const float *images, const float *targets, double lr, float *loss);
 /* Writes the weights as safetensors with timm's names: whole or not at all, and not where a number is not finite.
  * deit_open reads them. */
@@ -169,7 +170,7 @@ typedef struct {
     int workers, threads, batch;
 } deit_speed;
 /* Measures a network (with initial values) for about `seconds`, at least 5 samples. options: threads, precision,
- * schedule, batch, image, classes, vit, log and cancel count. */
+ * schedule, batch, image, classes, vit, log, cancel and user count. */
 deit_status deit_bench(const char *name, const deit_options *options, double seconds, deit_speed *speed);
 
 #ifdef __cplusplus

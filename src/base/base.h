@@ -142,8 +142,8 @@ DEIT_INTERNAL void base_forget_pages(const base_mapping *mapping, const void *at
 
 /* An output written beside its final name and renamed when complete, so that a full disk or a stop never leaves half a
  * file. A path that exists and is not a regular file (/dev/full, a pipe) is written in place; "-" is standard output.
- * After open, exactly one of commit (flush, fsync, rename) or abort (remove) must follow; a failed write or commit has
- * already cleaned up after abort is called. */
+ * After open, exactly one of commit (flush, fsync, rename) or abort (remove) must follow: after a failed write abort,
+ * after a failed commit nothing more. */
 typedef struct base_output base_output;
 DEIT_INTERNAL base_status base_output_open(base_output **output, const char *path);
 DEIT_INTERNAL base_status base_output_write(base_output *output, const void *data, size_t size);

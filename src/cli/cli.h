@@ -54,7 +54,7 @@ typedef struct {
 
 /* Groups of flags that commands share; what they gave is had by the functions below. */
 enum {
-    CLI_NETWORK = 1, /* --model, and what describes one: --image --patch --dim --depth --heads --classes --distilled */
+    CLI_NETWORK = 1, /* --model, --image, --positions, and what describes one: --patch --dim --depth ... --distilled */
     CLI_WEIGHTS = 2, /* --weights --weights-part --strict --seed */
     CLI_RUNNING = 4, /* --precision --threads --schedule --batch */
     CLI_HEAD = 8,    /* --head */

@@ -121,7 +121,7 @@ static base_status download_there(const cli_download *what, const char *path) {
 }
 
 static base_status download_to(const cli_download *what, const char *path, const char *part, int lock,
-                               const char *mirror) {
+                               const char *mirror, const char *folder) {
     struct stat info;
     char *url = mirror ? download_url(mirror, what->file) : base_strdup(what->url);
     if (!url) return BASE_ERROR;
@@ -137,24 +137,28 @@ static base_status download_to(const cli_download *what, const char *path, const
                          begun ? "what an earlier run had left was its beginning; fetch it again to begin anew"
                                : "fetch it again, or from another place with --mirror");
     if (status) return status;
+    if (fsync(lock)) return base_fail("%s: %s", part, strerror(errno)); // it is the part's
     if (rename(part, path)) return base_fail("%s: %s", path, strerror(errno));
+    BASE_TRY(base_sync_folder(folder));
     printf("%s\n", path);
     return BASE_OK;
 }
 
 /* One process at a time writes a part: it holds its lock. */
-static base_status download_alone(const cli_download *what, const char *path, const char *part, const char *mirror) {
+static base_status download_alone(const cli_download *what, const char *path, const char *part, const char *mirror,
+                                  const char *folder) {
     struct stat info;
     if (base_path_exists(path)) return download_there(what, path);
     int file = open(part, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     if (file < 0) return base_fail("%s: cannot write: %s", part, strerror(errno));
     base_status status;
     if (flock(file, LOCK_EX | LOCK_NB))
-        status = base_fail("%s: another process is fetching it: wait for that", part);
+        status = errno == EWOULDBLOCK ? base_fail("%s: another process is fetching it: wait for that", part)
+                                      : base_fail("%s: cannot lock: %s", part, strerror(errno));
     else if (base_path_exists(path)) // the other has finished since
         status = download_there(what, path);
     else
-        status = download_to(what, path, part, file, mirror);
+        status = download_to(what, path, part, file, mirror, folder);
     if (!fstat(file, &info) && info.st_size == 0 && info.st_nlink) unlink(part); // nothing came
     close(file);
     return status;
@@ -167,7 +171,8 @@ DEIT_INTERNAL base_status cli_fetch(const cli_download *what, const char *folder
     base_text part = {0};
     if (!path) return BASE_ERROR;
     base_text_printf(&part, "%s.part", path);
-    base_status status = part.failed ? base_fail("out of memory") : download_alone(what, path, part.data, mirror);
+    base_status status =
+        part.failed ? base_fail("out of memory") : download_alone(what, path, part.data, mirror, folder);
     base_text_free(&part);
     base_free(path);
     if (status && !there) rmdir(folder); /* if nothing came into it */

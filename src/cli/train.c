@@ -153,7 +153,7 @@ static void train_print_text(const train_options *options, const train_result *r
                options->model_ema > 0 ? ", last_ema.safetensors" : "", options->output_dir);
 }
 
-/* All options, and what several of them come to. */
+/* All options; as JSON with the images a step, which two of them come to. */
 static base_status train_print_options(const train_options *options) {
     model_config config;
     if (strcmp(options->model, "vit")) BASE_TRY(model_find(options->model, &config));

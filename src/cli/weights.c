@@ -124,7 +124,8 @@ static base_status cli_weights_inspect(const char *path) {
     return status;
 }
 
-/* ---- convert ----------------------------------------------------------------------------------------------------- */
+/* ---- convert, init
+ * ----------------------------------------------------------------------------------------------------- */
 
 /* A file must not be called what it is not. */
 static base_status cli_weights_check_name(const char *out) {
@@ -138,24 +139,13 @@ static base_status cli_weights_check_name(const char *out) {
     return BASE_OK;
 }
 
+/* in: NULL for initial values. */
 static base_status cli_weights_convert(const char *in, const char *out) {
     model_config config;
     model_weights *weights;
     BASE_TRY(cli_weights_check_name(out));
     BASE_TRY(cli_network(NULL, &config));
     BASE_TRY(cli_weights_open(&weights, &config, in));
-    base_status status = model_weights_write(weights, out, cli_weights_types[cli_weights_given.as], cli_context());
-    model_weights_close(weights);
-    return status;
-}
-
-/* ---- init -------------------------------------------------------------------------------------------------------- */
-
-static base_status cli_weights_init(const char *out) {
-    model_config config;
-    model_weights *weights;
-    BASE_TRY(cli_network(NULL, &config));
-    BASE_TRY(cli_weights_open(&weights, &config, NULL));
     base_status status = model_weights_write(weights, out, cli_weights_types[cli_weights_given.as], cli_context());
     model_weights_close(weights);
     return status;
@@ -264,7 +254,7 @@ static base_status cli_weights_run(int n, char **arguments) {
     }
     if (!strcmp(action, "init")) {
         BASE_TRY(cli_weights_wants(n, arguments, 1, 1, "the file to write"));
-        return cli_weights_init(arguments[1]);
+        return cli_weights_convert(NULL, arguments[1]);
     }
     if (!strcmp(action, "fetch")) {
         BASE_TRY(cli_weights_wants(n, arguments, 1, n, "names of weights"));

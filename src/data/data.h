@@ -175,9 +175,9 @@ DEIT_INTERNAL base_status data_loader_open(data_loader **out, const data_set *se
 /* The next batch, n >= 1; n = 0 at the end. Fails if more than max_bad files were bad, naming the last of them, if the
  * archive itself cannot be read, or with BASE_CANCELLED. One thread at a time. */
 DEIT_INTERNAL base_status data_loader_next(data_loader *loader, data_batch *batch);
-DEIT_INTERNAL int64_t data_loader_bad(const data_loader *loader);    /* bad files so far */
-DEIT_INTERNAL double data_loader_seconds(const data_loader *loader); /* CPU time of its threads so far */
-DEIT_INTERNAL double data_loader_bytes(int64_t batch, int size); /* of memory, for batches of size x size pictures */
-DEIT_INTERNAL void data_loader_close(data_loader *loader);       /* NULL allowed */
+DEIT_INTERNAL int64_t data_loader_bad(const data_loader *loader); /* bad files so far */
+DEIT_INTERNAL double data_loader_seconds(data_loader *loader);    /* CPU time of its threads so far */
+DEIT_INTERNAL double data_loader_bytes(int64_t batch, int size);  /* of memory, for batches of size x size pictures */
+DEIT_INTERNAL void data_loader_close(data_loader *loader);        /* NULL allowed */
 
 #endif

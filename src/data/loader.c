@@ -457,8 +457,11 @@ DEIT_INTERNAL base_status data_loader_next(data_loader *l, data_batch *batch) {
 DEIT_INTERNAL int64_t data_loader_bad(const data_loader *l) {
     return l->bad;
 }
-DEIT_INTERNAL double data_loader_seconds(const data_loader *l) {
-    return l->seconds;
+DEIT_INTERNAL double data_loader_seconds(data_loader *l) {
+    pthread_mutex_lock(&l->lock);
+    double seconds = l->seconds;
+    pthread_mutex_unlock(&l->lock);
+    return seconds;
 }
 
 static void loader_free_slot(loader_slot *slot, int64_t batch) {

@@ -113,16 +113,25 @@ static void baseline_compare_value(baseline_state *state, const char *network, c
     baseline_line(state, network, what, old, new, change);
 }
 
+/* The seed of a column's i-th value: of those that failed there is none. */
+static int baseline_seed(const json_t *column, size_t i) {
+    const json_t *seed = json_array_get(json_object_get(column, "seeds"), i);
+    return seed ? (int)json_integer_value(seed) : (int)i;
+}
+
 static void baseline_compare_desk(baseline_state *state, const char *network, const repro_column *column,
                                   const json_t *before, const json_t *now) {
-    const json_t *old = json_object_get(json_object_get(before, column->name), "values"),
+    const json_t *old_column = json_object_get(before, column->name), *old = json_object_get(old_column, "values"),
                  *new = json_object_get(now, column->name);
     double images = json_number_value(json_object_get(new, "images"));
     for (size_t i = 0; i < json_array_size(old); i++) {
         char what[80];
-        snprintf(what, sizeof what, "%.40s, seed %zu", column->name, i);
-        baseline_compare_value(state, network, what, column->kind, images, json_array_get(old, i),
-                               json_array_get(json_object_get(new, "values"), i));
+        int seed = baseline_seed(old_column, i);
+        const json_t *value = NULL;
+        for (size_t k = 0; k < json_array_size(json_object_get(new, "values")) && !value; k++)
+            if (baseline_seed(new, k) == seed) value = json_array_get(json_object_get(new, "values"), k);
+        snprintf(what, sizeof what, "%.40s, seed %d", column->name, seed);
+        baseline_compare_value(state, network, what, column->kind, images, json_array_get(old, i), value);
     }
 }
 
@@ -243,8 +252,12 @@ static base_status baseline_check_desk(const baseline_place *place, const json_t
     json_object_foreach((json_t *)(uintptr_t)desk, name, column) {
         const json_t *values = json_object_get(column, "values");
         bool good = json_is_array(values);
+        const json_t *seeds = json_object_get(column, "seeds"); /* versions before 1.0 wrote none */
         for (size_t i = 0; i < json_array_size(values); i++) good &= json_is_number(json_array_get(values, i));
         if (!good) return baseline_wrong(place, "desk", name, "an object with numbers in 'values'", column);
+        good = !seeds || (json_is_array(seeds) && json_array_size(seeds) == json_array_size(values));
+        for (size_t i = 0; i < json_array_size(seeds); i++) good &= json_is_integer(json_array_get(seeds, i));
+        if (!good) return baseline_wrong(place, "desk", name, "a seed in 'seeds' for each of 'values'", column);
     }
     return BASE_OK;
 }

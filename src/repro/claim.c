@@ -74,11 +74,11 @@ static bool claim_same_networks(const repro_cell *a, const repro_cell *b) {
 /* The variance of a column's cells, pooled, and its degrees of freedom; 0: no cell has two values. Values that stand in
  * a cell before, too, are left out: two networks disagree with each other alike. */
 static double claim_pooled(const repro_report *report, repro_scale scale, int column, int *df) {
-    const repro_cell **pooled = base_calloc((size_t)report->n * (size_t)report->table->n_columns + 1, sizeof *pooled);
+    const repro_cell *pooled[REPRO_MAX_ROWS * REPRO_MAX_COLUMNS];
     double squares = 0;
     int n = 0, all = 0;
     *df = 0;
-    for (int i = 0; pooled && i < report->n; i++)
+    for (int i = 0; i < report->n; i++)
         for (int c = 0; c < report->table->n_columns; c++) {
             const repro_cell *cell = &report->rows[i].cell[scale][c];
             bool twin = false, networks = false;
@@ -91,7 +91,6 @@ static double claim_pooled(const repro_report *report, repro_scale scale, int co
             all += cell->n - 1;
             if (!networks) *df += cell->n - 1;
         }
-    base_free(pooled);
     return all ? squares / all : 0;
 }
 

@@ -43,7 +43,7 @@ static const char *dry_time(char text[48], double seconds) {
 static double dry_sibling(const repro_state *state, const repro_job *job) {
     for (const repro_job *other = state->jobs; other; other = other->next) {
         if (other->row != job->row || other->command != job->command || !state->book->options.results) continue;
-        json_t *record = repro_record_load(state->book->options.results, other);
+        json_t *record = repro_record_load(state->book->options.results, other, NULL);
         const json_t *output = json_object_get(record, "output");
         double seconds = record ? json_number_value(json_object_get(record, "seconds")) : NAN;
         if (record && job->trains) seconds = fmax(seconds, json_number_value(json_object_get(output, "seconds")));

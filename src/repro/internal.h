@@ -87,6 +87,7 @@ struct repro_job {
     const char *wants;               /* dry run: what it reads and is not here; NULL: nothing */
     const char *absent; /* it is recorded, and what it reads is not here: which that is; NULL: it is here */
     const void *listed; /* the list of trainings that it was put on last */
+    bool looked;        /* for its record, and what was wrong with that was said */
     repro_job_state state;
     bool reused, kept; /* from the results folder; its record stands there */
     char sha256[65];
@@ -105,6 +106,13 @@ struct repro_use {
     const char *left_out; /* why a part of the command was left out; NULL: none was */
 };
 
+/* A file or folder whose key is known. */
+struct repro_file {
+    repro_file *next;
+    const char *path, *key;
+    bool fashion; /* the key is of Fashion-MNIST's files */
+};
+
 enum { REPRO_TODO_SETS = 9 };
 
 /* A run as it goes on. */
@@ -115,10 +123,10 @@ typedef struct {
     repro_places places;
     repro_job *jobs, **last_job; /* in the order they run */
     repro_use *uses, **last_use;
-    int n_jobs;                       /* that serve cells */
-    int nested;                       /* trainings that a job which is planned now needs, one by the other */
-    repro_table *trainings;           /* repro/trainings, where a table needs it */
-    char owner[REPRO_OWNER];          /* of a lock that was met */
+    int n_jobs;              /* that serve cells */
+    int nested, made;        /* trainings that a job which is planned now needs, one by the other; of its row */
+    repro_table *trainings;  /* repro/trainings, where a table needs it */
+    char owner[REPRO_OWNER]; /* of a lock that was met */
     bool lacks_data[REPRO_TODO_SETS]; /* data sets that a command wants and that are not here; todo.c names them */
     bool lacks_training;              /* a cell needs one, and none was asked for */
     bool dry;                         /* commands are printed, those too that lack data or weights */
@@ -152,10 +160,11 @@ DEIT_INTERNAL int repro_speed_batch(double gflop); /* images of a sample */
 DEIT_INTERNAL base_status repro_speed_words(const repro_state *state, const repro_net *net, int samples, double least,
                                             const char *words[REPRO_MAX_WORDS]);
 
-/* key.c: what a file or folder is, by name, size and some of its bytes; NULL for NULL. */
-DEIT_INTERNAL const char *repro_file_key(base_arena *arena, const char *path);
+/* key.c: what a file or folder is, by name, size and some of its bytes; its path if it is not there. NULL: a folder is
+ * too deep, memory ended, or the context says stop. */
+DEIT_INTERNAL const char *repro_file_key(base_arena *arena, const char *path, const base_context *context);
 /* The same of a folder with Fashion-MNIST's four files: "fashion-mnist" if they are those, by their CRC-32, or if it is
- * not here or Debian's. */
+ * not here or Debian's. NULL: memory ended. */
 DEIT_INTERNAL const char *repro_fashion_key(base_arena *arena, const char *path);
 
 /* plan.c: the jobs of all other cells. */
@@ -180,7 +189,8 @@ DEIT_INTERNAL void repro_reason(const repro_table *table, repro_result *r, const
                                 const char *why, bool failed, bool run);
 
 /* record.c: the results folder (NULL: none). A lock: *fd -1 and the owner's name where another process has it. */
-DEIT_INTERNAL json_t *repro_record_load(const char *folder, const repro_job *job);
+/* NULL: there is none, or it is damaged, which a warning says; context NULL: nothing says that. */
+DEIT_INTERNAL json_t *repro_record_load(const char *folder, const repro_job *job, const base_context *context);
 /* Fills places->recorded, of sets that are not here, from the keys of the folder's records (NULL: no folder). */
 DEIT_INTERNAL base_status repro_record_sets(const char *folder, repro_places *places, base_arena *arena);
 /* The output is the record's afterwards. */

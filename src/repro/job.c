@@ -71,6 +71,11 @@ static void job_error(job_child *child, const char *data, size_t size, const rep
     }
 }
 
+static void job_close(job_child *child) {
+    for (int i = 0; i < 2; i++)
+        if (child->fd[i] >= 0) close(child->fd[i]), child->fd[i] = -1;
+}
+
 /* Reads what there is, waiting a tenth of a second at most; false when both ends are closed. */
 static bool job_read(job_child *child, const repro_progress *progress) {
     char data[16384];
@@ -116,6 +121,8 @@ DEIT_INTERNAL base_status repro_child(const char *const *words, bool json, int k
             stopped = true;
             kill(child.pid, SIGTERM);
         }
+    if (child.fd[0] >= 0 || child.fd[1] >= 0) kill(child.pid, SIGTERM); /* poll failed */
+    job_close(&child);
     int wait = 0;
     while (waitpid(child.pid, &wait, 0) < 0 && errno == EINTR) {
     }

@@ -5,9 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static json_t *json_of_number(double value) {
-    return isnan(value) ? json_null() : json_real(value);
-}
 static json_t *json_of_text(const char *text) {
     return text ? json_string(text) : json_null();
 }
@@ -21,10 +18,10 @@ static json_t *json_published(const repro_report *report, const repro_result *r)
     for (int c = 0; c < report->table->n_columns; c++) {
         const repro_column *column = &report->table->columns[c];
         if (column->kind == REPRO_PARAMS) json_object_set_new(o, column->name, json_string(r->row->text[c]));
-        if (json_is_value(column)) json_object_set_new(o, column->name, json_of_number(r->row->published[c]));
+        if (json_is_value(column)) json_object_set_new(o, column->name, base_json_real(r->row->published[c]));
     }
     if (report->table->relative >= 0)
-        json_object_set_new(o, "relative", json_of_number(repro_relative(report, r, true)));
+        json_object_set_new(o, "relative", base_json_real(repro_relative(report, r, true)));
     return o;
 }
 
@@ -37,17 +34,17 @@ static json_t *json_numbers(const double *values, int n) {
 static void json_add_speed(json_t *o, const repro_report *report, const repro_result *r) {
     const repro_net *net = r->net && r->net->n ? r->net : NULL;
     if (report->table->relative >= 0)
-        json_object_set_new(o, "relative", json_of_number(repro_relative(report, r, false)));
-    json_object_set_new(o, "images_per_s_min", json_of_number(net ? net->images_per_s.min : NAN));
-    json_object_set_new(o, "images_per_s_max", json_of_number(net ? net->images_per_s.max : NAN));
+        json_object_set_new(o, "relative", base_json_real(repro_relative(report, r, false)));
+    json_object_set_new(o, "images_per_s_min", base_json_real(net ? net->images_per_s.min : NAN));
+    json_object_set_new(o, "images_per_s_max", base_json_real(net ? net->images_per_s.max : NAN));
     json_object_set_new(o, "samples", json_integer(net ? net->n : 0));
     json_object_set_new(o, "samples_first_round", json_integer(net && net->rounds ? net->end[0] : 0));
     json_object_set_new(o, "samples_images_per_s", net ? json_numbers(net->rate, net->n) : json_null());
     json_object_set_new(o, "samples_peak_gflops", net ? json_numbers(net->peak, net->n) : json_null());
-    json_object_set_new(o, "percent_of_peak", json_of_number(net ? net->percent_of_peak.median : NAN));
-    json_object_set_new(o, "percent_of_peak_min", json_of_number(net ? net->percent_of_peak.min : NAN));
-    json_object_set_new(o, "percent_of_peak_max", json_of_number(net ? net->percent_of_peak.max : NAN));
-    json_object_set_new(o, "peak_gflops", json_of_number(net ? net->peak_gflops : NAN));
+    json_object_set_new(o, "percent_of_peak", base_json_real(net ? net->percent_of_peak.median : NAN));
+    json_object_set_new(o, "percent_of_peak_min", base_json_real(net ? net->percent_of_peak.min : NAN));
+    json_object_set_new(o, "percent_of_peak_max", base_json_real(net ? net->percent_of_peak.max : NAN));
+    json_object_set_new(o, "peak_gflops", base_json_real(net ? net->peak_gflops : NAN));
     json_object_set_new(o, "batch", net ? json_integer(net->batch) : json_null());
     json_object_set_new(o, "workers", net ? json_integer(net->workers) : json_null());
     json_object_set_new(o, "threads_per_worker", net ? json_integer(net->threads_per_worker) : json_null());
@@ -62,7 +59,7 @@ static json_t *json_measured(const repro_report *report, const repro_result *r) 
         const repro_cell *cell = &r->cell[REPRO_PAPER][c];
         if (!repro_has_measured(report, REPRO_PAPER, c)) continue;
         json_object_set_new(o, column->name,
-                            column->kind == REPRO_TEXT ? json_of_text(cell->text) : json_of_number(cell->value));
+                            column->kind == REPRO_TEXT ? json_of_text(cell->text) : base_json_real(cell->value));
         if (column->kind == REPRO_SPEED) json_add_speed(o, report, r);
         if (column->kind != REPRO_ACCURACY) continue;
         char name[64];
@@ -72,15 +69,19 @@ static json_t *json_measured(const repro_report *report, const repro_result *r) 
     return o;
 }
 
-/* {"top1": {"mean": 88.1, "values": [88.0, 88.2]}}; NULL where the table has nothing at desk scale. */
+/* {"top1": {"mean": 88.1, "values": [88.0, 88.2], "seeds": [0, 1]}}; NULL where the table has nothing at desk scale. */
 static json_t *json_desk(const repro_report *report, const repro_result *r) {
     json_t *o = NULL;
     for (int c = 0; c < report->table->n_columns; c++) {
         const repro_cell *cell = &r->cell[REPRO_DESK][c];
         if (!repro_has_measured(report, REPRO_DESK, c)) continue;
         if (!o) o = json_object();
-        json_t *found = json_pack("{s:o, s:o, s:I}", "mean", json_of_number(cell->value), "values",
+        json_t *found = json_pack("{s:o, s:o, s:I}", "mean", base_json_real(cell->value), "values",
                                   json_numbers(cell->values, cell->n), "images", (json_int_t)cell->images);
+        json_t *seeds = json_array();
+        for (int i = 0; cell->origins && i < cell->n; i++)
+            json_array_append_new(seeds, json_integer(cell->origins[i].seed));
+        json_object_set_new(found, "seeds", seeds);
         if (cell->half_range > 0) json_object_set_new(found, "half_range", json_real(cell->half_range));
         if (cell->kept) json_object_set_new(found, "kept", json_string(cell->kept));
         json_object_set_new(o, report->table->columns[c].name, found);
@@ -129,7 +130,7 @@ static json_t *json_row(const repro_report *report, const repro_result *r) {
         json_object_set_new(o, "in_this_version", json_boolean(r->known));
         json_object_set_new(o, "params", r->known ? json_integer(r->params) : json_null());
         json_object_set_new(o, "image", r->known ? json_integer(r->image) : json_null());
-        json_object_set_new(o, "gflop_per_image", json_of_number(r->known ? r->gflop : NAN));
+        json_object_set_new(o, "gflop_per_image", base_json_real(r->known ? r->gflop : NAN));
     }
     for (int c = 1; c < report->table->n_columns; c++)
         if (report->table->columns[c].kind == REPRO_TEXT && !json_object_get(o, report->table->columns[c].name))
@@ -157,8 +158,8 @@ static json_t *json_claim(const repro_report *report, const repro_claim *claim) 
                      report->table->columns[claim->term[0].column].name, "scale", repro_scale_name(claim->scale),
                      "claim", claim->text, "words", claim->words, "verdict", repro_verdict_name(j.verdict), "greater",
                      report->table->rows[j.greater.row].text[0], "less", report->table->rows[j.less.row].text[0],
-                     "difference", json_of_number(j.verdict ? j.difference : NAN), "low", json_of_number(j.low), "high",
-                     json_of_number(j.high), "values", j.n_greater, j.n_less, "rounds", j.rounds, "paired", j.paired,
+                     "difference", base_json_real(j.verdict ? j.difference : NAN), "low", base_json_real(j.low), "high",
+                     base_json_real(j.high), "values", j.n_greater, j.n_less, "rounds", j.rounds, "paired", j.paired,
                      "not_measured", j.verdict ? NULL : j.missing);
 }
 
@@ -169,7 +170,7 @@ static json_t *json_trained(const repro_report *report) {
         json_array_append_new(o,
                               json_pack("{s:s, s:i, s:i, s:f, s:o, s:s, s:s}", "training", run->row, "seed", run->seed,
                                         "threads", run->threads, "seconds", run->seconds, "cpu_seconds",
-                                        json_of_number(run->cpu_seconds), "command", run->command, "record", run->id));
+                                        base_json_real(run->cpu_seconds), "command", run->command, "record", run->id));
     }
     return o;
 }

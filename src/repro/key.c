@@ -27,24 +27,36 @@ static uint64_t key_of_entry(const char *folder, const char *name) {
     return key;
 }
 
+static int key_not_hidden(const struct dirent *entry) {
+    return entry->d_name[0] != '.';
+}
+
 /* The names of all that a folder holds. */
-static uint64_t key_of_folder(const char *path) {
-    uint64_t key = 0;
+static base_status key_of_folder(const char *path, int depth, uint64_t *key, const base_context *context) {
+    enum { KEY_DEPTH = 16 };
     struct dirent **entries = NULL;
-    int n = scandir(path, &entries, NULL, alphasort);
+    base_status status = BASE_OK;
+    *key = 0;
+    if (depth > KEY_DEPTH)
+        return base_fail("%s: more than %d folders deep: is there a link in a circle?", path, KEY_DEPTH);
+    int n = scandir(path, &entries, key_not_hidden, NULL); /* in any order: they are added */
     for (int i = 0; i < n; i++) {
         const struct dirent *entry = entries[i];
         struct stat inside;
-        bool hidden = entry->d_name[0] == '.';
-        uint64_t one = key_of_entry(path, entry->d_name);
-        char *name = hidden || entry->d_type == DT_REG ? NULL : base_path_join(path, entry->d_name);
-        if (name && !stat(name, &inside) && S_ISDIR(inside.st_mode)) one ^= base_splitmix64(key_of_folder(name), 1);
-        if (!hidden) key += base_splitmix64(one, 0);
+        uint64_t one = key_of_entry(path, entry->d_name), below;
+        char *name = status || entry->d_type == DT_REG ? NULL : base_path_join(path, entry->d_name);
+        if (name && !stat(name, &inside) && S_ISDIR(inside.st_mode)) {
+            status = key_of_folder(name, depth + 1, &below, context);
+            one ^= base_splitmix64(below, 1);
+        }
+        *key += base_splitmix64(one, 0);
+        if (!status && base_cancelled(context))
+            status = base_fail_as(BASE_CANCELLED, "stopped while looking at %s", path);
         base_free(name);
         free(entries[i]);
     }
     free(entries);
-    return key;
+    return status;
 }
 
 /* A file's first and last bytes: enough to tell another one of its name and size, at once even of 150 GB. */
@@ -62,13 +74,18 @@ static uint64_t key_of_ends(const char *path, int64_t size) {
     return key;
 }
 
-DEIT_INTERNAL const char *repro_file_key(base_arena *arena, const char *path) {
+DEIT_INTERNAL const char *repro_file_key(base_arena *arena, const char *path, const base_context *context) {
     struct stat info;
-    if (!path || stat(path, &info)) return path;
+    uint64_t key;
+    if (stat(path, &info)) return path;
     const char *slash = strrchr(path, '/');
     bool folder = S_ISDIR(info.st_mode);
+    if (!folder)
+        key = key_of_ends(path, info.st_size);
+    else if (key_of_folder(path, 0, &key, context))
+        return NULL;
     return base_arena_printf(arena, "%s:%lld:%016llx", slash ? slash + 1 : path, folder ? 0LL : (long long)info.st_size,
-                             (unsigned long long)(folder ? key_of_folder(path) : key_of_ends(path, info.st_size)));
+                             (unsigned long long)key);
 }
 
 /* CRC-32 of a file's content; of a packed one it stands before the last four bytes. */
@@ -99,7 +116,7 @@ DEIT_INTERNAL const char *repro_fashion_key(base_arena *arena, const char *path)
     static const char name[] = "fashion-mnist";
     uint64_t others = 0;
     bool same = true;
-    if (!path || (!strcmp(path, name) && !base_path_exists(path))) return name; /* Debian's: a folder goes before it */
+    if (!strcmp(path, name) && !base_path_exists(path)) return name; /* Debian's: a folder goes before it */
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         const char *file = base_arena_printf(arena, "%s/%s", path, parts[i].file);
         if (file && !base_path_exists(file)) file = base_arena_printf(arena, "%s.gz", file);

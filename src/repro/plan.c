@@ -11,20 +11,49 @@
 /* ---- Names in commands ------------------------------------------------------------------------------------------- */
 
 typedef struct {
+    const repro_state *state;
     base_arena *arena;
     repro_name *names;
     int n;
+    base_status status; /* of all that was added */
 } plan_list;
 
-static void plan_name(plan_list *list, const char *name, const char *value, const char *example, const char *why) {
-    if (list->n < REPRO_MAX_NAMES)
-        list->names[list->n++] =
-            (repro_name){.name = name, .value = value, .example = example, .key = value, .why = why};
+/* Its key is its value, until the caller says another. */
+static repro_name *plan_name(plan_list *list, const char *name, const char *value, const char *example,
+                             const char *why) {
+    if (!name) list->status = BASE_ERROR, name = "";
+    if (list->n == REPRO_MAX_NAMES) {
+        list->status = base_fail("more than %d names for a command: too many columns of trainings", REPRO_MAX_NAMES);
+        list->n--;
+    }
+    repro_name *new = &list->names[list->n++];
+    *new = (repro_name){.name = name, .value = value, .example = example, .key = value, .why = why};
+    return new;
 }
 
-static void plan_file(plan_list *list, const char *name, const char *path, const char *example, const char *why) {
-    plan_name(list, name, path, example, why);
-    list->names[list->n - 1].key = repro_file_key(list->arena, path);
+/* What a file or folder is. Made once in a run: a folder may hold a million names. */
+static const char *plan_key(plan_list *list, const char *path, bool fashion) {
+    repro_file **files = &list->state->book->files;
+    for (const repro_file *file = *files; file; file = file->next)
+        if (file->fashion == fashion && !strcmp(file->path, path)) return file->key;
+    repro_file *file = base_arena_alloc(list->arena, sizeof *file);
+    const char *key = !file     ? NULL
+                      : fashion ? repro_fashion_key(list->arena, path)
+                                : repro_file_key(list->arena, path, list->state->progress.context);
+    if (!key) {
+        list->status = BASE_ERROR;
+        return NULL;
+    }
+    *file = (repro_file){*files, path, key, fashion};
+    *files = file;
+    return key;
+}
+
+static repro_name *plan_file(plan_list *list, const char *name, const char *path, const char *example,
+                             const char *why) {
+    repro_name *new = plan_name(list, name, path, example, why);
+    if (path) new->key = plan_key(list, path, false);
+    return new;
 }
 
 /* Where a set that is not here would lie. */
@@ -52,12 +81,12 @@ static void plan_places(plan_list *list, const repro_state *state) {
         {"inat19", at->inat19, "inat2019", "iNaturalist 2019 is not here"},
     };
     for (int i = 0; i < REPRO_TRANSFERS; i++) {
-        plan_file(list, sets[i].name, sets[i].path, plan_in(state, sets[i].file), sets[i].why);
-        if (!sets[i].path) list->names[list->n - 1].key = at->recorded[i]; /* for what was recorded elsewhere */
+        repro_name *set = plan_file(list, sets[i].name, sets[i].path, plan_in(state, sets[i].file), sets[i].why);
+        if (!sets[i].path) set->key = at->recorded[i]; /* for what was recorded elsewhere */
     }
     plan_name(list, "fashion", at->fashion, "fashion-mnist",
-              "Fashion-MNIST is not here (Debian's package dataset-fashion-mnist, or fashion-mnist/ in --data)");
-    list->names[list->n - 1].key = repro_fashion_key(list->arena, at->fashion);
+              "Fashion-MNIST is not here (Debian's package dataset-fashion-mnist, or fashion-mnist/ in --data)")
+        ->key = plan_key(list, at->fashion ? at->fashion : "fashion-mnist", true);
 }
 
 /* The weights of the paper's row, and its image size where that is not the network's own. */
@@ -79,17 +108,15 @@ static void plan_run_names(plan_list *list, const repro_job *job) {
     const char *args = job->folder ? base_arena_printf(arena, "%s/args.json", job->folder) : NULL;
     bool begun = args && base_path_exists(args);
     plan_name(list, "seed", base_arena_printf(arena, "%d", job->seed), NULL, NULL);
-    plan_name(list, "folder", job->folder, "run", NULL);
-    list->names[list->n - 1].key = "run";
-    plan_name(list, "resume", begun ? job->folder : NULL, NULL, NULL);
-    list->names[list->n - 1].key = NULL; /* going on gives the same */
+    plan_name(list, "folder", job->folder, "run", NULL)->key = "run";
+    plan_name(list, "resume", begun ? job->folder : NULL, NULL, NULL)->key = NULL; /* going on gives the same */
 }
 
 /* {student}: the weights that a training made; {student.network}: what its row says. */
 static void plan_training_names(plan_list *list, const char *column, const repro_job *training, bool trains) {
-    plan_name(list, column, training->weights, NULL, NULL);
-    list->names[list->n - 1].key = base_arena_printf(list->arena, "%s-%d#%s%s", training->row->text[0], training->seed,
-                                                     training->id, trains ? "" : training->sha256);
+    plan_name(list, column, training->weights, NULL, NULL)->key =
+        base_arena_printf(list->arena, "%s-%d#%s%s", training->row->text[0], training->seed, training->id,
+                          trains ? "" : training->sha256);
     for (int c = 1; c < training->table->n_columns; c++) {
         const char *text = training->row->text[c];
         plan_name(list, base_arena_printf(list->arena, "%s.%s", column, training->table->columns[c].name),
@@ -114,7 +141,7 @@ static void plan_cell_name(plan_list *list, const char *column, const char *text
         if (strlen(other.name) != (size_t)(end - text - 1) || memcmp(other.name, text + 1, (size_t)(end - text - 1)))
             continue;
         other.name = column;
-        if (list->n < REPRO_MAX_NAMES) list->names[list->n++] = other;
+        *plan_name(list, column, NULL, NULL, NULL) = other;
         return;
     }
     plan_name(list, column, text, NULL, NULL);
@@ -133,14 +160,14 @@ static void plan_made_names(plan_list *list, const repro_job *job) {
             if (job->need_column[i] == c) made = job->needs[i];
         if (!plan_own(&job->table->columns[c])) continue;
         const char *name = base_arena_printf(list->arena, "made.%s", job->table->columns[c].name);
-        plan_name(list, name, made ? made->weights : NULL, NULL, "it is not trained here");
-        if (made) list->names[list->n - 1].key = base_arena_printf(list->arena, "made-%d#%s", made->seed, made->id);
+        repro_name *new = plan_name(list, name, made ? made->weights : NULL, NULL, "it is not trained here");
+        if (made) new->key = base_arena_printf(list->arena, "made-%d#%s", made->seed, made->id);
     }
 }
 
 static base_status plan_names(const repro_state *state, const repro_job *job, plan_list *list) {
-    *list = (plan_list){&state->book->arena,
-                        base_arena_alloc(&state->book->arena, REPRO_MAX_NAMES * sizeof(repro_name)), 0};
+    base_arena *arena = &state->book->arena;
+    *list = (plan_list){state, arena, base_arena_alloc(arena, REPRO_MAX_NAMES * sizeof(repro_name)), 0, BASE_OK};
     if (!list->names) return BASE_ERROR;
     plan_run_names(list, job);
     plan_made_names(list, job);
@@ -164,7 +191,7 @@ static base_status plan_names(const repro_state *state, const repro_job *job, pl
         else
             plan_cell_name(list, column->name, text);
     }
-    return BASE_OK;
+    return list->status;
 }
 
 DEIT_INTERNAL base_status repro_job_words(const repro_state *state, const repro_job *job, repro_fill fill,
@@ -292,7 +319,13 @@ static base_status plan_made(repro_state *state, repro_job *job, int column, rep
         if (!plan_makes(like.command, column) || like.command->scale != job->command->scale ||
             !plan_reads(like.command->text, "folder") || strstr(like.command->text, name))
             continue;
-        BASE_TRY(plan_job(state, &like, &made, &missing));
+        if (state->made > job->table->n_commands)
+            return base_fail("%s/%s: %s needs itself, by other commands",
+                             job->table->folder ? job->table->folder : "repro", job->table->name, name);
+        state->made++;
+        base_status status = plan_job(state, &like, &made, &missing);
+        state->made--;
+        if (status) return status;
         if (!made && !any) *lacks = missing;
         any = true;
     }

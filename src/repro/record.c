@@ -22,12 +22,17 @@ static char *record_path(const char *folder, const repro_job *job, const char *e
     return base_path_join(folder, name);
 }
 
-DEIT_INTERNAL json_t *repro_record_load(const char *folder, const repro_job *job) {
+DEIT_INTERNAL json_t *repro_record_load(const char *folder, const repro_job *job, const base_context *context) {
     char *path = folder ? record_path(folder, job, "json") : NULL;
-    json_t *record = path ? json_load_file(path, 0, NULL) : NULL;
-    base_free(path);
+    json_error_t error = {.line = -1};
+    json_t *record = path && base_path_exists(path) ? json_load_file(path, 0, &error) : NULL;
     const char *key = json_string_value(json_object_get(record, "key"));
-    if (key && !strcmp(key, job->key) && json_object_get(record, "output")) return record;
+    bool good = key && json_object_get(record, "output");
+    if (!good && context && (record || *error.text))
+        base_log(context, BASE_LOG_WARNING, "%s:%d: %s: it does not count; restore it, or delete it", path,
+                 record ? 1 : error.line, record ? "expected a record with 'key' and 'output'" : error.text);
+    base_free(path);
+    if (good && !strcmp(key, job->key)) return record;
     json_decref(record);
     return NULL;
 }
@@ -86,7 +91,9 @@ DEIT_INTERNAL base_status repro_record_save(const char *folder, const repro_job 
     char *path = record_path(folder, job, "json"), *text = json_dumps(record, JSON_INDENT(1) | JSON_REAL_PRECISION(12));
     base_text all = {0};
     base_text_printf(&all, "%s\n", text ? text : "");
-    base_status status = path && text && !all.failed ? base_write_file(path, all.data, all.size) : BASE_ERROR;
+    base_status status = path && text && !all.failed
+                             ? base_write_file(path, all.data, all.size)
+                             : base_fail("the record of '%s': out of memory", job->row->text[0]);
     base_text_free(&all);
     free(text);
     base_free(path);

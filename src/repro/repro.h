@@ -93,8 +93,8 @@ typedef struct {
     const char *folder;     /* of a file of one's own, where its trainings are too; NULL: it came with the program */
     const char *makes;      /* trainings: the file that a command leaves in {folder}; NULL: none */
     int relative;           /* the row that speeds are divided by; -1: none */
-    int samples;            /* a network gets at least so many, unless that takes more than */
-    double budget;          /* seconds in all */
+    int samples;            /* a network gets at least so many, unless all take more than the budget */
+    double budget;          /* seconds for the samples of all networks */
     double speed_tolerance, accuracy_tolerance; /* percent of the share of the peak; points */
     int seeds;                                  /* runs of a cell whose command has {seed} */
     int n, n_columns, n_commands, n_claims, n_plots, n_notes;
@@ -251,6 +251,8 @@ typedef struct {
     int n_trained;
 } repro_report;
 
+typedef struct repro_file repro_file;
+
 /* What came out of a run: a report a table. */
 struct repro_book {
     repro_options options;
@@ -270,6 +272,7 @@ struct repro_book {
     double seconds;            /* of this run, and of an interrupted one that it goes on from */
     char *kept;                /* folder of the cells that an interrupted run would go on from; NULL: there is none */
     base_text keys;            /* of those of this run, each with its NUL */
+    repro_file *files;         /* what commands read, and its key in records */
     base_arena arena;
 };
 

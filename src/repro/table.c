@@ -71,6 +71,9 @@ static base_status table_add_column(table_reader *reader, char *text) {
     while (k < sizeof kinds / sizeof *kinds && strcmp(kinds[k], kind) != 0) k++;
     if (k == sizeof kinds / sizeof *kinds) return TABLE_FAIL(reader, "'%s' is no kind of column", kind);
     if (table->n_columns == REPRO_MAX_COLUMNS) return TABLE_FAIL(reader, "more than %d columns", REPRO_MAX_COLUMNS);
+    if (reader->header)
+        return TABLE_FAIL(reader, "column '%s' stands below the rows' heading: expected it above", name);
+    if (repro_column_find(table, name) >= 0) return TABLE_FAIL(reader, "there is a column '%s' already", name);
     if ((k == REPRO_LABEL) != (table->n_columns == 0))
         return TABLE_FAIL(reader, "the first column, and only that, is the label");
     table->columns[table->n_columns++] = (repro_column){name, title, (repro_kind)k};
@@ -104,6 +107,22 @@ static base_status table_seeds(const table_reader *reader, const char *text, int
         return TABLE_FAIL(reader, "expected 1 to %d seeds, found '%s'", REPRO_MAX_SEEDS, text);
     *seeds = (int)n;
     return BASE_OK;
+}
+
+/* "3.5", and nothing behind it. */
+static base_status table_amount(const table_reader *reader, const char *what, const char *text, double *value) {
+    char *end;
+    *value = strtod(text, &end);
+    if (end != text && !*end && isfinite(*value) && *value >= 0) return BASE_OK;
+    return TABLE_FAIL(reader, "%s: expected a number, 0 or above, found '%s'", what, text);
+}
+
+static base_status table_samples(const table_reader *reader, const char *text) {
+    double value;
+    BASE_TRY(table_amount(reader, "samples", text, &value));
+    reader->table->samples = (int)fmin(value, 1e6);
+    if (reader->table->samples == value) return BASE_OK;
+    return TABLE_FAIL(reader, "samples: expected a whole number, found '%s'", text);
 }
 
 /* Whether commands know a {name}, be it that a row or this machine has no value for it: of the program, a column,
@@ -228,9 +247,11 @@ static base_status table_command(table_reader *reader, char *text) {
     return command->n || table->makes ? BASE_OK : TABLE_FAIL(reader, "the command makes no column");
 }
 
-static base_status table_tolerance(table_reader *reader, const char *text) {
-    if (sscanf(text, "speed %lf", &reader->table->speed_tolerance) == 1) return BASE_OK;
-    if (sscanf(text, "accuracy %lf", &reader->table->accuracy_tolerance) == 1) return BASE_OK;
+static base_status table_tolerance(table_reader *reader, char *text) {
+    char *number, *of = table_word(text, &number);
+    if (!strcmp(of, "speed")) return table_amount(reader, "tolerance speed", number, &reader->table->speed_tolerance);
+    if (!strcmp(of, "accuracy"))
+        return table_amount(reader, "tolerance accuracy", number, &reader->table->accuracy_tolerance);
     return TABLE_FAIL(reader, "expected 'tolerance speed|accuracy NUMBER'");
 }
 
@@ -284,9 +305,9 @@ static base_status table_line(table_reader *reader, char *line) {
     else if (!strcmp(word, "relative"))
         reader->relative = value, reader->relative_line = reader->line;
     else if (!strcmp(word, "samples"))
-        table->samples = atoi(value);
+        return table_samples(reader, value);
     else if (!strcmp(word, "budget"))
-        table->budget = atof(value);
+        return table_amount(reader, "budget", value, &table->budget);
     else if (!strcmp(word, "seeds"))
         return table_seeds(reader, value, &table->seeds);
     else
@@ -327,7 +348,15 @@ static base_status table_claim(const repro_table *table, repro_claim *claim, cha
     int c = repro_column_find(table, column);
     if (c < 0) return base_fail("no column '%s'", column);
     claim->within = NAN;
-    bool within = *rest && sscanf(rest, "within %lf", &claim->within) == 1;
+    bool within = *rest;
+    if (within) {
+        char *number, *end;
+        char *word = table_word(rest, &number);
+        claim->within = strtod(number, &end);
+        if (strcmp(word, "within") != 0 || end == number || *end || !(claim->within >= 0))
+            return base_fail("expected 'within X' or nothing before the colon, found '%s%s%s'", word,
+                             *number ? " " : "", number);
+    }
     char *words = strstr(colon + 1, " -- ");
     if (words) *words = 0, claim->words = table_trim(words + 4);
     claim->text = table_trim(colon + 1);
@@ -464,12 +493,22 @@ DEIT_INTERNAL const char *const *repro_table_names(void) {
     return names;
 }
 
+/* What came from a file: text of one's own, all of which is printed as it stands. */
+static base_status table_parse_bytes(repro_table **out, const char *path, const char *text, size_t size) {
+    json_t *whole = memchr(text, 0, size) ? NULL : json_stringn(text, size); /* NULL: not UTF-8 */
+    *out = NULL;
+    base_status status =
+        whole ? repro_table_parse(out, path, text) : base_fail("%s: expected a text in UTF-8, found other bytes", path);
+    json_decref(whole);
+    return status;
+}
+
 /* A file of one's own: the table is called as the file is. */
 static base_status table_open_file(repro_table **out, const char *path) {
     char *text;
     size_t size;
     BASE_TRY(base_read_file(path, 1 << 20, &text, &size));
-    base_status status = repro_table_parse(out, path, text);
+    base_status status = table_parse_bytes(out, path, text, size);
     base_free(text);
     if (status) return status;
     (*out)->folder = base_arena_printf(&(*out)->arena, "%.*s", (int)(strrchr(path, '/') - path), path);

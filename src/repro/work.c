@@ -9,6 +9,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -58,7 +59,8 @@ static bool work_load(const repro_state *state, repro_job *job) {
     const repro_options *options = &state->book->options;
     if (!options->results || work_anew(job)) return false;
     json_decref(job->record);
-    job->record = repro_record_load(options->results, job);
+    job->record = repro_record_load(options->results, job, job->looked ? NULL : state->progress.context);
+    job->looked = true;
     if (!job->record || !work_gives(job)) return false;
     job->state = REPRO_JOB_DONE, job->reused = job->kept = true;
     return true;
@@ -96,12 +98,32 @@ static base_status work_empty(const char *folder) {
     return status;
 }
 
+/* Holds the lock of the run in a folder, if there is one: -1. Somebody may be at it, by hand. */
+static base_status work_hold(const char *folder, int *lock) {
+    char *path = base_path_join(folder, "run.lock");
+    if (!path) return BASE_ERROR;
+    base_status status = BASE_OK;
+    *lock = open(path, O_RDWR | O_CLOEXEC);
+    if (*lock < 0 && errno != ENOENT) status = base_fail("%s: %s", path, strerror(errno));
+    if (*lock >= 0 && flock(*lock, LOCK_EX | LOCK_NB))
+        status =
+            errno == EWOULDBLOCK
+                ? base_fail("%s: a run is going on there, which --fresh would delete: wait for it, or stop it", folder)
+                : base_fail("%s: cannot lock: %s", path, strerror(errno));
+    base_free(path);
+    return status;
+}
+
 /* Where a training is asked for anew its folder must not hold the old run, which it would go on with. */
 static base_status work_forget(const char *folder) {
+    int lock = -1;
     char *checkpoints = base_path_join(folder, "checkpoints");
-    base_status status = checkpoints ? work_empty(checkpoints) : BASE_ERROR;
+    base_status status = checkpoints ? work_hold(folder, &lock) : BASE_ERROR;
+    if (!status) status = work_empty(checkpoints);
+    if (!status) status = work_empty(folder);
+    if (lock >= 0) close(lock);
     base_free(checkpoints);
-    return status ? status : work_empty(folder);
+    return status;
 }
 
 static base_status work_place(const repro_state *state, const repro_job *job) {

@@ -713,6 +713,39 @@ check '! ls killed/*.json'
 check_exit 0 '$DEIT repro own3/top --scale desk --retrain --results killed --json'
 check 'cmp whole/runs/*/last.safetensors killed/runs/*/last.safetensors'
 
+# A terminal signals the whole group: the training hears of it twice, once from its parent, and must not take that for
+# "at once". It has no checkpoint before it stops, so what is there is what it wrote then.
+name 'Ctrl-C in a terminal stops the training that runs, and the same command goes on with it'
+mkdir own7
+sed -e 's/--epochs 60 --save-steps 7/--epochs 1/; s/--batch-size 16/--batch-size 2/; s/--dim 32 --depth 1/--dim 192 --depth 12/' own3/trainings >own7/trainings
+setsid "$DEIT" repro own7/trainings --scale desk --retrain --results grouped >/dev/null 2>group.err &
+pid=$!
+while ! ls grouped/runs/*/args.json >/dev/null 2>&1 && kill -0 $pid 2>/dev/null; do sleep 0.02; done
+sleep 0.7
+kill -s INT -- -$pid
+wait $pid
+check "[ $? = 130 ] && grep -q '^deit: stopped' group.err"
+check 'ls grouped/runs/*/checkpoints/*.json && ! ls grouped/*.json'
+
+name '--fresh does not empty a folder in which a run is going on'
+run=$(ls -d grouped/runs/*)
+exec 9<>"$run/run.lock"
+flock 9
+check_exit 1 '$DEIT repro own7/trainings --scale desk --retrain --fresh --results grouped'
+check_out "$run: a run is going on there, which --fresh would delete: wait for it, or stop it"
+check 'ls grouped/runs/*/checkpoints/*.json && ls grouped/runs/*/args.json'
+exec 9>&-
+check_exit 0 '$DEIT repro own7/trainings --scale desk --retrain --results grouped'
+
+name 'a damaged record is named, and does not count'
+record=$(ls grouped/*.json)
+check 'head -c 200 $record >cut.json && cp cut.json $record'
+check_exit 0 '$DEIT repro own7/trainings --scale desk --results grouped 2>said'
+check '[ "$(grep -Ec "^deit: warning: $record:[0-9]+: .*: it does not count; restore it, or delete it" said)" = 1 ]'
+check 'echo "{}" >$record'
+check_exit 0 '$DEIT repro own7/trainings --scale desk --results grouped'
+check_err "^deit: warning: $record:1: expected a record with 'key' and 'output': it does not count"
+
 name 'what is measured of a network alone waits for no training'
 cat >own3/speed <<'END'
 title Speed
@@ -759,6 +792,11 @@ name 'weights that no command of a table makes'
 check "sed '/deit train/d' own6/one >own6/three"
 check_exit 1 '$DEIT repro own6/three --scale desk --retrain --results named'
 check_err "^deit: own6/three has no training for \\{made\\.top1\\}: a command of the same scale that makes column 'top1' and has \\{folder\\}"
+
+name 'weights that two commands of a row make from each other'
+check "sed 's/^command desk other=top1:.*/command desk other=test_acc1: deit train --finetune {made.top1} --output-dir {folder} --json/; s/--model vit/--finetune {made.other} --model vit/' own6/one >own6/circle"
+check_exit 1 '$DEIT repro own6/circle --scale desk --retrain --results named'
+check_err '^deit: own6/circle: \{made\.(top1|other)\} needs itself, by other commands'
 
 name 'a network and what was tuned from it are compared seed by seed'
 check 'mkdir own4'

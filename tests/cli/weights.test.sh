@@ -95,6 +95,13 @@ head -c 1000 w.safetensors >cut.safetensors
 check_exit 1 '$DEIT weights verify cut.safetensors'
 check_out '^BAD +cut\.safetensors'
 
+name 'init and convert refuse to call a safetensors file by another name'
+check_exit 2 "\$DEIT weights init x.pth $vit"
+check_err '^deit: x\.pth: safetensors is what is written: call it \.safetensors'
+check_exit 2 "\$DEIT weights convert w.safetensors x.npz $vit"
+check_err '^deit: x\.npz: safetensors is what is written'
+check '! test -e x.pth && ! test -e x.npz'
+
 name 'init refuses an empty name, and a part'
 check_exit 2 "\$DEIT weights init x.safetensors $vit --weights-part model_ema"
 check_err '^deit: --weights-part model_ema: initial values have no parts'

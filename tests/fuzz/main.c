@@ -1,9 +1,13 @@
 /* The parsers under smoke fuzzing; see fuzz.h. It includes the table of contents, as the unit tests do. */
+#define DEIT_MAIN
+#define main deit_main
 #include "../../src/deit.c"
+#undef main
 #include "fuzz.h"
 #include "fuzz_image.c"
 #include "fuzz_store.c"
 #include "fuzz_data.c"
+#include "fuzz_repro.c"
 
 int main(int argc, char **argv) {
     static const fuzz_target targets[] = {
@@ -26,6 +30,9 @@ int main(int argc, char **argv) {
         {"archive_gnu", fuzz_archive, "tests/golden/store", "gnu.tar"},
         {"archive_zip", fuzz_archive, "tests/golden/store", ".zip"},
         {"mat", fuzz_mat, "tests/golden/mat", ".mat"},
+        {"table", fuzz_table, "repro", "table"},
+        {"figure", fuzz_table, "repro", "figure"},
+        {"trainings", fuzz_table, "repro", "trainings"},
         {"stream", fuzz_stream, "tests/golden/store", ".tar."},
     };
     return fuzz_main(targets, (int)(sizeof targets / sizeof *targets), argc, argv);

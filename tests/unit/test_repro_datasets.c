@@ -39,15 +39,18 @@ TEST(repro_datasets_are_table6) {
 
 /* A record's key: pictures count by their names, annotations, which say what the set is, by what they hold. */
 TEST(repro_datasets_key_has_the_annotations) {
+    base_arena arena = {0};
     base_test_folder_begin();
     CHECK_OK(base_write_file(base_test_path("a.jpg"), "1", 1));
     CHECK_OK(base_write_file(base_test_path("val2019.json"), "{\"images\": [1]}", 15));
-    uint64_t key = key_of_folder(base_test_folder);
+    const char *key = repro_file_key(&arena, base_test_folder, NULL);
     CHECK_OK(base_write_file(base_test_path("a.jpg"), "22", 2));
-    CHECK(key_of_folder(base_test_folder) == key);
+    const char *same = repro_file_key(&arena, base_test_folder, NULL);
     CHECK_OK(base_write_file(base_test_path("val2019.json"), "{\"images\": [2]}", 15));
-    CHECK(key_of_folder(base_test_folder) != key);
+    const char *other = repro_file_key(&arena, base_test_folder, NULL);
+    CHECK(key && same && other && !strcmp(key, same) && strcmp(key, other) != 0);
     base_test_folder_end();
+    base_arena_free(&arena);
 }
 
 /* An archive of annotations as it is downloaded: the file in it comes to stand beside it. */
@@ -222,13 +225,26 @@ TEST(repro_datasets_imagenet_is_not_its_training_set) {
     base_arena_free(&arena);
 }
 
+/* Links in a circle do not make a folder of all names there are. */
+TEST(repro_datasets_key_of_a_circle) {
+    base_arena arena = {0};
+    char command[256];
+    base_test_folder_begin();
+    snprintf(command, sizeof command, "cd %s && mkdir set && touch set/1.jpg && ln -s . set/a && ln -s . set/b",
+             base_test_folder);
+    CHECK_EQ_INT(system(command), 0);
+    CHECK(!repro_file_key(&arena, base_test_path("set"), NULL));
+    CHECK_STR_HAS(base_message(), "more than 16 folders deep: is there a link in a circle?");
+    base_test_folder_end();
+    base_arena_free(&arena);
+}
+
 /* Four files of Fashion-MNIST's names have its key only if they are its files: records of it are not for others. */
 TEST(repro_datasets_key_of_other_fashion) {
     static const char *const others[] = {"train-images-idx3-ubyte", "train-labels-idx1-ubyte.gz",
                                          "t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte"};
     base_arena arena = {0};
     char command[512];
-    CHECK(!strcmp(repro_fashion_key(&arena, NULL), "fashion-mnist"));
     CHECK(!strcmp(repro_fashion_key(&arena, "fashion-mnist"), "fashion-mnist"));
     base_test_folder_begin();
     for (int i = 0; i < 4; i++) CHECK_OK(base_write_file(base_test_path(others[i]), "0123456789", 10));

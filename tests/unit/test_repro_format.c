@@ -48,6 +48,50 @@ TEST(repro_names_in_commands_are_known) {
                          "command b={c}.top1: deit eval {a} {d} {d.network} {made.b} [{d.fit}] [--seed {seed}] {c}\n"));
 }
 
+/* Lines in the wrong order, and numbers that are none. */
+TEST(repro_lines_say_what_they_expected) {
+    static const struct {
+        const char *line, *said;
+    } cases[] = {
+        {"column e accuracy E\n", "my/t:10: column 'e' stands below the rows' heading: expected it above"},
+        {"samples ten\n", "my/t:10: samples: expected a number, 0 or above, found 'ten'"},
+        {"samples 5x\n", "my/t:10: samples: expected a number, 0 or above, found '5x'"},
+        {"samples 1.5\n", "my/t:10: samples: expected a whole number, found '1.5'"},
+        {"budget 12s\n", "my/t:10: budget: expected a number, 0 or above, found '12s'"},
+        {"budget -1\n", "my/t:10: budget: expected a number, 0 or above, found '-1'"},
+        {"tolerance accuracy 0.1 points\n",
+         "my/t:10: tolerance accuracy: expected a number, 0 or above, found '0.1 points'"},
+        {"tolerance speed nan\n", "my/t:10: tolerance speed: expected a number, 0 or above, found 'nan'"},
+        {"tolerance size 1\n", "my/t:10: expected 'tolerance speed|accuracy NUMBER'"},
+        {"claim b witin 0.5: x >= x\n", "expected 'within X' or nothing before the colon, found 'witin 0.5'"},
+        {"claim b within 0.5 points: x >= x\n", "found 'within 0.5 points'"},
+        {"claim b within: x >= x\n", "found 'within'"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char text[512];
+        snprintf(text, sizeof text, "%s%s", TEST_FORMAT_HEAD TEST_FORMAT_ROWS, cases[i].line);
+        CHECK_FAIL_HAS(test_format(text), cases[i].said);
+    }
+    CHECK_FAIL_HAS(test_format("title T\ncolumn a label A\ncolumn b accuracy B\ncolumn b number B\n"),
+                   "my/t:4: there is a column 'b' already");
+    CHECK_OK(
+        test_format(TEST_FORMAT_HEAD TEST_FORMAT_ROWS
+                    "| y | 2 | - | - |\nsamples 5\nbudget 0.5\ntolerance accuracy 0\nclaim b within 0.5: x >= y\n"));
+}
+
+/* What is no text cannot be printed as it stands. */
+TEST(repro_tables_are_text) {
+    static const char odd[] = "title T\xff\n" TEST_FORMAT_HEAD TEST_FORMAT_ROWS, cut[] = "title T\0\n";
+    repro_table *table;
+    base_test_folder_begin();
+    const char *path = base_test_path("t");
+    CHECK_OK(base_write_file(path, odd, sizeof odd - 1));
+    CHECK_FAIL_HAS(repro_table_open(&table, path), "/t: expected a text in UTF-8, found other bytes");
+    CHECK_OK(base_write_file(path, cut, sizeof cut - 1));
+    CHECK_FAIL_HAS(repro_table_open(&table, path), "/t: expected a text in UTF-8, found other bytes");
+    base_test_folder_end();
+}
+
 /* What only the trainings beside a table tell to be no name is said with its command. */
 TEST(repro_unknown_name_is_said_with_its_command) {
     static const repro_name names[] = {{.name = "d", .value = "w"}};
