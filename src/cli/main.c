@@ -66,6 +66,11 @@ static base_status main_unknown(const char *name) {
     return base_fail_as(BASE_USAGE, "no command '%s'; 'deit --help' shows them", name);
 }
 
+static const char *main_called;
+DEIT_INTERNAL const char *cli_program(void) {
+    return main_called;
+}
+
 static base_status main_command(int argc, char **argv) {
     const cli_command *command = main_find(argv[1]);
     if (!command) return main_unknown(argv[1]);
@@ -103,6 +108,7 @@ int main(int argc, char **argv) {
     signal(SIGPIPE, SIG_IGN); // a closed pipe is an error of the output like another
     signal(SIGXFSZ, SIG_IGN); // and so is a file beyond the limit
     cli_signals();
+    main_called = argc > 0 && *argv[0] ? argv[0] : NULL;
     base_status status = main_dispatch(argc, argv);
     cli_progress_end();
     errno = 0;

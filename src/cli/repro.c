@@ -142,7 +142,8 @@ static base_status repro_tables_run(const repro_tables *tables, const char *file
     char *data = repro_data_folder(&named);
     char *folder = repro_given.weights_dir ? base_strdup(repro_given.weights_dir) : cli_weights_folder();
     char *results = repro_results_folder(&results_named), *shipped = repro_shipped_folder();
-    repro_options options = {.only = repro_given.only,
+    repro_options options = {.program = cli_program(),
+                             .only = repro_given.only,
                              .precision = repro_given.precision ? "bf16" : "f32",
                              .data = named || (data && base_path_exists(data)) ? data : NULL,
                              .data_folder = data,
@@ -156,7 +157,9 @@ static base_status repro_tables_run(const repro_tables *tables, const char *file
                              .results = results,
                              .results_named = results_named,
                              .shipped = shipped};
-    base_status status = repro_measure_and_show(tables, &options, file, baseline);
+    base_status status = results && base_path_exists(results) && !base_path_is_folder(results)
+                             ? base_fail_as(BASE_USAGE, "--results: expected a folder, found the file %s", results)
+                             : repro_measure_and_show(tables, &options, file, baseline);
     base_free(data), base_free(folder), base_free(results), base_free(shipped);
     return status;
 }

@@ -298,11 +298,11 @@ DEIT_INTERNAL base_status repro_baseline_open(json_t **baseline, const repro_tab
             *baseline = o;
         return status;
     }
-    base_status status = base_fail("%s: expected what 'deit repro %s --json' printed, found %s%s", path, table->name,
-                                   !o     ? error.text
-                                   : name ? name
-                                          : "other JSON",
-                                   name && !strcmp(name, table->name) ? " without rows" : "");
+    const char *rowless = name && !strcmp(name, table->name) ? " without rows" : "";
+    base_status status = o ? base_fail("%s: expected what 'deit repro %s --json' printed, found %s%s", path,
+                                       table->name, name ? name : "other JSON", rowless)
+                           : base_fail("%s: expected what 'deit repro %s --json' printed, found no JSON: line %d: %s",
+                                       path, table->name, error.line, error.text);
     json_decref(o);
     return status;
 }

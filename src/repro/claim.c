@@ -95,9 +95,10 @@ static double claim_pooled(const repro_report *report, repro_scale scale, int co
 }
 
 DEIT_INTERNAL double repro_interval(const repro_report *report, repro_scale scale, int column, const repro_cell *cell) {
-    int df;
-    double variance = claim_pooled(report, scale, column, &df);
-    return df && claim_varies(cell) ? claim_t(df) * sqrt(variance / cell->n) : NAN;
+    int df = cell->n - 1;
+    double variance = df > 0 ? claim_squares(cell, REPRO_FRACTION) / df : 0;
+    if (report->table->columns[column].kind != REPRO_FRACTION) variance = claim_pooled(report, scale, column, &df);
+    return df > 0 && claim_varies(cell) ? claim_t(df) * sqrt(variance / cell->n) : NAN;
 }
 
 /* Half the 95% interval of the difference of two means; NAN where no cell has two values. Between columns, whose

@@ -154,10 +154,11 @@ DEIT_INTERNAL const char *repro_command_word(const char *word, base_arena *arena
     return command_keep(&text, arena);
 }
 
-DEIT_INTERNAL const char *repro_command_line(const char *const *words, base_arena *arena) {
+DEIT_INTERNAL const char *repro_command_line(const char *const *words, const char *program, base_arena *arena) {
     base_text text = {0};
-    for (int i = 0; words[i]; i++) {
-        base_text_printf(&text, "%s", i ? " " : "./");
+    command_add(&text, program ? program : "./deit");
+    for (int i = 1; words[i]; i++) {
+        base_text_add(&text, " ", 1);
         command_add(&text, words[i]);
     }
     return command_keep(&text, arena);

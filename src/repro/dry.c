@@ -81,7 +81,7 @@ static base_status dry_speed(dry_run *run, repro_net *net) {
     const double product = 2.0 * DRY_PEAK_SIDE * DRY_PEAK_SIDE * DRY_PEAK_SIDE / run->peak;
     int samples = run->state->samples;
     BASE_TRY(repro_speed_words(run->state, net, samples, 0, words));
-    const char *line = repro_command_line(words, arena),
+    const char *line = repro_command_line(words, run->state->book->options.program, arena),
                *what = base_arena_printf(arena, "%s at %d", net->config.name, net->config.image);
     if (!line || !what) return BASE_ERROR;
     double pass = net->batch * net->gflop * 1e9 / (run->peak * repro_share(&net->config, false));

@@ -32,8 +32,9 @@ typedef struct {
 typedef enum { REPRO_FILL_RUN, REPRO_FILL_SHOW, REPRO_FILL_RECORD, REPRO_FILL_KEY } repro_fill;
 DEIT_INTERNAL base_status repro_command_fill(const char *text, const repro_name *names, int n, repro_fill fill,
                                              base_arena *arena, const char *words[REPRO_MAX_WORDS], repro_lacks *lacks);
-/* The words as a line for a shell, "./deit ..." first; quoted where needed. NULL when memory ends. */
-DEIT_INTERNAL const char *repro_command_line(const char *const *words, base_arena *arena);
+/* The words as a line for a shell, quoted where needed; the first is the program, as it was called, or in keys and
+ * records (NULL) ./deit. NULL when memory ends. */
+DEIT_INTERNAL const char *repro_command_line(const char *const *words, const char *program, base_arena *arena);
 DEIT_INTERNAL const char *repro_command_word(const char *word, base_arena *arena);
 
 /* ---- job.c: child processes, and the cells an interrupted run keeps ---------------------------------------------- */
@@ -207,6 +208,9 @@ DEIT_INTERNAL base_status repro_work(repro_state *state);
 /* Whether a job's outcome is there: its record, or where they are wanted the weights. */
 DEIT_INTERNAL bool repro_job_there(const repro_state *state, repro_job *job, bool weights);
 
+/* Whether a cell waits for the job, which is not recorded and will be. */
+DEIT_INTERNAL bool repro_job_unrecorded(const repro_state *state, repro_job *job);
+
 /* todo.c: adds the commands that would make what is missing. */
 DEIT_INTERNAL base_status repro_add_todos(repro_state *state);
 DEIT_INTERNAL base_status repro_add_todo(repro_book *book, const char *label, const char *command);
@@ -241,8 +245,8 @@ DEIT_INTERNAL bool repro_otherwise(const repro_report *report, const repro_resul
 DEIT_INTERNAL int64_t repro_whole(const repro_table *table, int column);
 DEIT_INTERNAL bool repro_has_measured(const repro_report *report, repro_scale scale, int column);
 DEIT_INTERNAL bool repro_note_shown(const repro_report *report, const repro_note *note);
-/* claim.c: half the 95% interval of a cell's mean, by the deviation that the column's cells share; NAN: one value each.
- */
+/* claim.c: half the 95% interval of a cell's mean, by the deviation that the column's cells share, of fractions (how
+ * often two networks differ, cosines: what is near 0 or 1 varies less) by its own; NAN: one value. */
 DEIT_INTERNAL double repro_interval(const repro_report *report, repro_scale scale, int column, const repro_cell *cell);
 /* render.c: why a cell, or some of its runs, have no value. */
 enum { REPRO_LACK = 512 };

@@ -140,6 +140,10 @@ static json_t *json_row(const repro_report *report, const repro_result *r) {
     if (r->model) {
         json_object_set_new(o, "weights", json_of_text(r->weights ? r->weights->file : NULL));
         json_object_set_new(o, "weights_trained_as_row", r->weights ? json_boolean(r->same) : json_null());
+        json_object_set_new(o, "weights_as_manifest",
+                            r->weights && r->weights_sha256
+                                ? json_boolean(repro_weights_match(r->weights, r->weights_sha256))
+                                : json_null());
         json_object_set_new(o, "weights_sha256", json_of_text(r->weights_sha256));
     }
     json_object_set_new(o, "runs", json_runs(report, r, REPRO_PAPER));

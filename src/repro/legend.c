@@ -220,7 +220,7 @@ static const char *legend_pooled(const repro_table *table) {
     for (int c = 0; c < table->n_columns; c++)
         if (table->columns[c].kind == REPRO_FRACTION)
             return "; ±: half the 95% interval, from the deviation that the "
-                   "column's cells share (of fractions, the table's)";
+                   "column's cells share (of fractions, from the cell's own)";
     return "; ±: half the 95% interval, from the deviation that the column's cells share";
 }
 

@@ -165,10 +165,10 @@ static base_status measure_cell(repro_state *state, measure_pace *pace, repro_ne
     if (status) {
         book->failed++;
         net->why = base_arena_printf(&book->arena, "%s", base_message());
-        return repro_add_todo(book, net->config.name, repro_command_line(words, &book->arena));
+        return repro_add_todo(book, net->config.name, repro_command_line(words, book->options.program, &book->arena));
     }
     measure_learn(pace, net, net->n - before, seconds);
-    const char *command = repro_command_line(words, &book->arena);
+    const char *command = repro_command_line(words, book->options.program, &book->arena);
     if (!command) return BASE_ERROR;
     net->end[net->rounds] = net->n, net->command[net->rounds++] = command;
     return BASE_OK;

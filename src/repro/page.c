@@ -3,9 +3,22 @@
 
 #include <string.h>
 
+/* signs: those that would mean something there, beside what begins a tag or an entity. */
+static void page_markdown(base_text *out, const char *text, size_t size, const char *signs) {
+    for (size_t i = 0; i < size && text[i]; i++)
+        base_text_printf(out,
+                         text[i] == '<'           ? "&lt;"
+                         : text[i] == '&'         ? "&amp;"
+                         : strchr(signs, text[i]) ? "\\%c"
+                                                  : "%c",
+                         text[i]);
+}
+
 static void page_part(repro_page *page, const char *text, size_t size) {
     if (page->dress == REPRO_AS_HTML)
         base_text_html(page->out, text, size);
+    else if (page->dress == REPRO_AS_MARKDOWN)
+        page_markdown(page->out, text, size, "");
     else
         base_text_add(page->out, text, size);
 }
@@ -118,7 +131,11 @@ static void page_item(repro_page *page, int wide, const char *label, const char 
         page_text(page, text);
         base_text_printf(out, "</dd>\n");
     } else if (page->dress == REPRO_AS_MARKDOWN) {
-        base_text_printf(out, *label ? "- **%s** %s\n" : "- %s%s\n", label, text);
+        base_text_printf(out, *label ? "- **" : "- ");
+        page_text(page, label);
+        base_text_printf(out, *label ? "** " : "");
+        page_text(page, text);
+        base_text_printf(out, "\n");
     } else {
         base_text_printf(out, "%s", label);
         page_pad(out, wide - page_width(label));
@@ -209,7 +226,11 @@ static void page_markdown_grid(base_text *out, const repro_grid *grid) {
     for (int c = 0; c < grid->n_columns; c++) {
         if (grid->columns[c].group) group = grid->columns[c].group;
         const char *join = !*group ? "" : *group == '%' ? " " : ", "; /* "% of peak" */
-        base_text_printf(out, "| %s%s%s ", group, join, grid->columns[c].name);
+        base_text_printf(out, "| ");
+        page_markdown(out, group, SIZE_MAX, "|");
+        base_text_printf(out, "%s", join);
+        page_markdown(out, grid->columns[c].name, SIZE_MAX, "|");
+        base_text_printf(out, " ");
     }
     base_text_printf(out, "|\n");
     for (int c = 0; c < grid->n_columns; c++) base_text_printf(out, grid->columns[c].left ? "|:---" : "|---:");
@@ -217,8 +238,7 @@ static void page_markdown_grid(base_text *out, const repro_grid *grid) {
     for (int i = 0; i < grid->n; i++) {
         for (int c = 0; c < grid->n_columns; c++) {
             base_text_printf(out, "| ");
-            for (const char *at = grid->cell[i][c]; *at; at++)
-                base_text_printf(out, strchr("*~_|", *at) ? "\\%c" : "%c", *at);
+            page_markdown(out, grid->cell[i][c], SIZE_MAX, "*~_|");
             base_text_printf(out, " ");
         }
         base_text_printf(out, "|\n");

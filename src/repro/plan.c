@@ -64,7 +64,7 @@ static const char *plan_in(const repro_state *state, const char *name) {
 
 static void plan_places(plan_list *list, const repro_state *state) {
     const repro_places *at = &state->places;
-    plan_file(list, "imagenet", at->imagenet, plan_in(state, "val"), "ImageNet is not here");
+    plan_file(list, "imagenet", at->imagenet, plan_in(state, "imagenet/val"), "ImageNet is not here");
     plan_file(list, "labels", at->labels, NULL, "the labels are not here");
     plan_file(list, "real", at->real, plan_in(state, "real.json"), "real.json is not here");
     plan_file(list, "imagenetv2", at->imagenetv2, plan_in(state, "imagenetv2-matched-frequency.tar.gz"),
@@ -205,7 +205,7 @@ DEIT_INTERNAL const char *repro_job_line(const repro_state *state, const repro_j
     const char *words[REPRO_MAX_WORDS];
     repro_lacks lacks;
     if (repro_job_words(state, job, REPRO_FILL_SHOW, words, &lacks)) return NULL;
-    return repro_command_line(words, &state->book->arena);
+    return repro_command_line(words, state->book->options.program, &state->book->arena);
 }
 
 /* ---- Trainings --------------------------------------------------------------------------------------------------- */
@@ -260,6 +260,7 @@ static base_status plan_place_training(const repro_state *state, repro_job *job)
     job->folder = plan_run_folder(state, job);
     const char *makes = repro_row_text(job->table, job->row, "makes");
     if (!makes) makes = job->table->makes;
+    if (!makes && job->table == state->trainings) makes = "last.safetensors"; /* what deit train leaves */
     if (!job->folder || !makes) return job->folder ? BASE_OK : BASE_ERROR;
     job->weights = plan_shipped(state, job);
     job->shipped = job->weights;
@@ -377,7 +378,7 @@ static base_status plan_name_job(const repro_state *state, repro_job *job) {
 /* A job whose data are not here, with its key's words: its record does as well. Where there is none it needs them. */
 static base_status plan_absent(const repro_state *state, repro_job *job, const char *const *words, repro_lacks *lacks) {
     repro_job recorded = *job;
-    recorded.key = repro_command_line(words, &state->book->arena);
+    recorded.key = repro_command_line(words, NULL, &state->book->arena);
     if (!recorded.key) return BASE_ERROR;
     BASE_TRY(plan_name_job(state, &recorded));
     if (repro_job_there(state, &recorded, false))
@@ -407,7 +408,7 @@ static base_status plan_job(repro_state *state, const repro_job *like, repro_job
         BASE_TRY(repro_job_words(state, job, REPRO_FILL_SHOW, words, lacks));
     }
     if (lacks->needs) return BASE_OK;
-    job->key = repro_command_line(words, arena);
+    job->key = repro_command_line(words, NULL, arena);
     if (!job->key) return BASE_ERROR;
     for (*out = state->jobs; *out; *out = (*out)->next)
         if (!strcmp((*out)->key, job->key)) return BASE_OK;

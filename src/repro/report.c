@@ -171,7 +171,7 @@ static void report_announce(const repro_state *state, int speed) {
     const repro_book *book = state->book;
     double largest = 0;
     int others = 0;
-    for (repro_job *job = state->jobs; job; job = job->next) others += job->used && !repro_job_there(state, job, false);
+    for (repro_job *job = state->jobs; job; job = job->next) others += repro_job_unrecorded(state, job);
     for (int i = 0; i < book->n_nets; i++) largest = fmax(largest, (double)book->nets[i].params);
     if (speed)
         base_log(state->progress.context, BASE_LOG_INFO,

@@ -148,6 +148,7 @@ DEIT_INTERNAL const char *repro_place_lacks(const repro_places *places, const ch
 /* ---- Measuring --------------------------------------------------------------------------------------------------- */
 
 typedef struct {
+    const char *program;     /* as it was called, for commands that are printed; NULL: ./deit */
     const char *only;        /* rows: labels or networks' names, separated by commas; NULL: all */
     const char *precision;   /* "f32" or "bf16"; NULL: f32 */
     const char *data;        /* folder of data sets (locate.c says how they are called there), or ImageNet's itself */

@@ -367,10 +367,20 @@ static base_status table_claim(const repro_table *table, repro_claim *claim, cha
         any |= equal;
         if (claim->n == REPRO_MAX_TERMS) return base_fail("more than %d cells", REPRO_MAX_TERMS);
         BASE_TRY(table_term(table, at, size, c, &claim->term[claim->n++]));
+        const repro_term *term = &claim->term[claim->n - 1];
+        if (claim->n > 1 && term[-1].row == term->row && term[-1].column == term->column)
+            return base_fail("'%.*s' is compared with itself", (int)size, at);
         at += size;
     }
     if (claim->n < 2) return base_fail("expected at least two rows");
     return any == within ? BASE_OK : base_fail(">= goes with 'within X', the loss that does not count");
+}
+
+/* Whether a column is measured, or a row has a number in it. */
+static bool table_has_numbers(const repro_table *table, int column) {
+    bool any = table->columns[column].kind >= REPRO_PARAMS;
+    for (int i = 0; i < table->n; i++) any |= !isnan(table->rows[i].published[column]);
+    return any;
 }
 
 /* "x images_per_s log y imagenet series family names point" */
@@ -391,6 +401,8 @@ static base_status table_plot(const repro_table *table, repro_plot *plot, char *
         word = table_word(rest, &rest);
         *to = repro_column_find(table, word);
         if (*to < 0) return base_fail("no column '%s'", word);
+        if ((to == &plot->x || to == &plot->y) && !table_has_numbers(table, *to))
+            return base_fail("column '%s' has no numbers", word);
     }
     return plot->x < 0 || plot->y < 0 ? base_fail("expected x COLUMN and y COLUMN") : BASE_OK;
 }
@@ -423,8 +435,8 @@ static base_status table_finish(table_reader *reader) {
                              reader->relative);
     bool speed = false;
     for (int c = 0; c < table->n_columns; c++) speed |= table->columns[c].kind == REPRO_SPEED;
-    if (!table->title || !table->source || table->n < 1)
-        return base_fail("%s: expected title, source, columns and rows", reader->where);
+    const char *lacks = !table->title ? "a line 'title ...'" : !table->source ? "a line 'source ...'" : "rows";
+    if (!table->title || !table->source || table->n < 1) return base_fail("%s: it lacks %s", reader->where, lacks);
     if (speed && (table->samples < 1 || table->budget <= 0 || table->speed_tolerance <= 0))
         return base_fail("%s: expected samples, budget and tolerance speed", reader->where);
     return BASE_OK;

@@ -64,7 +64,7 @@ static const char *todo_fetch_data(const repro_state *state, const bool wanted[R
     for (int i = 0; i < REPRO_TODO_SETS; i++)
         if (wanted[i]) words[n++] = todo_sets[i].name;
     if (state->book->options.data_named) words[n++] = "--data-dir", words[n++] = state->places.folder;
-    return repro_command_line(words, &state->book->arena);
+    return repro_command_line(words, state->book->options.program, &state->book->arena);
 }
 
 /* Whether a row's command reads a set: as {set}, or by a cell that says so. */
@@ -133,7 +133,8 @@ static base_status todo_command(repro_state *state, const repro_report *report, 
     BASE_TRY(todo_lacks_data(state, report->table, r->row, command));
     for (int w = 0; words[w]; w++)
         if (!strcmp(words[w], "--json")) words[w] = NULL; /* the last word: people read the text */
-    return repro_add_todo(state->book, label, repro_command_line(words, &state->book->arena));
+    return repro_add_todo(state->book, label,
+                          repro_command_line(words, state->book->options.program, &state->book->arena));
 }
 
 static base_status todo_row(repro_state *state, const repro_report *report, const repro_result *r) {
@@ -142,7 +143,7 @@ static base_status todo_row(repro_state *state, const repro_report *report, cons
     int n = 3;
     todo_fetch(book, report->table, r, fetch, &n);
     bool fetched = n == 3;
-    const char *line = repro_command_line(fetch, &book->arena);
+    const char *line = repro_command_line(fetch, book->options.program, &book->arena);
     for (int k = 0; k < report->table->n_commands; k++) {
         const repro_command *command = &report->table->commands[k];
         if (repro_is_speed(report->table, command) ||
@@ -178,8 +179,8 @@ static base_status todo_commands(const repro_state *state) {
         fetch[n++] = again[m++] = "--weights-dir";
         fetch[n++] = again[m++] = options->weights_dir;
     }
-    if (lacks) book->fetch = repro_command_line(fetch, &book->arena);
-    book->again = repro_command_line(again, &book->arena);
+    if (lacks) book->fetch = repro_command_line(fetch, book->options.program, &book->arena);
+    book->again = repro_command_line(again, book->options.program, &book->arena);
     bool data = false;
     for (int i = 0; i < REPRO_TODO_SETS; i++) data |= state->lacks_data[i];
     if (data) book->fetch_data = todo_fetch_data(state, state->lacks_data);

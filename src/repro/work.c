@@ -146,7 +146,7 @@ static base_status work_child(repro_state *state, repro_job *job, int lock) {
     const char *words[REPRO_MAX_WORDS];
     json_t *output = NULL;
     BASE_TRY(repro_job_words(state, job, REPRO_FILL_RECORD, words, NULL));
-    const char *line = repro_command_line(words, &state->book->arena);
+    const char *line = repro_command_line(words, NULL, &state->book->arena);
     if (!line) return BASE_ERROR;
     if (work_place(state, job)) return work_fail(state, job, base_message(), true);
     BASE_TRY(repro_job_words(state, job, REPRO_FILL_RUN, words, NULL));
@@ -187,6 +187,10 @@ static bool work_made_them(const repro_state *state, repro_job *job) {
     return job->checked;
 }
 
+DEIT_INTERNAL bool repro_job_unrecorded(const repro_state *state, repro_job *job) {
+    return job->used && !work_anew(job) && !repro_job_there(state, job, false);
+}
+
 DEIT_INTERNAL bool repro_job_there(const repro_state *state, repro_job *job, bool weights) {
     bool recorded = work_recorded(state, job), there = job->weights && base_path_exists(job->weights);
     job->ready = there && (job->shipped || (recorded && (!weights || work_made_them(state, job))));
@@ -197,8 +201,11 @@ DEIT_INTERNAL bool repro_job_there(const repro_state *state, repro_job *job, boo
 static base_status work_locked(repro_state *state, repro_job *job, bool weights) {
     int lock = -1;
     char owner[REPRO_OWNER];
-    const char *folder = state->unkept ? NULL : state->book->options.results;
+    const char *folder = state->unkept || work_anew(job) ? NULL : state->book->options.results;
     if (repro_record_lock(folder, job, &lock, owner)) {
+        if (job->trains)
+            return base_fail("%s; what is trained needs a results folder that can be written (--results)",
+                             base_message());
         work_unkept(state);
         folder = NULL;
     }
@@ -381,7 +388,8 @@ static base_status work_take(repro_state *state, const repro_use *use, int k) {
     if (!json_is_number(number)) {
         const char *why =
             use->left_out ? use->left_out : base_arena_printf(&state->book->arena, "the command gave no %s", key);
-        if (!cell->why) cell->why = why;
+        /* what ran counts more than another command that could not */
+        if (!cell->why || (use->left_out && !cell->failed)) cell->why = why;
         cell->lost += !use->left_out;
         return BASE_OK;
     }
@@ -425,13 +433,15 @@ static base_status work_list_job(const repro_state *state, repro_job *job, work_
     if (!job->trains || !work_recorded(state, job)) return BASE_OK;
     base_arena *arena = &state->book->arena;
     const json_t *output = json_object_get(job->record, "output"), *cpu = json_object_get(output, "cpu_seconds");
-    const json_t *conditions = json_object_get(job->record, "conditions");
+    const json_t *conditions = json_object_get(job->record, "conditions"), *args = json_object_get(output, "args");
+    json_int_t threads = json_integer_value(json_object_get(args, "threads")); /* 0: one a core */
     repro_trained *run = &list->run[list->n++];
     /* a run that went on after a stop: the record knows of the last part alone */
     *run = (repro_trained){.row = job->row->text[0],
                            .id = job->id,
                            .seed = job->seed,
-                           .threads = (int)json_integer_value(json_object_get(conditions, "threads")),
+                           .threads = (int)json_integer_value(threads > 0 ? json_object_get(args, "threads")
+                                                                          : json_object_get(conditions, "threads")),
                            .seconds = fmax(json_number_value(json_object_get(job->record, "seconds")),
                                            json_number_value(json_object_get(output, "seconds"))),
                            .cpu_seconds = json_is_number(cpu) ? json_number_value(cpu) : NAN};

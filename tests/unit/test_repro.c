@@ -36,8 +36,13 @@ TEST(repro_table_says_which_line_is_wrong) {
                    "claim 'speed: A > A': no column 'speed'");
     CHECK_FAIL_HAS(repro_table_parse(&table, "repro/t", TEST_REPRO_HEAD TEST_REPRO_ROW "claim imagenet: A\n"),
                    "at least two rows");
-    CHECK_FAIL_HAS(repro_table_parse(&table, "repro/t", TEST_REPRO_HEAD TEST_REPRO_ROW "claim imagenet: A >= A\n"),
-                   ">= goes with 'within X'");
+    CHECK_FAIL_HAS(
+        repro_table_parse(&table, "repro/t", TEST_REPRO_HEAD TEST_REPRO_ROW "claim imagenet: A >= real @ A\n"),
+        ">= goes with 'within X'");
+    CHECK_FAIL_HAS(repro_table_parse(&table, "repro/t", TEST_REPRO_HEAD TEST_REPRO_ROW "claim imagenet: A > A\n"),
+                   "repro/t:19: claim 'imagenet: A > A': 'A' is compared with itself");
+    CHECK_FAIL_HAS(repro_table_parse(&table, "repro/t", TEST_REPRO_HEAD TEST_REPRO_ROW "plot x network y real\n"),
+                   "plot 'x network y real': column 'network' has no numbers");
     CHECK_FAIL_HAS(repro_table_parse(&table, "repro/t", TEST_REPRO_HEAD TEST_REPRO_ROW "plot x imagenet\n"),
                    "plot 'x imagenet': expected x COLUMN and y COLUMN");
     CHECK_FAIL_HAS(repro_table_parse(&table, "repro/t", TEST_REPRO_HEAD TEST_REPRO_ROW "claim imagenet: A > B\n"),
@@ -47,7 +52,10 @@ TEST(repro_table_says_which_line_is_wrong) {
         repro_table_parse(&table, "my/t", "column a label A\ncolumn seeds attribute\n| a | seeds |\n| x | 0 |\n"),
         "my/t:4: expected 1 to 100 seeds, found '0'");
     CHECK_FAIL_HAS(repro_table_parse(&table, "my/t", "note desk \n"), "my/t:1: expected 'note [desk] TEXT'");
-    CHECK_FAIL_HAS(repro_table_parse(&table, "repro/t", ""), "expected title, source, columns and rows");
+    CHECK_FAIL_HAS(repro_table_parse(&table, "repro/t", ""), "repro/t: it lacks a line 'title ...'");
+    CHECK_FAIL_HAS(repro_table_parse(&table, "repro/t", "title T\n"), "repro/t: it lacks a line 'source ...'");
+    CHECK_FAIL_HAS(repro_table_parse(&table, "repro/t", "title T\nsource S\ncolumn a label A\n"),
+                   "repro/t: it lacks rows");
 }
 
 TEST(repro_table_survives_the_end_of_memory) {
@@ -110,15 +118,15 @@ TEST(repro_commands_are_filled) {
     CHECK_OK(repro_command_fill(text, names, 5, REPRO_FILL_RUN, &arena, words, &lacks));
     CHECK(!strcmp(words[5], "/a b/it's/val") && !strcmp(words[6], "--labels"));
     CHECK(!lacks.needs && lacks.left_out == &names[2]);
-    CHECK_STR_HAS(repro_command_line(words, &arena),
+    CHECK_STR_HAS(repro_command_line(words, NULL, &arena),
                   "./deit eval --model m --data '/a b/it'\\''s/val' --labels l.txt --lr 0.1 --opt sgd --json");
     CHECK_OK(repro_command_fill("deit eval --real {real}", names, 5, REPRO_FILL_SHOW, &arena, words, &lacks));
-    CHECK_STR_HAS(repro_command_line(words, &arena), "--real '$HERE/real.json'");
+    CHECK_STR_HAS(repro_command_line(words, NULL, &arena), "--real '$HERE/real.json'");
     CHECK_OK(repro_command_fill("deit eval --real {real}", names, 5, REPRO_FILL_RUN, &arena, words, &lacks));
     CHECK(lacks.needs == &names[2]);
     CHECK_OK(repro_command_fill("deit eval [--data {data}] --labels {labels} train[:9]", names, 5, REPRO_FILL_KEY,
                                 &arena, words, &lacks));
-    CHECK_STR_HAS(repro_command_line(words, &arena), "./deit eval --labels '3 labels' 'train[:9]'");
+    CHECK_STR_HAS(repro_command_line(words, NULL, &arena), "./deit eval --labels '3 labels' 'train[:9]'");
     CHECK(!lacks.absent);
     const repro_name gone = {.name = "set", .key = "set:9:0a", .why = "the set is not here"};
     CHECK_OK(repro_command_fill("deit eval --data {set}", &gone, 1, REPRO_FILL_KEY, &arena, words, &lacks));
@@ -144,9 +152,9 @@ TEST(repro_records_do_not_resume) {
     const char *words[REPRO_MAX_WORDS], *text = "deit train [--resume {resume}] --output-dir {folder}";
     base_arena arena = {0};
     CHECK_OK(repro_command_fill(text, names, 2, REPRO_FILL_RUN, &arena, words, NULL));
-    CHECK(!strcmp(repro_command_line(words, &arena), "./deit train --resume runs/a --output-dir runs/a"));
+    CHECK(!strcmp(repro_command_line(words, NULL, &arena), "./deit train --resume runs/a --output-dir runs/a"));
     CHECK_OK(repro_command_fill(text, names, 2, REPRO_FILL_RECORD, &arena, words, NULL));
-    CHECK(!strcmp(repro_command_line(words, &arena), "./deit train --output-dir runs/a"));
+    CHECK(!strcmp(repro_command_line(words, NULL, &arena), "./deit train --output-dir runs/a"));
     base_arena_free(&arena);
 }
 
@@ -370,7 +378,7 @@ TEST(repro_todo_names_sets_to_fetch) {
             if (!strstr(command, "eval")) continue;
             CHECK(fetched || named == 2); /* before it is read */
             evaluated++;
-            CHECK_STR_HAS(command, named ? "--data 'my sets/val'" : "--data store/val");
+            CHECK_STR_HAS(command, named ? "--data 'my sets/imagenet/val'" : "--data store/imagenet/val");
         }
         CHECK(fetched == (named < 2) && evaluated == 2);
         repro_book_free(book), repro_table_free(table);
@@ -389,7 +397,7 @@ TEST(repro_notes) {
         repro_write_text(report, &text), repro_write_markdown(report, &markdown), repro_write_html(report, &html);
         CHECK_OK(repro_write_json(report, &json));
         CHECK_STR_HAS(text.data, "\nnote   of <all>\n");
-        CHECK_STR_HAS(markdown.data, "- **note** of <all>\n");
+        CHECK_STR_HAS(markdown.data, "- **note** of &lt;all>\n");
         CHECK_STR_HAS(html.data, "<dt>note</dt><dd>of &lt;all&gt;</dd>");
         CHECK_STR_HAS(json.data, desk ? "\"of <all>\",\n  \"of small ones\"" : "\"of <all>\"\n");
         CHECK(desk == (strstr(text.data, "\nnote   of small ones\n") != NULL));

@@ -590,6 +590,22 @@ TEST(repro_interval_of_a_mean) {
     repro_book_free(book), repro_table_free(table);
 }
 
+/* Cosines near 1 vary less than others of their table. */
+TEST(repro_interval_of_a_fraction_is_its_own) {
+    repro_table *table;
+    repro_book *book = test_pages_book(&table, 1);
+    if (!book) return;
+    static const double near[3] = {0.98, 0.99, 0.97}, far[3] = {0.3, 0.5, 0.1};
+    repro_result *rows = book->report[0]->rows;
+    table->columns[4].kind = REPRO_FRACTION;
+    test_repro_accuracy(&rows[0], REPRO_DESK, 4, near, 3), test_repro_accuracy(&rows[1], REPRO_DESK, 4, far, 3);
+    for (int i = 0; i < 2; i++) {
+        double half = repro_interval(book->report[0], REPRO_DESK, 4, &rows[i].cell[REPRO_DESK][4]);
+        CHECK(fabs(half - 4.303 * (i ? 0.2 : 0.01) / sqrt(3)) < 1e-9);
+    }
+    repro_book_free(book), repro_table_free(table);
+}
+
 TEST(repro_relative_speed) {
     repro_table *table;
     repro_book *book = test_pages_book(&table, 1);
