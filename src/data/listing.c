@@ -30,7 +30,9 @@ static base_status listing_add(data_set *set, const char *name, const store_entr
     }
     char *copy = base_arena_printf(&set->arena, "%s", name);
     if (!copy) return BASE_ERROR;
-    set->items[set->count++] = (data_item){.name = copy, .key = copy, .entry = entry, .rank = rank, .label = -1};
+    /* tar -P leaves names that begin with / */
+    set->items[set->count++] =
+        (data_item){.name = copy, .key = copy + strspn(copy, "/"), .entry = entry, .rank = rank, .label = -1};
     return BASE_OK;
 }
 

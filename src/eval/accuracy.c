@@ -103,7 +103,9 @@ static base_status accuracy_check_real(const data_set *set, const char *path) {
         return base_fail("%s: %s is of ImageNet's 1000 classes, and this has %d", data_path(set), path,
                          data_classes(set));
     }
-    return base_fail("%s: no file is named ILSVRC2012_val_NNNNNNNN, so %s says nothing about it", data_path(set), path);
+    return base_fail("%s: no file is named ILSVRC2012_val_NNNNNNNN, so %s says nothing about it; without that file the "
+                     "other accuracies are measured",
+                     data_path(set), path);
 }
 
 /* Up to 32 pixels the authors neither resize nor crop. */

@@ -27,6 +27,8 @@ check 'tar czf set.tgz set'
 check_exit 0 '$DEIT data pack set.tgz set.tar'
 check '$DEIT data check set.tar --split train | sed 1d >tar.txt && $DEIT data check set --split train | sed 1d | cmp - tar.txt'
 check 'mkdir out && tar xf set.tar -C out && diff -r set out/set'
+check 'tar -cPf whole.tar "$PWD/set" && tar -tPf whole.tar | grep -q "^/"' # names from the root
+check '$DEIT data check whole.tar --split train | sed 1d | cmp - tar.txt'
 check 'mkdir -p "names/val/a ü" && cp set/train/*/* "names/val/a ü" && tar czf names.tgz names'
 check_exit 0 '$DEIT data pack names.tgz names.tar'
 check 'tar tf names.tar --quoting-style=literal | grep -q "^names/val/a ü/"'
