@@ -115,6 +115,8 @@ DEIT_INTERNAL void base_text_vprintf(base_text *text, const char *format, va_lis
 DEIT_INTERNAL void base_text_free(base_text *text);
 /* The first `size` bytes of a text (SIZE_MAX: all of it), as HTML and in its attributes. */
 DEIT_INTERNAL void base_text_html(base_text *text, const char *raw, size_t size);
+/* Columns that a UTF-8 text takes on a terminal, its signs being one wide each. */
+DEIT_INTERNAL int base_text_width(const char *text);
 /* A word as a shell takes it: in single quotes where that is needed. */
 DEIT_INTERNAL void base_text_shell(base_text *text, const char *word);
 /* Text that may not be UTF-8, as names of files, for JSON: bytes that are none become U+FFFD. The caller's reference;
@@ -122,6 +124,7 @@ DEIT_INTERNAL void base_text_shell(base_text *text, const char *word);
 DEIT_INTERNAL json_t *base_json_text(const char *text);
 /* null for a number that is not finite, which JSON has no way to write. */
 DEIT_INTERNAL json_t *base_json_real(double value);
+DEIT_INTERNAL json_t *base_json_reals(const double *values, int n); /* [n] */
 
 /* ---- Files ------------------------------------------------------------------------------------------------------- */
 

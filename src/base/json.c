@@ -23,3 +23,9 @@ DEIT_INTERNAL json_t *base_json_text(const char *text) {
 DEIT_INTERNAL json_t *base_json_real(double value) {
     return isfinite(value) ? json_real(value) : json_null();
 }
+
+DEIT_INTERNAL json_t *base_json_reals(const double *values, int n) {
+    json_t *list = json_array();
+    for (int i = 0; i < n; i++) json_array_append_new(list, base_json_real(values[i]));
+    return list;
+}

@@ -210,6 +210,12 @@ DEIT_INTERNAL void base_text_html(base_text *text, const char *raw, size_t size)
     }
 }
 
+DEIT_INTERNAL int base_text_width(const char *text) {
+    int n = 0;
+    for (; *text; text++) n += (*text & 0xC0) != 0x80;
+    return n;
+}
+
 DEIT_INTERNAL void base_text_shell(base_text *text, const char *word) {
     static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./:=,+@%";
     if (*word && !word[strspn(word, plain)]) {

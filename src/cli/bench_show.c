@@ -167,12 +167,6 @@ DEIT_INTERNAL void bench_print_text(const bench_report *report) {
 
 /* ---- JSON -------------------------------------------------------------------------------------------------------- */
 
-static json_t *bench_numbers(const double *values, int n) {
-    json_t *array = json_array();
-    for (int i = 0; i < n; i++) json_array_append_new(array, json_real(values[i]));
-    return array;
-}
-
 /* low, high: the 95% interval of the median; null where nothing was measured. */
 static json_t *bench_spread_json(const base_spread *spread) {
     if (!spread->n) return json_null();
@@ -199,9 +193,9 @@ static json_t *bench_row_json(const bench_report *report, const bench_row *row) 
         bench_spread_json(&s->percent_of_peak), "workers", s->workers, "threads_per_worker", s->threads, "micro_batch",
         (json_int_t)s->micro_batch, "memory_bytes", (json_int_t)s->memory, "published_images_per_s", bench_known(paper),
         "published_relative_to_deit_base", bench_known(relative), "relative_to_deit_base",
-        bench_known(bench_relative(report, row)), "samples", bench_numbers(s->sample, n), "samples_percent_of_peak",
-        bench_numbers(s->sample_percent, n), "samples_peak_gflops", bench_numbers(s->sample_peak, n),
-        "samples_ms_alone", bench_numbers(s->sample_alone, s->ms_alone.n));
+        bench_known(bench_relative(report, row)), "samples", base_json_reals(s->sample, n), "samples_percent_of_peak",
+        base_json_reals(s->sample_percent, n), "samples_peak_gflops", base_json_reals(s->sample_peak, n),
+        "samples_ms_alone", base_json_reals(s->sample_alone, s->ms_alone.n));
     cli_network_json(&row->config, o);
     return o;
 }

@@ -16,7 +16,7 @@ DEIT_INTERNAL const cli_command *const *cli_commands(void) {
     return commands;
 }
 
-DEIT_INTERNAL const char *cli_embedded(const char *name, size_t *size) {
+static const char *main_embedded(const char *name, size_t *size) {
     for (const embed_file *file = embed_files; file->name; file++)
         if (!strcmp(file->name, name)) {
             *size = file->size;
@@ -34,7 +34,7 @@ static void main_licenses(void) {
     static const char *const names[] = {"LICENSE", "NOTICE"};
     for (int i = 0; i < 2; i++) {
         size_t size = 0;
-        const char *text = cli_embedded(names[i], &size);
+        const char *text = main_embedded(names[i], &size);
         if (text) fwrite(text, 1, size, stdout);
         printf("\n");
     }

@@ -44,8 +44,7 @@ static void baseline_line(baseline_state *state, const char *network, const char
     if (!state->headed)
         base_text_printf(state->out, "%-26s %-20s %10s %10s  %s\n", "network", "", "baseline", "now", "change");
     state->headed = true;
-    int width = 26;
-    for (const char *at = network; *at; at++) width += (*at & 0xC0) == 0x80; /* bytes that take no column */
+    int width = 26 + (int)strlen(network) - base_text_width(network); /* bytes that take no column */
     char past[32], present[32] = "-";
     baseline_say(past, before);
     if (!isnan(now)) baseline_say(present, now);

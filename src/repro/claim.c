@@ -182,7 +182,7 @@ static bool claim_may(const repro_report *report, repro_scale scale, const repro
     }
     j->otherwise =
         scale == REPRO_PAPER && report->table->columns[column].kind > REPRO_SPEED && repro_otherwise(report, r, column);
-    if (j->otherwise) j->missing = "weights trained otherwise than the row's, or another file than the manifest's";
+    if (j->otherwise) j->missing = REPRO_OTHERWISE;
     int64_t whole = scale == REPRO_PAPER && cell->images ? repro_whole(report->table, column) : 0;
     if (whole && cell->images != whole) j->otherwise = true, j->missing = "measured on a part of the pictures";
     return !j->otherwise;

@@ -240,6 +240,7 @@ DEIT_INTERNAL void repro_grid_free(repro_grid *grid);
 DEIT_INTERNAL bool repro_has_published(const repro_table *table, int column);
 /* Whether a measured value is of weights that were trained otherwise than the paper's, or of a file that the manifest
  * does not know by that name. */
+#define REPRO_OTHERWISE "weights trained otherwise than the row's, or another file than the manifest's"
 DEIT_INTERNAL bool repro_otherwise(const repro_report *report, const repro_result *r, int column);
 /* legend.c: how many images the set has that a column is measured on; 0: another set. */
 DEIT_INTERNAL int64_t repro_whole(const repro_table *table, int column);

@@ -25,12 +25,6 @@ static json_t *json_published(const repro_report *report, const repro_result *r)
     return o;
 }
 
-static json_t *json_numbers(const double *values, int n) {
-    json_t *list = json_array();
-    for (int i = 0; i < n; i++) json_array_append_new(list, json_real(values[i]));
-    return list;
-}
-
 static void json_add_speed(json_t *o, const repro_report *report, const repro_result *r) {
     const repro_net *net = r->net && r->net->n ? r->net : NULL;
     if (report->table->relative >= 0)
@@ -39,8 +33,8 @@ static void json_add_speed(json_t *o, const repro_report *report, const repro_re
     json_object_set_new(o, "images_per_s_max", base_json_real(net ? net->images_per_s.max : NAN));
     json_object_set_new(o, "samples", json_integer(net ? net->n : 0));
     json_object_set_new(o, "samples_first_round", json_integer(net && net->rounds ? net->end[0] : 0));
-    json_object_set_new(o, "samples_images_per_s", net ? json_numbers(net->rate, net->n) : json_null());
-    json_object_set_new(o, "samples_peak_gflops", net ? json_numbers(net->peak, net->n) : json_null());
+    json_object_set_new(o, "samples_images_per_s", net ? base_json_reals(net->rate, net->n) : json_null());
+    json_object_set_new(o, "samples_peak_gflops", net ? base_json_reals(net->peak, net->n) : json_null());
     json_object_set_new(o, "percent_of_peak", base_json_real(net ? net->percent_of_peak.median : NAN));
     json_object_set_new(o, "percent_of_peak_min", base_json_real(net ? net->percent_of_peak.min : NAN));
     json_object_set_new(o, "percent_of_peak_max", base_json_real(net ? net->percent_of_peak.max : NAN));
@@ -77,7 +71,7 @@ static json_t *json_desk(const repro_report *report, const repro_result *r) {
         if (!repro_has_measured(report, REPRO_DESK, c)) continue;
         if (!o) o = json_object();
         json_t *found = json_pack("{s:o, s:o, s:I}", "mean", base_json_real(cell->value), "values",
-                                  json_numbers(cell->values, cell->n), "images", (json_int_t)cell->images);
+                                  base_json_reals(cell->values, cell->n), "images", (json_int_t)cell->images);
         json_t *seeds = json_array();
         for (int i = 0; cell->origins && i < cell->n; i++)
             json_array_append_new(seeds, json_integer(cell->origins[i].seed));

@@ -287,8 +287,6 @@ DEIT_INTERNAL void repro_legend(const repro_report *report, repro_page *page) {
         repro_page_item(page, LEGEND_WIDTH, "!",
                         "fewer than %d samples, to end within %.0f minutes: this machine is slow for the network",
                         report->table->samples, report->table->budget / 60);
-    if (marks.other)
-        repro_page_item(page, LEGEND_WIDTH, "~",
-                        "weights trained otherwise than the row's, or another file than the manifest's");
+    if (marks.other) repro_page_item(page, LEGEND_WIDTH, "~", REPRO_OTHERWISE);
     if (!repro_notes_at_head(report)) repro_legend_notes(report, "note", LEGEND_WIDTH, page);
 }

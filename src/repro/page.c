@@ -107,13 +107,6 @@ DEIT_INTERNAL void repro_page_heading(repro_page *page, const char *text) {
 
 /* ---- Lists ------------------------------------------------------------------------------------------------------- */
 
-/* Columns that a UTF-8 text takes on a terminal; all signs in the tables are one wide. */
-static int page_width(const char *text) {
-    int n = 0;
-    for (; *text; text++) n += (*text & 0xC0) != 0x80;
-    return n;
-}
-
 static void page_pad(base_text *out, int n) {
     for (; n > 0; n--) base_text_add(out, " ", 1);
 }
@@ -138,7 +131,7 @@ static void page_item(repro_page *page, int wide, const char *label, const char 
         base_text_printf(out, "\n");
     } else {
         base_text_printf(out, "%s", label);
-        page_pad(out, wide - page_width(label));
+        page_pad(out, wide - base_text_width(label));
         base_text_printf(out, "%s\n", text);
     }
     page->open = true;
@@ -176,18 +169,18 @@ static int page_sum(const int *width, int from, int to) {
 
 static void page_widths(const repro_grid *grid, int width[REPRO_GRID_COLUMNS]) {
     for (int c = 0; c < grid->n_columns; c++) {
-        width[c] = page_width(grid->columns[c].name);
+        width[c] = base_text_width(grid->columns[c].name);
         for (int i = 0; i < grid->n; i++)
-            if (page_width(grid->cell[i][c]) > width[c]) width[c] = page_width(grid->cell[i][c]);
+            if (base_text_width(grid->cell[i][c]) > width[c]) width[c] = base_text_width(grid->cell[i][c]);
     }
     for (int c = 0; c < grid->n_columns; c = page_group_end(grid, c)) { /* a group's title may be the widest */
-        int end = page_group_end(grid, c), lacks = page_width(grid->columns[c].group) - page_sum(width, c, end);
+        int end = page_group_end(grid, c), lacks = base_text_width(grid->columns[c].group) - page_sum(width, c, end);
         if (lacks > 0) width[end - 1] += lacks;
     }
 }
 
 static void page_cell(base_text *out, const char *text, int width, bool left) {
-    int pad = width - page_width(text);
+    int pad = width - base_text_width(text);
     if (!left) page_pad(out, pad);
     base_text_printf(out, "%s", text);
     if (left) page_pad(out, pad);
@@ -206,10 +199,10 @@ static void page_text_grid(base_text *out, const repro_grid *grid) {
     for (int c = 0; c < grid->n_columns; c++) groups |= grid->columns[c].group && *grid->columns[c].group;
     for (int c = 0; groups && c < grid->n_columns; c = page_group_end(grid, c)) {
         const char *group = grid->columns[c].group;
-        int end = page_group_end(grid, c), sum = page_sum(width, c, end), left = (sum - page_width(group)) / 2;
+        int end = page_group_end(grid, c), sum = page_sum(width, c, end), left = (sum - base_text_width(group)) / 2;
         page_pad(out, page_gap(grid, c) + left);
         base_text_printf(out, "%s", group);
-        page_pad(out, sum - left - page_width(group));
+        page_pad(out, sum - left - base_text_width(group));
     }
     if (groups) page_line_end(out);
     for (int i = -1; i < grid->n; i++) {

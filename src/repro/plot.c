@@ -223,14 +223,8 @@ static void plot_bar(const plot_panel *panel, const plot_point *p, base_text *ou
                          p->series, p->px - 3, plot_up(panel, p->y + p->half), plot_up(panel, p->y - p->half));
 }
 
-static int plot_letters(const char *text) {
-    int n = 0;
-    for (; *text; text++) n += (*text & 0xC0) != 0x80;
-    return n;
-}
-
 static double plot_text_width(const char *text) {
-    return 0.58 * PLOT_TEXT * plot_letters(text);
+    return 0.58 * PLOT_TEXT * base_text_width(text);
 }
 
 static void plot_legend(const plot_panel *panel, base_text *out) {

@@ -794,7 +794,7 @@ check_exit 0 '$DEIT repro own6/two --scale desk --retrain --fresh --results name
 check '[ "$(ls named/runs | grep -c "^the_network_of_")" = 1 ] && [ "$(cat named/runs/*/last.safetensors | cksum)" = "$sum" ]'
 
 name 'printed commands begin as the program was called, records with ./deit'
-check_exit 0 '$whole repro own6/one --scale desk --retrain --results called --dry-run'
+check_exit 0 'HOME=/none $whole repro own6/one --scale desk --retrain --results called --dry-run'
 check_out "^$whole train --model vit "
 check_exit 0 '$whole repro own6/one --scale desk --retrain --results called'
 check '! grep -h "\"command\"" called/*.json | grep -v "\"\./deit "'
