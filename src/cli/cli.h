@@ -148,6 +148,8 @@ DEIT_INTERNAL char *cli_data_folder(void);
 DEIT_INTERNAL const base_context *cli_context(void);
 /* Ends the line of progress, if one stands on the terminal; before printing results. */
 DEIT_INTERNAL void cli_progress_end(void);
+/* The program as it was called, for commands that are printed; NULL: unknown. */
+DEIT_INTERNAL const char *cli_program(void);
 /* Prints a JSON value, indented, and lets it go. NULL: making it failed for lack of memory. */
 DEIT_INTERNAL base_status cli_print_json(json_t *json);
 /* "avx512_core_bf16, bf16, batch 32, 2x1 threads": a run's conditions for a line of text. */

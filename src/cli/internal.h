@@ -30,8 +30,6 @@ DEIT_INTERNAL base_status cli_data_check_size(const char *name, const char *spli
 DEIT_INTERNAL base_status cli_data_check_real(const char *folder, const char *file, char digest[65], char **path);
 /* Sets up Ctrl-C; before any other thread begins. */
 DEIT_INTERNAL void cli_signals(void);
-/* main.c: the program as it was called, for commands that are printed; NULL: unknown. */
-DEIT_INTERNAL const char *cli_program(void);
 /* Ends as a program that Ctrl-C ended: so a shell's loop over many runs stops too. */
 DEIT_INTERNAL void cli_end_stopped(void);
 

@@ -39,7 +39,7 @@ static base_status key_of_folder(const char *path, int depth, uint64_t *key, con
     *key = 0;
     if (depth > KEY_DEPTH)
         return base_fail("%s: more than %d folders deep: is there a link in a circle?", path, KEY_DEPTH);
-    int n = scandir(path, &entries, key_not_hidden, NULL); /* in any order: they are added */
+    int n = scandir(path, &entries, key_not_hidden, alphasort);
     for (int i = 0; i < n; i++) {
         const struct dirent *entry = entries[i];
         struct stat inside;
