@@ -84,23 +84,48 @@ static bool locate_is_classes(const char *folder, base_arena *arena) {
     return locate_first(folder, first, arena) != NULL;
 }
 
-/* What the sets that come as several files need for their test pictures, which a download brings last: each part as it
- * is downloaded first, then as the user may have repacked or unpacked it. */
-enum { LOCATE_PARTS = 3, LOCATE_WAYS = 3 };
-static const char *const locate_parts[REPRO_TRANSFERS][LOCATE_PARTS][LOCATE_WAYS] = {
-    [2] = {{"102flowers.tgz", "102flowers.tar", "jpg"}, {"imagelabels.mat"}, {"setid.mat"}},
-    [3] = {{"cars_test.tgz", "cars_test.tar", "cars_test"},
-           {"cars_test_annos_withlabels.mat", "devkit/cars_test_annos_withlabels.mat"}},
-    [4] = {{"train_val2018.tar.gz", "train_val2018.tar", "train_val2018"}, {"val2018.json"}},
-    [5] = {{"train_val2019.tar.gz", "train_val2019.tar", "train_val2019"}, {"val2019.json"}}};
+DEIT_INTERNAL const repro_set *repro_set_at(int transfer) {
+    static const repro_set sets[REPRO_TRANSFERS] = {
+        [REPRO_CIFAR10] = {"cifar10",
+                           "cifar10",
+                           "CIFAR-10 is not here",
+                           {"cifar-10-binary.tar.gz", "cifar-10-batches-bin", "cifar10", "cifar10.tar", "cifar10.zip"}},
+        [REPRO_CIFAR100] = {"cifar100",
+                            "cifar100",
+                            "CIFAR-100 is not here",
+                            {"cifar-100-binary.tar.gz", "cifar-100-binary", "cifar100", "cifar100.tar",
+                             "cifar100.zip"}},
+        [REPRO_FLOWERS] = {"flowers102",
+                           "flowers",
+                           "Flowers-102 is not here",
+                           {"flowers-102"},
+                           {{"102flowers.tgz", "102flowers.tar", "jpg"}, {"imagelabels.mat"}, {"setid.mat"}}},
+        [REPRO_CARS] = {"cars",
+                        "cars",
+                        "Stanford Cars is not here",
+                        {"stanford-cars"},
+                        {{"cars_test.tgz", "cars_test.tar", "cars_test"},
+                         {"cars_test_annos_withlabels.mat", "devkit/cars_test_annos_withlabels.mat"}}},
+        [REPRO_INAT18] = {"inat2018",
+                          "inat18",
+                          "iNaturalist 2018 is not here",
+                          {"inat2018"},
+                          {{"train_val2018.tar.gz", "train_val2018.tar", "train_val2018"}, {"val2018.json"}}},
+        [REPRO_INAT19] = {"inat2019",
+                          "inat19",
+                          "iNaturalist 2019 is not here",
+                          {"inat2019"},
+                          {{"train_val2019.tar.gz", "train_val2019.tar", "train_val2019"}, {"val2019.json"}}}};
+    return &sets[transfer];
+}
 
 /* Whether a folder in such a set's is none that its archives unpack to: the user's class folders, or splits of them. */
-static bool locate_is_arranged(int set, const char *folder) {
+static bool locate_is_arranged(const repro_set *set, const char *folder) {
     static const char *const others[] = {"devkit", "cars_train", "__MACOSX"};
     DIR *files = opendir(folder);
     bool arranged = false;
     for (const struct dirent *entry; files && !arranged && (entry = readdir(files));) {
-        const char *name = entry->d_name, *unpacked = locate_parts[set][0][LOCATE_WAYS - 1];
+        const char *name = entry->d_name, *unpacked = set->parts[0][REPRO_SET_WAYS - 1];
         bool known = *name == '.' || !strcmp(name, unpacked);
         for (size_t i = 0; i < sizeof others / sizeof *others; i++) known |= !strcmp(name, others[i]);
         char *path = known ? NULL : base_path_join(folder, name);
@@ -112,37 +137,27 @@ static bool locate_is_arranged(int set, const char *folder) {
 }
 
 /* The first part that a set's folder lacks, as a download calls it; NULL: none. */
-static const char *locate_lack(int set, const char *folder) {
-    for (int i = 0; i < LOCATE_PARTS && locate_parts[set][i][0]; i++) {
+static const char *locate_lack(const repro_set *set, const char *folder) {
+    for (int i = 0; i < REPRO_SET_PARTS && set->parts[i][0]; i++) {
         bool there = false;
-        for (int k = 0; k < LOCATE_WAYS && locate_parts[set][i][k]; k++)
-            there |= base_path_has(folder, locate_parts[set][i][k]);
-        if (!there && !locate_is_arranged(set, folder)) return locate_parts[set][i][0];
+        for (int k = 0; k < REPRO_SET_WAYS && set->parts[i][k]; k++) there |= base_path_has(folder, set->parts[i][k]);
+        if (!there && !locate_is_arranged(set, folder)) return set->parts[i][0];
     }
     return NULL;
 }
 
-/* The sets of Table 7, in the order of repro_places' members, with the names that they are found under. */
-static const char *const locate_sets[REPRO_TRANSFERS][6] = {
-    {"cifar-10-binary.tar.gz", "cifar-10-batches-bin", "cifar10", "cifar10.tar", "cifar10.zip"},
-    {"cifar-100-binary.tar.gz", "cifar-100-binary", "cifar100", "cifar100.tar", "cifar100.zip"},
-    {"flowers-102"},
-    {"stanford-cars"},
-    {"inat2018"},
-    {"inat2019"}};
-
 /* lacks: of a set that is there in part, the file that is missing; NULL. */
-static const char *locate_transfer(int set, const char *folder, const char **lacks, base_arena *arena) {
-    const char *path = base_arena_printf(arena, "%s/%s", folder, locate_sets[set][0]);
+static const char *locate_transfer(const repro_set *set, const char *folder, const char **lacks, base_arena *arena) {
+    const char *path = base_arena_printf(arena, "%s/%s", folder, set->found[0]);
     const char *lack = path && base_path_is_folder(path) ? locate_lack(set, path) : NULL;
-    if (!lack) return locate_first(folder, locate_sets[set], arena);
+    if (!lack) return locate_first(folder, set->found, arena);
     *lacks = base_arena_printf(arena, "%s/%s", path, lack);
     return NULL;
 }
 
 DEIT_INTERNAL int repro_place_called(const char *name, size_t size) {
     for (int i = 0; i < REPRO_TRANSFERS; i++)
-        for (const char *const *other = locate_sets[i]; *other; other++)
+        for (const char *const *other = repro_set_at(i)->found; *other; other++)
             if (strlen(*other) == size && !memcmp(*other, name, size)) return i;
     return -1;
 }
@@ -179,9 +194,8 @@ DEIT_INTERNAL base_status repro_locate(repro_places *places, const char *data, b
     places->train = locate_first(folder, train, arena);
     if (places->train) places->train = base_arena_printf(arena, "%.*s", (int)strlen(places->train) - 6, places->train);
     if (!places->train && locate_first(folder, tar, arena)) places->train = folder;
-    const char **const transfers[REPRO_TRANSFERS] = {&places->cifar10, &places->cifar100, &places->flowers,
-                                                     &places->cars,    &places->inat18,   &places->inat19};
-    for (int i = 0; i < REPRO_TRANSFERS; i++) *transfers[i] = locate_transfer(i, folder, &places->lacks[i], arena);
+    for (int i = 0; i < REPRO_TRANSFERS; i++)
+        places->transfer[i] = locate_transfer(repro_set_at(i), folder, &places->lacks[i], arena);
     const char *fashion = locate_fashion(folder, arena);
     if (fashion) places->fashion = fashion;
     if (places->imagenet && strstr(places->imagenet, "ILSVRC2012_img_val"))
@@ -189,28 +203,24 @@ DEIT_INTERNAL base_status repro_locate(repro_places *places, const char *data, b
     return BASE_OK;
 }
 
+/* Which of Table 7's sets data/manifest.tsv calls so; -1: none of them. */
+static int locate_named(const char *name) {
+    for (int i = 0; i < REPRO_TRANSFERS; i++)
+        if (!strcmp(repro_set_at(i)->set, name)) return i;
+    return -1;
+}
+
 DEIT_INTERNAL const char *repro_place(const repro_places *places, const char *name) {
-    const struct {
-        const char *name, *path;
-    } known[] = {{"fashion-mnist", places->fashion},
-                 {"cifar10", places->cifar10},
-                 {"cifar100", places->cifar100},
-                 {"flowers102", places->flowers},
-                 {"cars", places->cars},
-                 {"inat2018", places->inat18},
-                 {"inat2019", places->inat19},
-                 {"imagenet", places->imagenet},
-                 {"imagenetv2", places->imagenetv2},
-                 {"real", places->real}};
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-        if (!strcmp(known[i].name, name)) return known[i].path;
-    return NULL;
+    int transfer = locate_named(name);
+    return transfer >= 0                    ? places->transfer[transfer]
+           : !strcmp(name, "fashion-mnist") ? places->fashion
+           : !strcmp(name, "imagenet")      ? places->imagenet
+           : !strcmp(name, "imagenetv2")    ? places->imagenetv2
+           : !strcmp(name, "real")          ? places->real
+                                            : NULL;
 }
 
 DEIT_INTERNAL const char *repro_place_lacks(const repro_places *places, const char *name) {
-    static const char *const names[REPRO_TRANSFERS] = {"cifar10", "cifar100", "flowers102",
-                                                       "cars",    "inat2018", "inat2019"};
-    for (int i = 0; i < REPRO_TRANSFERS; i++)
-        if (!strcmp(names[i], name)) return places->lacks[i];
-    return NULL;
+    int transfer = locate_named(name);
+    return transfer < 0 ? NULL : places->lacks[transfer];
 }

@@ -70,19 +70,10 @@ static void plan_places(plan_list *list, const repro_state *state) {
     plan_file(list, "imagenetv2", at->imagenetv2, plan_in(state, "imagenetv2-matched-frequency.tar.gz"),
               "ImageNetV2 is not here");
     plan_file(list, "train", at->train, plan_in(state, "imagenet"), "ImageNet's training set is not here");
-    const struct {
-        const char *name, *path, *file, *why;
-    } sets[REPRO_TRANSFERS] = {
-        {"cifar10", at->cifar10, "cifar-10-binary.tar.gz", "CIFAR-10 is not here"},
-        {"cifar100", at->cifar100, "cifar-100-binary.tar.gz", "CIFAR-100 is not here"},
-        {"flowers", at->flowers, "flowers-102", "Flowers-102 is not here"},
-        {"cars", at->cars, "stanford-cars", "Stanford Cars is not here"},
-        {"inat18", at->inat18, "inat2018", "iNaturalist 2018 is not here"},
-        {"inat19", at->inat19, "inat2019", "iNaturalist 2019 is not here"},
-    };
     for (int i = 0; i < REPRO_TRANSFERS; i++) {
-        repro_name *set = plan_file(list, sets[i].name, sets[i].path, plan_in(state, sets[i].file), sets[i].why);
-        if (!sets[i].path) set->key = at->recorded[i]; /* for what was recorded elsewhere */
+        const repro_set *set = repro_set_at(i);
+        repro_name *new = plan_file(list, set->name, at->transfer[i], plan_in(state, set->found[0]), set->why);
+        if (!at->transfer[i]) new->key = at->recorded[i]; /* for what was recorded elsewhere */
     }
     plan_name(list, "fashion", at->fashion, "fashion-mnist",
               "Fashion-MNIST is not here (Debian's package dataset-fashion-mnist, or fashion-mnist/ in --data)")

@@ -123,22 +123,32 @@ DEIT_INTERNAL double repro_published(const char *model, int image);
 
 /* ---- Data sets --------------------------------------------------------------------------------------------------- */
 
-enum { REPRO_TRANSFERS = 6 }; /* sets of Table 7 */
+/* The sets of Table 7. Cars stand last: their authors' files are gone, and a fetch that fails ends there. */
+enum { REPRO_CIFAR10, REPRO_CIFAR100, REPRO_FLOWERS, REPRO_INAT18, REPRO_INAT19, REPRO_CARS, REPRO_TRANSFERS };
+enum { REPRO_SET_PARTS = 3, REPRO_SET_WAYS = 3, REPRO_SET_NAMES = 5 };
+typedef struct {
+    const char *set;                        /* as data/manifest.tsv calls it */
+    const char *name;                       /* as commands call it: {inat18} */
+    const char *why;                        /* why it has no value there */
+    const char *found[REPRO_SET_NAMES + 1]; /* the names that it is found under, first what is downloaded; then NULL */
+    /* what a set of several files needs for its test pictures, which a download brings last: each part as it is
+     * downloaded first, then as the user may have repacked or unpacked it */
+    const char *parts[REPRO_SET_PARTS][REPRO_SET_WAYS];
+} repro_set;
+DEIT_INTERNAL const repro_set *repro_set_at(int transfer);
 /* Paths of what was found in a folder of data sets (locate.c says under which names), from the arena; NULL: not there.
  */
 typedef struct {
     const char *folder; /* where they were looked for; NULL: nowhere */
     const char *imagenet, *labels, *real, *imagenetv2;
-    const char *train; /* ImageNet's folder with train/ in it */
-    const char *cifar10, *cifar100, *flowers, *cars, *inat18, *inat19;
+    const char *train;   /* ImageNet's folder with train/ in it */
     const char *fashion; /* a path, or "fashion-mnist" */
-    /* of those from cifar10 to inat19 that are there in part: the path of a file that is missing; NULL: of others */
-    const char *lacks[REPRO_TRANSFERS];
-    /* of those from cifar10 to inat19 that are not here: what records call them in their keys; NULL: there are none */
-    const char *recorded[REPRO_TRANSFERS];
+    const char *transfer[REPRO_TRANSFERS];
+    const char *lacks[REPRO_TRANSFERS];    /* of a set that is there in part: the path of a file that is missing */
+    const char *recorded[REPRO_TRANSFERS]; /* of a set that is not here: what records call it in their keys */
 } repro_places;
 DEIT_INTERNAL base_status repro_locate(repro_places *places, const char *data, base_arena *arena);
-/* Which of the sets from cifar10 to inat19 a file or folder of that name is; -1: none of them. */
+/* Which of Table 7's sets a file or folder of that name is; -1: none of them. */
 DEIT_INTERNAL int repro_place_called(const char *name, size_t size);
 /* Where the set of that name (data/manifest.tsv) was found; NULL: it is not here. */
 DEIT_INTERNAL const char *repro_place(const repro_places *places, const char *name);

@@ -128,12 +128,13 @@ static base_status table_samples(const table_reader *reader, const char *text) {
 /* Whether commands know a {name}, be it that a row or this machine has no value for it: of the program, a column,
  * {student.network} of a column of trainings, or {made.column}. */
 static bool table_knows(const repro_table *table, const char *name, size_t size) {
-    static const char *const known[] = {"image",    "precision",  "weights", "batch",  "repeats", "seconds",
-                                        "imagenet", "labels",     "real",    "train",  "fashion", "cifar10",
-                                        "cifar100", "flowers",    "cars",    "inat18", "inat19",  "seed",
-                                        "folder",   "imagenetv2", "resume"};
+    static const char *const known[] = {"image",   "precision", "weights",  "batch",  "repeats",
+                                        "seconds", "seed",      "imagenet", "labels", "imagenetv2",
+                                        "real",    "train",     "fashion",  "folder", "resume"};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (strlen(known[i]) == size && !memcmp(known[i], name, size)) return true;
+    for (int i = 0; i < REPRO_TRANSFERS; i++)
+        if (strlen(repro_set_at(i)->name) == size && !memcmp(repro_set_at(i)->name, name, size)) return true;
     const char *dot = memchr(name, '.', size);
     if (!dot) return table_column(table, name, size) >= 0;
     if (dot - name == 4 && !memcmp(name, "made", 4)) return table_column(table, dot + 1, size - 5) >= 0;

@@ -47,27 +47,27 @@ static bool todo_wanted(const repro_table *table, const repro_result *r, const r
     return false;
 }
 
-/* What `deit data fetch` has files of, by its name in commands. Cars stand last: their authors' files are gone, and a
- * fetch that fails ends there. */
-static const struct {
-    const char *set, *name;
-} todo_sets[REPRO_TODO_SETS] = {
-    {"real", "real"},       {"imagenetv2", "imagenetv2"}, {"fashion", "fashion-mnist"},
-    {"cifar10", "cifar10"}, {"cifar100", "cifar100"},     {"flowers", "flowers102"},
-    {"inat18", "inat2018"}, {"inat19", "inat2019"},       {"cars", "cars"},
-};
+/* What `deit data fetch` has files of. name: what commands call it. */
+static const char *todo_set(int i, const char **name) {
+    static const char *const others[][2] = {
+        {"real", "real"}, {"imagenetv2", "imagenetv2"}, {"fashion-mnist", "fashion"}};
+    const int n = sizeof others / sizeof *others;
+    *name = i < n ? others[i][1] : repro_set_at(i - n)->name;
+    return i < n ? others[i][0] : repro_set_at(i - n)->set;
+}
 
 /* "deit data fetch NAME...", of the sets that `wanted` says, to where data are looked for. */
 static const char *todo_fetch_data(const repro_state *state, const bool wanted[REPRO_TODO_SETS]) {
     const char *words[REPRO_TODO_SETS + 6] = {"deit", "data", "fetch"};
+    const char *name;
     int n = 3;
     for (int i = 0; i < REPRO_TODO_SETS; i++)
-        if (wanted[i]) words[n++] = todo_sets[i].name;
+        if (wanted[i]) words[n++] = todo_set(i, &name);
     if (state->book->options.data_named) words[n++] = "--data-dir", words[n++] = state->places.folder;
     return repro_command_line(words, state->book->options.program, &state->book->arena);
 }
 
-/* Whether a row's command reads a set: as {set}, or by a cell that says so. */
+/* Whether a row's command reads a set, {inat18}, or by a cell that says so. */
 static bool todo_reads(const repro_table *table, const repro_row *row, const repro_command *command, const char *set) {
     char name[80], column[80];
     snprintf(name, sizeof name, "{%.70s}", set);
@@ -84,8 +84,8 @@ static base_status todo_lacks_data(repro_state *state, const repro_table *table,
                                    const repro_command *command) {
     for (int i = 0; i < REPRO_TODO_SETS; i++) {
         bool one[REPRO_TODO_SETS] = {false};
-        if (state->lacks_data[i] || repro_place(&state->places, todo_sets[i].name) ||
-            !todo_reads(table, row, command, todo_sets[i].set))
+        const char *name, *set = todo_set(i, &name);
+        if (state->lacks_data[i] || repro_place(&state->places, set) || !todo_reads(table, row, command, name))
             continue;
         state->lacks_data[i] = one[i] = true;
         BASE_TRY(repro_add_todo(state->book, row->text[0], todo_fetch_data(state, one)));

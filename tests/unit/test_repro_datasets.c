@@ -77,7 +77,7 @@ TEST(repro_sets_of_records) {
     base_arena arena = {0};
     static const char record[] = "{\"key\": \"./deit eval --weights w:1:2 --data cifar10.tar:9:0a --json\"}";
     CHECK_EQ_INT(repro_place_called("cifar10.zip", 11), 0);
-    CHECK_EQ_INT(repro_place_called("inat2019", 8), REPRO_TRANSFERS - 1);
+    CHECK_EQ_INT(repro_place_called("inat2019", 8), REPRO_INAT19);
     CHECK_EQ_INT(repro_place_called("cifar10.tar", 7), 0); /* the folder's name */
     CHECK_EQ_INT(repro_place_called("cifar10.tar", 8), -1);
     base_test_folder_begin();
@@ -108,7 +108,8 @@ TEST(repro_datasets_begun_are_not_found) {
     CHECK_EQ_INT(system(command), 0);
     for (int i = 0; i <= 4; i++) {
         CHECK_OK(repro_locate(&places, base_test_folder, &arena));
-        if (i < 4) CHECK(places.fashion == none.fashion && !places.flowers && !places.inat18);
+        if (i < 4)
+            CHECK(places.fashion == none.fashion && !places.transfer[REPRO_FLOWERS] && !places.transfer[REPRO_INAT18]);
         snprintf(command, sizeof command, "cd %s && touch fashion-mnist/%s", base_test_folder, files[i & 3]);
         CHECK_EQ_INT(system(command), 0);
     }
@@ -117,7 +118,7 @@ TEST(repro_datasets_begun_are_not_found) {
              "cd %s/flowers-102 && mv a.part 102flowers.tgz && touch imagelabels.mat setid.mat", base_test_folder);
     CHECK_EQ_INT(system(command), 0);
     CHECK_OK(repro_locate(&places, base_test_folder, &arena));
-    CHECK(places.flowers && places.folder && !strcmp(places.folder, base_test_folder) && !none.folder);
+    CHECK(places.transfer[REPRO_FLOWERS] && places.folder && !strcmp(places.folder, base_test_folder) && !none.folder);
     base_test_folder_end();
     base_arena_free(&arena);
 }

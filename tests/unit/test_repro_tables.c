@@ -306,12 +306,7 @@ TEST(repro_commands_of_all_tables_can_be_planned) {
                                   .real = "real.json",
                                   .imagenetv2 = "v2.tar.gz",
                                   .train = "imagenet",
-                                  .cifar10 = "cifar.tar.gz",
-                                  .cifar100 = "cifar100.tar.gz",
-                                  .flowers = "flowers",
-                                  .cars = "cars",
-                                  .inat18 = "inat18",
-                                  .inat19 = "inat19",
+                                  .transfer = {"cifar10", "cifar100", "flowers", "inat18", "inat19", "cars"},
                                   .fashion = "fashion-mnist"};
     CHECK_OK(repro_plan(&state));
     for (repro_job *job = state.jobs; job; job = job->next) {

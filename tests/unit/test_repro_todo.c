@@ -37,17 +37,22 @@ TEST(repro_commands_for_the_rest) {
         const char *fetch, *again;
     } cases[] = {
         {"x", {0}, {0}, REPRO_JOB_DONE, "./deit data fetch cifar10 cifar100", "./deit repro t --retrain"},
-        {"x", {0}, {.cifar10 = "c"}, REPRO_JOB_DONE, "./deit data fetch cifar100", "./deit repro t --retrain"},
+        {"x",
+         {0},
+         {.transfer = {[REPRO_CIFAR10] = "c"}},
+         REPRO_JOB_DONE,
+         "./deit data fetch cifar100",
+         "./deit repro t --retrain"},
         {"x", {.scale_named = true}, {0}, REPRO_JOB_DONE, "./deit data fetch cifar100", "./deit repro t --scale desk"},
         {"-", {0}, {0}, REPRO_JOB_DONE, "./deit data fetch cifar100", "./deit repro t"},
         {"-", {0}, {0}, REPRO_JOB_NOT_RUN, "./deit data fetch cifar100", "./deit repro t --retrain"},
         {"-",
          {.results = "my r", .results_named = true},
-         {.cifar100 = "c"},
+         {.transfer = {[REPRO_CIFAR100] = "c"}},
          REPRO_JOB_DONE,
          NULL,
          "./deit repro t --results 'my r'"},
-        {"-", {.results = "my r"}, {.cifar100 = "c"}, REPRO_JOB_DONE, NULL, "./deit repro t"},
+        {"-", {.results = "my r"}, {.transfer = {[REPRO_CIFAR100] = "c"}}, REPRO_JOB_DONE, NULL, "./deit repro t"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         repro_table *table;
@@ -83,15 +88,16 @@ TEST(repro_the_command_that_trains_the_rest) {
 /* The sets that are proposed are those that the manifest has files of. */
 TEST(repro_sets_to_fetch_are_the_manifest_s) {
     const repro_data_file *file;
+    const char *name;
     for (int i = 0; i < REPRO_TODO_SETS; i++) {
         bool any = false;
         for (int k = 0; (file = repro_data_file_at(k)); k++)
-            any |= *file->file && !strcmp(file->name, todo_sets[i].name);
-        if (!any) TEST_FAIL("%s cannot be fetched", todo_sets[i].name);
+            any |= *file->file && !strcmp(file->name, todo_set(i, &name));
+        if (!any) TEST_FAIL("%s cannot be fetched", todo_set(i, &name));
     }
     for (int k = 0; (file = repro_data_file_at(k)); k++) {
         bool any = !*file->file;
-        for (int i = 0; i < REPRO_TODO_SETS; i++) any |= !strcmp(file->name, todo_sets[i].name);
+        for (int i = 0; i < REPRO_TODO_SETS; i++) any |= !strcmp(file->name, todo_set(i, &name));
         if (!any) TEST_FAIL("%s is never proposed", file->name);
     }
 }
