@@ -57,12 +57,13 @@ alone() { # the suites that leave a core idle when they run alone
 
 suite tree tests/tree.sh
 suite unit "$OUT/unit"
+suite bench tests/cli/run.sh bench # by itself, for it takes the time
 # The commands, of one thread for much of their time, and the rest side by side, whose lines follow.
 set -m # a group of its own, so that all of it can be ended
 alone >"$work/alone.log" 2>&1 </dev/null &
 beside=$!
 set +m
-suite cli tests/cli/run.sh
+suite cli tests/cli/run.sh $(cd tests/cli && ls *.test.sh | sed 's/\.test\.sh$//' | grep -vx bench)
 wait $beside || { echo 'FAIL the suites beside cli: ended early'; echo "0 1" >>"$work/counts"; }
 beside=
 cat "$work/alone.log"

@@ -115,7 +115,7 @@ DEIT_INTERNAL base_status repro_command_fill(const char *text, const repro_name 
         if (!close) continue;
         if (filler.unknown) {
             filler.count = begin;
-            if (lacks && !lacks->left_out) lacks->left_out = filler.unknown;
+            if (lacks && (!lacks->left_out || filler.unknown->why)) lacks->left_out = filler.unknown;
         }
         inside = false, filler.unknown = NULL;
     }

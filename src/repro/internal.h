@@ -18,8 +18,8 @@ typedef struct {
     const char *key;          /* what stands for it in a job's key; NULL: it does not change the outcome */
     const char *why;          /* why it is unknown */
 } repro_name;
-/* What a command lacked: the first name without a value that it needs, and the first that left out a part in []; of a
- * key, the first name that has one and no value: what it stands for is not here. */
+/* What a command lacked: the first name without a value that it needs, and the last that left out a part in [] and says
+ * why; of a key, the first name that has one and no value: what it stands for is not here. */
 typedef struct {
     const repro_name *needs, *left_out, *absent;
 } repro_lacks;
