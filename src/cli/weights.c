@@ -124,8 +124,7 @@ static base_status cli_weights_inspect(const char *path) {
     return status;
 }
 
-/* ---- convert, init
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- convert, init ----------------------------------------------------------------------------------------------- */
 
 /* A file must not be called what it is not. */
 static base_status cli_weights_check_name(const char *out) {

@@ -251,7 +251,7 @@ static base_status baseline_check_desk(const baseline_place *place, const json_t
     json_object_foreach((json_t *)(uintptr_t)desk, name, column) {
         const json_t *values = json_object_get(column, "values");
         bool good = json_is_array(values);
-        const json_t *seeds = json_object_get(column, "seeds"); /* versions before 1.0 wrote none */
+        const json_t *seeds = json_object_get(column, "seeds"); /* older files have none: the place is the seed */
         for (size_t i = 0; i < json_array_size(values); i++) good &= json_is_number(json_array_get(values, i));
         if (!good) return baseline_wrong(place, "desk", name, "an object with numbers in 'values'", column);
         good = !seeds || (json_is_array(seeds) && json_array_size(seeds) == json_array_size(values));
