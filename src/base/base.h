@@ -175,14 +175,6 @@ DEIT_INTERNAL base_status base_sync_folder(const char *path);
  * NULL without a home. */
 DEIT_INTERNAL char *base_cache_folder(void);
 
-/* ---- Hashes ------------------------------------------------------------------------------------------------------ */
-
-DEIT_INTERNAL uint64_t base_fnv1a64(const void *data, size_t size);
-/* SHA-256 as 64 lower-case hex digits and NUL. */
-DEIT_INTERNAL base_status base_sha256_file(const char *path, char hex[65]);
-DEIT_INTERNAL base_status base_md5_file(const char *path,
-                                        char hex[33]); /* of downloads whose authors state no better */
-
 /* ---- Random numbers: a function of a key and a counter, no state to lose ----------------------------------------- */
 
 /* A stream of numbers that depends only on these four. Purposes are small constants, one a use, so that streams never
@@ -223,6 +215,14 @@ DEIT_INTERNAL void base_log(const base_context *context, base_log_level level, c
 DEIT_INTERNAL void base_progress(const base_context *context, const char *what, double done, double total,
                                  const char *unit, const char *note);
 DEIT_INTERNAL bool base_cancelled(const base_context *context);
+
+/* ---- Hashes ------------------------------------------------------------------------------------------------------ */
+
+DEIT_INTERNAL uint64_t base_fnv1a64(const void *data, size_t size);
+/* Of a file: SHA-256 as 64 lower-case hex digits and NUL; MD5, of downloads whose authors state no better, as 32. Large
+ * files show their progress, and can be stopped (BASE_CANCELLED). */
+DEIT_INTERNAL base_status base_sha256_file(const char *path, const base_context *context, char hex[65]);
+DEIT_INTERNAL base_status base_md5_file(const char *path, const base_context *context, char hex[33]);
 
 /* ---- Time and the machine ---------------------------------------------------------------------------------------- */
 

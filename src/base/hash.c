@@ -7,6 +7,7 @@
 #include <nettle/nettle-meta.h>
 #include <nettle/sha2.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 DEIT_INTERNAL uint64_t base_fnv1a64(const void *data, size_t size) {
@@ -32,12 +33,15 @@ static void hash_hex(const struct nettle_hash *kind, hash_context *context, char
     hex[2 * kind->digest_size] = 0;
 }
 
-static base_status hash_file(const struct nettle_hash *kind, const char *path, char *hex) {
-    enum { CHUNK = 1 << 18 };
+static base_status hash_file(const struct nettle_hash *kind, const char *path, const base_context *watcher, char *hex) {
+    enum { CHUNK = 1 << 18, LARGE = 1 << 26 }; // of a large file the progress is worth showing
     hash_context context;
+    struct stat info;
+    double done = 0;
     hex[0] = 0;
     int file = open(path, O_RDONLY | O_CLOEXEC);
     if (file < 0) return base_fail("%s: cannot open: %s", path, strerror(errno));
+    bool large = !fstat(file, &info) && info.st_size >= LARGE;
     uint8_t *chunk = base_malloc(CHUNK);
     base_status status = chunk ? BASE_OK : BASE_ERROR;
     kind->init(&context);
@@ -47,6 +51,9 @@ static base_status hash_file(const struct nettle_hash *kind, const char *path, c
         if (n < 0) status = base_fail("%s: cannot read: %s", path, strerror(errno));
         if (n <= 0) break;
         kind->update(&context, (size_t)n, chunk);
+        done += (double)n;
+        if (large) base_progress(watcher, "checksum", done, (double)info.st_size, "bytes", NULL);
+        if (base_cancelled(watcher)) status = base_fail_as(BASE_CANCELLED, "stopped while reading %s", path);
     }
     if (!status) hash_hex(kind, &context, hex);
     base_free(chunk);
@@ -54,10 +61,10 @@ static base_status hash_file(const struct nettle_hash *kind, const char *path, c
     return status;
 }
 
-DEIT_INTERNAL base_status base_sha256_file(const char *path, char hex[65]) {
-    return hash_file(&nettle_sha256, path, hex);
+DEIT_INTERNAL base_status base_sha256_file(const char *path, const base_context *context, char hex[65]) {
+    return hash_file(&nettle_sha256, path, context, hex);
 }
 
-DEIT_INTERNAL base_status base_md5_file(const char *path, char hex[33]) {
-    return hash_file(&nettle_md5, path, hex);
+DEIT_INTERNAL base_status base_md5_file(const char *path, const base_context *context, char hex[33]) {
+    return hash_file(&nettle_md5, path, context, hex);
 }

@@ -134,11 +134,13 @@ static void bench_print_conditions(const bench_report *report) {
     const char *date = json_string_value(json_object_get(conditions, "date")),
                *deit = json_string_value(json_object_get(conditions, "deit"));
     char range[BENCH_CELL];
-    double fewest = INFINITY, most = 0, share = 0;
+    double fewest = INFINITY, most = 0;
+    bool convolutional = false, transformer = false; // over the peak
     for (int i = 0; i < report->n; i++) {
         const eval_speed *s = &report->rows[i].speed;
         fewest = fmin(fewest, s->images_per_s.n), most = fmax(most, s->images_per_s.n);
-        share = fmax(share, s->percent_of_peak.median);
+        bool over = s->percent_of_peak.median > 100, patches = report->rows[i].config.patch > 0;
+        convolutional |= over && !patches, transformer |= over && patches;
     }
     printf("\nMachine   %s, %d cores; oneDNN %s uses %s\n", machine.cpu, machine.cores, nn_onednn_version(),
            nn_isa_name());
@@ -149,7 +151,8 @@ static void bench_print_conditions(const bench_report *report) {
         "          %s samples, networks in turn, after a warm-up; medians; ±: half the 95%% interval of the median\n",
         bench_range(range, fewest, most));
     printf("          batch: images a pass / images a worker takes at a time; alone: one image, all threads on it\n");
-    if (share > 100) printf("          over 100%% of the peak: %s\n", REPRO_OVER_PEAK);
+    if (convolutional || transformer)
+        printf("          over 100%% of the peak: %s\n", repro_over_peak(convolutional, transformer));
     printf("Software  deit %s, %s\n", deit ? deit : "", date ? date : "");
     printf("Paper     one V100 16 GB, float32, large batch\n");
     json_decref(conditions);

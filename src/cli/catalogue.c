@@ -75,7 +75,7 @@ static base_status catalogue_imagenet(data_options *where, const char *folder, c
     if (!path && trains && places->imagenet)
         return base_fail_as(BASE_USAGE,
                             "imagenet: no pictures to train on in %s, only %s; expected imagenet/train, train or "
-                            "ILSVRC2012_img_train.tar there",
+                            "ILSVRC2012_img_train.tar there or in imagenet/",
                             folder, places->imagenet);
     if (!path && places->train)
         return base_fail_as(BASE_USAGE,
@@ -142,7 +142,8 @@ DEIT_INTERNAL base_status cli_data_check_real(const char *folder, const char *fi
     base_status status = all ? BASE_OK : BASE_ERROR;
     if (!status && !file) status = repro_locate(&places, base_path_exists(all) ? all : NULL, &arena);
     if (!status && !places.real) status = base_fail("real: not in %s; 'deit data fetch real' gets it", all);
-    if (!status) status = (*path = base_strdup(places.real)) ? base_sha256_file(*path, digest) : BASE_ERROR;
+    if (!status)
+        status = (*path = base_strdup(places.real)) ? base_sha256_file(*path, cli_context(), digest) : BASE_ERROR;
     if (!status && strcmp(digest, row->sha256) != 0)
         status = base_fail("%s: expected sha256 %s, found %s; delete it, and 'deit data fetch real' gets it again",
                            *path, row->sha256, digest);
@@ -194,10 +195,22 @@ static base_status catalogue_plausible(const char *path) {
     return !status && base_cancelled(cli_context()) ? BASE_CANCELLED : status;
 }
 
+/* Whether a file need not be fetched, for what it would bring is there in another form. */
+static bool catalogue_needless(const repro_data_file *row, const char *folder) {
+    base_arena arena = {0};
+    bool taken = *row->take && base_path_has(folder, row->take);
+    const char *instead = taken ? row->take : repro_place_instead(row->name, folder, row->file, &arena);
+    bool needless = instead && !base_path_has(folder, row->file);
+    if (needless) printf("%s/%s is there: %s is not needed\n", folder, instead, row->file);
+    base_arena_free(&arena);
+    return needless;
+}
+
 static base_status catalogue_fetch(const repro_data_file *row, const char *data, const char *mirror) {
     const cli_download what = {
         .file = row->file, .url = row->url, .sha256 = row->sha256, .md5 = row->md5, .plausible = catalogue_plausible};
     char *folder = *row->folder ? base_path_join(data, row->folder) : base_strdup(data), *archive = NULL;
+    if (folder && catalogue_needless(row, folder)) return base_free(folder), BASE_OK;
     base_status status = folder ? cli_fetch(&what, folder, mirror) : BASE_ERROR;
     if (!status && *row->take)
         status =

@@ -95,7 +95,7 @@ static base_status dataset_check(const char *path) {
         printf(missing ? ", %d without any\n" : "\n", missing);
     }
     if (!status && bad) status = base_fail("%s: %lld of its files cannot be read", data_path(set), (long long)bad);
-    if (!status && options.path != path) status = cli_data_check_size(path, options.split, set);
+    if (!status) status = cli_data_check_size(path, options.split, set);
     data_close(set);
     return status;
 }

@@ -71,7 +71,7 @@ static base_status disagree_open(disagree_net *net, int classes) {
     options.batch = cli_batch(EVAL_BATCH), options.head = MODEL_HEAD_EACH;
     BASE_TRY(cli_check_batch(&config, options.batch, &options.beside));
     if (!net->weights) BASE_TRY(cli_weights_path(&config, &net->weights));
-    BASE_TRY(base_sha256_file(net->weights, net->sha256));
+    BASE_TRY(base_sha256_file(net->weights, NULL, net->sha256));
     BASE_TRY(model_weights_open(&weights, &config, net->weights, NULL, cli_context()));
     base_status status = model_net_new(&net->net, &config, weights, &options);
     model_weights_close(weights);

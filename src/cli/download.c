@@ -68,20 +68,35 @@ static base_status download_curl(const char *url, const char *part, int lock, do
     return status;
 }
 
-/* A part that cannot be gone on with is begun anew (*begun is then false): the server takes no ranges, or the part is
- * as long as the file, or longer. */
-static base_status download_part(const char *url, const char *part, int lock, bool *begun) {
-    enum { RANGE = 33, RESUME = 36, MALFORMED = 3, NOT_SATISFIABLE = 416 }; // of curl, of HTTP
+static base_status download_failed(const char *url, const char *part, const download_end *end) {
+    enum { MALFORMED = 3, CANNOT_WRITE = 23 }; // of curl
+    struct stat info;
+    if (end->http >= 400) return base_fail("%s: the server answered %d; --mirror names another place", url, end->http);
+    const char *advice = end->code == MALFORMED                   ? ": it is no URL"
+                         : end->code == CANNOT_WRITE              ? ": it cannot write; is the disk full?"
+                         : !stat(part, &info) && info.st_size > 0 ? "; run again to go on where it stopped"
+                                                                  : "";
+    return base_fail("%s: curl failed with exit code %d%s", url, end->code, advice);
+}
+
+/* Goes on with a part. Of a server that takes no ranges all is asked for again, and lies in `anew`: what it answers may
+ * be no more than a page that says so, for which the part must not be lost. A part as long as the file or longer, which
+ * its checksum has refused, is begun anew (*begun is then false). */
+static base_status download_part(const char *url, const char *part, const char *anew, int lock, bool *begun) {
+    enum { RANGE = 33, RESUME = 36, NOT_SATISFIABLE = 416 }; // of curl, of HTTP
     download_end end;
     BASE_TRY(download_curl(url, part, lock, &end));
-    if (end.code == RANGE || end.code == RESUME || end.http == NOT_SATISFIABLE) {
+    if (end.http == NOT_SATISFIABLE) {
         if (truncate(part, 0)) return base_fail("%s: %s", part, strerror(errno));
         *begun = false;
         BASE_TRY(download_curl(url, part, lock, &end));
+    } else if (end.code == RANGE || end.code == RESUME) {
+        base_status status = download_curl(url, anew, lock, &end);
+        if (!status && end.code) status = download_failed(url, anew, &end);
+        if (status) unlink(anew);
+        return status;
     }
-    if (!end.code) return BASE_OK;
-    return base_fail("%s: curl failed with exit code %d%s", url, end.code,
-                     end.code == MALFORMED ? ": it is no URL" : "; run again to go on where it stopped");
+    return end.code ? download_failed(url, part, &end) : BASE_OK;
 }
 
 static bool download_has_sum(const cli_download *what) {
@@ -93,7 +108,10 @@ static base_status download_check(const cli_download *what, const char *path) {
     char digest[65];
     bool md5 = what->md5 && *what->md5;
     const char *sum = md5 ? what->md5 : what->sha256 ? what->sha256 : "";
-    BASE_TRY(md5 ? base_md5_file(path, digest) : base_sha256_file(path, digest));
+    base_status status =
+        md5 ? base_md5_file(path, cli_context(), digest) : base_sha256_file(path, cli_context(), digest);
+    cli_progress_end();
+    if (status) return status;
     if (strncmp(sum, digest, strlen(sum)) != 0)
         return base_fail("%s: expected %s %s%s, found %s", path, md5 ? "md5" : "sha256", sum,
                          strlen(sum) < strlen(digest) ? "..." : "", digest);
@@ -120,28 +138,52 @@ static base_status download_there(const cli_download *what, const char *path) {
     return BASE_OK;
 }
 
-static base_status download_to(const cli_download *what, const char *path, const char *part, int lock,
-                               const char *mirror, const char *folder) {
-    struct stat info;
-    char *url = mirror ? download_url(mirror, what->file) : base_strdup(what->url);
-    if (!url) return BASE_ERROR;
-    // A part that was complete when the last run stopped need not be asked for.
-    base_status status = download_has_sum(what) ? download_check(what, part) : BASE_ERROR;
-    bool begun = !stat(part, &info) && info.st_size > 0;
-    if (status == BASE_ERROR) status = download_part(url, part, lock, &begun);
-    base_free(url);
-    if (status) return status;
-    status = download_check(what, part);
-    if (status == BASE_ERROR && !unlink(part))
-        return base_fail("%s; it is deleted: %s", base_message(),
-                         begun ? "what an earlier run had left was its beginning; fetch it again to begin anew"
-                               : "fetch it again, or from another place with --mirror");
-    if (status) return status;
-    if (fsync(lock)) return base_fail("%s: %s", part, strerror(errno)); // it is the part's
-    if (rename(part, path)) return base_fail("%s: %s", path, strerror(errno));
+/* What has come, checked, is there for good under its own name. */
+static base_status download_keep(const char *from, const char *path, const char *folder) {
+    int file = open(from, O_RDONLY | O_CLOEXEC);
+    bool synced = file >= 0 && !fsync(file);
+    int error = errno;
+    if (file >= 0) close(file);
+    if (!synced) return base_fail("%s: %s", from, strerror(error));
+    if (rename(from, path)) return base_fail("%s: %s", path, strerror(errno));
     BASE_TRY(base_sync_folder(folder));
     printf("%s\n", path);
     return BASE_OK;
+}
+
+/* The file by the network: *from is where it lies, part or anew. One that is not as it should be is deleted. */
+static base_status download_get(const cli_download *what, const char *url, const char *part, const char *anew, int lock,
+                                const char **from) {
+    struct stat info;
+    bool begun = !stat(part, &info) && info.st_size > 0;
+    unlink(anew); // of a run that was killed
+    BASE_TRY(download_part(url, part, anew, lock, &begun));
+    bool again = base_path_exists(anew);
+    *from = again ? anew : part;
+    base_status status = download_check(what, *from);
+    if (status != BASE_ERROR || unlink(*from)) return status;
+    return base_fail("%s; it is deleted: %s", base_message(),
+                     again   ? "the server does not go on with a part, and sent another file; what an earlier run had "
+                               "left is kept"
+                     : begun ? "what an earlier run had left was its beginning; fetch it again to begin anew"
+                             : "fetch it again, or from another place with --mirror");
+}
+
+static base_status download_to(const cli_download *what, const char *path, const char *part, int lock,
+                               const char *mirror, const char *folder) {
+    base_text anew = {0};
+    const char *from = part;
+    char *url = mirror ? download_url(mirror, what->file) : base_strdup(what->url);
+    base_text_printf(&anew, "%s.anew", part);
+    if (!url || anew.failed) return base_free(url), base_text_free(&anew), base_fail("out of memory");
+    // A part that was complete when the last run stopped need not be asked for.
+    base_status status = download_has_sum(what) ? download_check(what, part) : BASE_ERROR;
+    if (status == BASE_ERROR) status = download_get(what, url, part, anew.data, lock, &from);
+    if (!status) status = download_keep(from, path, folder);
+    if (!status && from != part) unlink(part);
+    base_free(url);
+    base_text_free(&anew);
+    return status;
 }
 
 /* One process at a time writes a part: it holds its lock. */

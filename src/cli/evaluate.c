@@ -64,7 +64,7 @@ static base_status evaluate_run(int count, char **arguments) {
     BASE_TRY(cli_data_open(&set, "eval"));
     base_status status = data_check_classes(set, config.classes, config.name);
     if (!status) status = cli_net(&net, &weights, report.batch, false);
-    if (!status) status = base_sha256_file(weights, report.sha256);
+    if (!status) status = base_sha256_file(weights, NULL, report.sha256);
     if (!status && cli_given(&evaluate_given.crop)) net->config.crop = evaluate_given.crop;
     eval_options options = cli_eval_options();
     options.real = evaluate_given.real;

@@ -7,7 +7,7 @@ static struct { bool json; } positions_given;
 
 static base_status positions_print(const model_config *config, const char *path, const eval_positions *r) {
     char sha256[65];
-    BASE_TRY(base_sha256_file(path, sha256));
+    BASE_TRY(base_sha256_file(path, NULL, sha256));
     if (positions_given.json)
         return cli_print_json(json_pack("{s:s, s:o, s:s, s:i, s:i, s:f, s:f, s:f, s:f, s:f}", "model", config->name,
                                         "weights", base_json_text(path), "weights_sha256", sha256, "from", r->from,

@@ -67,7 +67,7 @@ static base_status similarity_run(int n, char **arguments) {
     BASE_TRY(cli_data_open(&set, "tokens"));
     base_status status = cli_weights_path(&report.config, &report.path);
     if (!status) status = cli_weights_open(&weights, &report.config, report.path);
-    if (!status) status = base_sha256_file(report.path, report.sha256);
+    if (!status) status = base_sha256_file(report.path, NULL, report.sha256);
     if (!status) status = similarity_measure(&report, weights, set);
     model_weights_close(weights);
     base_free(report.path);

@@ -92,7 +92,7 @@ static base_status cli_weights_inspect(const char *path) {
     store *s;
     char digest[65];
     BASE_TRY(store_open_part(&s, path, NULL));
-    base_status status = base_sha256_file(path, digest);
+    base_status status = base_sha256_file(path, cli_context(), digest);
     const char *part = store_part(s), *key, *value;
     double elements = 0;
     size_t unreadable = 0;
@@ -164,7 +164,7 @@ static base_status cli_weights_plausible(const char *path) {
  * it has none. Without a known checksum, the file's own (of its zip members) are held against what it holds. */
 static base_status cli_weights_verify_file(const repro_weights *row, const char *path, bool *right) {
     char digest[65];
-    BASE_TRY(base_sha256_file(path, digest));
+    BASE_TRY(base_sha256_file(path, cli_context(), digest));
     const char *name = base_path_name(path);
     bool known = row && *row->sha256;
     *right = known ? repro_weights_match(row, digest) : !cli_weights_plausible(path);

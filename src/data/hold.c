@@ -2,10 +2,14 @@
 #include "data/internal.h"
 #include <string.h>
 
+/* The tar beside it is found under the archive's own name. */
 static base_status hold_too_large(const data_set *set, uint64_t room) {
+    const char *name = base_path_name(set->path), *end = strstr(name, ".tar.");
+    if (!end) end = strstr(name, ".tgz");
+    if (!end) end = name + strlen(name);
     return base_fail("%s: its files do not fit the %.1f GB of memory that are free, and a compressed archive can only "
-                     "be read from first to last; make it one that is not: deit data pack '%s' FILE.tar",
-                     set->path, (double)room * 1e-9, set->path);
+                     "be read from first to last; make it one that is not: deit data pack '%s' '%.*s.tar'",
+                     set->path, (double)room * 1e-9, set->path, (int)(end - set->path), set->path);
 }
 
 static base_status hold_file(data_item *item, const uint8_t *data, size_t size) {

@@ -81,7 +81,7 @@ DEIT_INTERNAL base_status data_raw_idx(data_set *set, const char *file, uint8_t 
 
 /* ---- Files ------------------------------------------------------------------------------------------------------- */
 
-typedef enum { RAW_NONE, RAW_CIFAR10, RAW_CIFAR100, RAW_IDX } raw_kind;
+typedef enum { RAW_NONE, RAW_CIFAR10, RAW_CIFAR100, RAW_IDX, RAW_PYTHON } raw_kind;
 
 enum { RAW_CIFAR_FILES = 5 }; /* at most, of a split */
 static const char *const raw_cifar10[2][RAW_CIFAR_FILES + 1] = {
@@ -91,8 +91,9 @@ static const char *const raw_cifar100[2][RAW_CIFAR_FILES + 1] = {{"test.bin"}, {
 
 /* By the name of a file that only such a set has. */
 static raw_kind raw_kind_of(const char *name) {
-    if (!strncmp(name, "data_batch_", 11) || !strcmp(name, "test_batch.bin") || !strcmp(name, "batches.meta.txt"))
-        return RAW_CIFAR10;
+    if (!strncmp(name, "data_batch_", 11) || !strncmp(name, "test_batch", 10))
+        return strstr(name, ".bin") ? RAW_CIFAR10 : RAW_PYTHON;
+    if (!strcmp(name, "batches.meta.txt")) return RAW_CIFAR10;
     if (!strcmp(name, "train.bin") || !strcmp(name, "test.bin") || !strcmp(name, "fine_label_names.txt") ||
         !strcmp(name, "coarse_label_names.txt"))
         return RAW_CIFAR100;
@@ -109,21 +110,22 @@ static base_status raw_sniff_archive(const char *path, raw_kind *kind) {
     if (archive == STORE_ARCHIVE_NONE || store_stream_open(&stream, path)) return BASE_OK; /* others will say why */
     for (int i = 0; i < 8 && *kind == RAW_NONE && !store_stream_next(stream, &name) && name; i++) {
         if (data_is_image(name) || data_is_tar(name)) break;
-        *kind = raw_kind_of(base_path_name(name));
+        *kind = strstr(name, "cifar-100-python/") ? RAW_PYTHON : raw_kind_of(base_path_name(name));
     }
     store_stream_close(stream);
     return BASE_OK;
 }
 
 static raw_kind raw_sniff_folder(const char *path) {
-    static const char *const marks[] = {"data_batch_1.bin", "test_batch.bin", "train.bin", "test.bin"};
+    static const char *const marks[] = {"data_batch_1.bin", "test_batch.bin", "train.bin",
+                                        "test.bin",         "data_batch_1",   "test_batch"};
     static const char *const idx[] = {"train-images-idx3-ubyte", "train-images-idx3-ubyte.gz", "t10k-images-idx3-ubyte",
                                       "t10k-images-idx3-ubyte.gz"};
-    for (int i = 0; i < 4; i++) {
-        if (base_path_has(path, marks[i])) return raw_kind_of(marks[i]);
+    for (int i = 0; i < 4; i++)
         if (base_path_has(path, idx[i])) return RAW_IDX;
-    }
-    return RAW_NONE;
+    for (int i = 0; i < 6; i++)
+        if (base_path_has(path, marks[i])) return raw_kind_of(marks[i]);
+    return !strcmp(base_path_name(path), "cifar-100-python") ? RAW_PYTHON : RAW_NONE;
 }
 
 /* ---- CIFAR ------------------------------------------------------------------------------------------------------- */
@@ -135,7 +137,6 @@ typedef struct {
     int64_t first[RAW_CIFAR_FILES], n[RAW_CIFAR_FILES]; /* of the set's items, wanted[i]'s */
     size_t held;
     char *names; /* the file of class names; base_malloc'd; NULL */
-    bool python; /* files as the version for Python calls them were met */
 } raw_cifar;
 
 static const char *raw_names_file(const data_set *set) {
@@ -174,7 +175,6 @@ static base_status raw_cifar_archive(raw_cifar *c, const base_context *context) 
     BASE_TRY(store_stream_open(&stream, c->set->path));
     while (!(status = store_stream_next(stream, &name)) && name) {
         uint64_t done, total;
-        c->python |= !strcmp(base_path_name(name), "data_batch_1");
         if (!raw_cifar_wants(c, base_path_name(name))) continue;
         status = store_stream_data(stream, &bytes, &size);
         if (!status) status = raw_cifar_take(c, base_path_name(name), bytes, size);
@@ -232,10 +232,7 @@ static base_status raw_open_cifar(data_set *set, const char *folder, bool train,
     base_status status = folder ? raw_cifar_file(&c, folder, raw_names_file(set)) : raw_cifar_archive(&c, context);
     for (int i = 0; folder && c.wanted[i] && !status; i++) status = raw_cifar_file(&c, folder, c.wanted[i]);
     for (int i = 0; c.wanted[i] && !status; i++)
-        if (!(c.had & 1u << i))
-            status = base_fail("%s: no %s in it; %s", set->path, c.wanted[i],
-                               c.python ? "it is the version for Python; what is read here is the one called binary"
-                                        : "is it whole?");
+        if (!(c.had & 1u << i)) status = base_fail("%s: no %s in it; is it whole?", set->path, c.wanted[i]);
     if (!status) status = raw_cifar_order(&c);
     if (!status) status = raw_name_classes(set, c.names);
     base_free(c.names);
@@ -296,7 +293,10 @@ DEIT_INTERNAL base_status data_raw_open(data_set *set, const data_options *optio
         BASE_TRY(raw_sniff_archive(set->path, &kind));
     }
     base_status status = BASE_OK;
-    if (kind != RAW_NONE) {
+    if (kind == RAW_PYTHON) {
+        status =
+            base_fail("%s: it is CIFAR's version for Python; what is read here is the one called binary", set->path);
+    } else if (kind != RAW_NONE) {
         *is_raw = true, set->kind = DATA_RAW, set->classes = kind == RAW_CIFAR100 ? 100 : 10;
         status = data_train_or_test(set, options, &train);
         if (!status)

@@ -79,12 +79,13 @@ static void baseline_compare_speed(baseline_state *state, const char *network, c
 }
 
 /* What a value may differ by, in its own unit. images: of a small network, whose weights are there, so that each value
- * must be the same to the image; 0: it is of no count; negative: it is no small network's. */
+ * must be the same to the image if it is a share of them; 0: it is of no count; negative: it is no small network's. */
 static double baseline_tolerance(const repro_table *table, repro_kind kind, double images, double before) {
     double exact = 1e-9 * fabs(before), points = table->accuracy_tolerance; /* a file has ten digits */
     if (kind == REPRO_NUMBER) return exact;
     double unit = kind == REPRO_FRACTION ? 0.01 : 1, shown = kind == REPRO_FRACTION ? 0.0005 : 0;
-    if (images > 0) return fmax(50 * unit / images, exact);
+    bool count = images > 0 && fabs(before / unit * images / 100 - round(before / unit * images / 100)) < 1e-3;
+    if (count) return fmax(50 * unit / images, exact);
     return fmax(images < 0 && points > 0 ? points * unit : shown, exact);
 }
 

@@ -190,13 +190,14 @@ DEIT_INTERNAL double repro_job_work(const repro_state *state, const repro_job *j
     return work;
 }
 
-DEIT_INTERNAL bool repro_job_trained(const repro_state *state, const repro_job *job) {
+DEIT_INTERNAL repro_run_state repro_job_run(const repro_state *state, const repro_job *job) {
     const char *words[REPRO_MAX_WORDS];
     repro_lacks lacks;
     cost_words said = {0};
-    if (!job->folder || repro_job_words(state, job, REPRO_FILL_RUN, words, &lacks) || lacks.needs) return false;
-    bool trained = words[1] && !strcmp(words[1], "train") && !cost_read(&said, words) &&
-                   train_finished(&said.options, job->folder);
+    repro_run_state run = REPRO_RUN_OTHER;
+    if (!job->folder || repro_job_words(state, job, REPRO_FILL_RUN, words, &lacks) || lacks.needs) return run;
+    if (words[1] && !strcmp(words[1], "train") && !cost_read(&said, words))
+        run = train_finished(&said.options, job->folder) ? REPRO_RUN_FINISHED : REPRO_RUN_OPEN;
     train_options_free(&said.options);
-    return trained;
+    return run;
 }

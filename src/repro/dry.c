@@ -102,7 +102,7 @@ static base_status dry_job(dry_run *run, repro_job *job, bool weights) {
     for (int i = 0; i < job->n_needs; i++)
         if (job->need_read[i]) BASE_TRY(dry_job(run, job->needs[i], true));
     job->said = true;
-    bool trained = job->trains && repro_job_trained(state, job);
+    bool trained = job->trains && repro_job_run(state, job) == REPRO_RUN_FINISHED;
     const char *line = repro_job_line(state, job), *note = trained ? "its run is finished" : job->wants;
     const char *what = base_arena_printf(&state->book->arena, "%s, %s, seed %d%s%s", job->table->name,
                                          job->row->text[0], job->seed, note ? "; " : "", note ? note : "");

@@ -94,6 +94,7 @@ struct repro_job {
     char sha256[65];
     json_t *record;               /* DONE: with "output" */
     const char *why, *no_weights; /* of its state; of a training: why its weights cannot be had */
+    const char *others;           /* of a training: that the weights there are not its record's */
 };
 
 /* What a job serves: the cells of a row that a command makes. */
@@ -182,8 +183,10 @@ DEIT_INTERNAL double repro_share(const model_config *config, bool trains);
 /* The FLOP that the peak would do while eval or train runs, evaluations after each epoch too; NAN: another command, or
  * data of unknown size. */
 DEIT_INTERNAL double repro_job_work(const repro_state *state, const repro_job *job);
-/* Whether the folder of a training holds its run, finished: going on with it evaluates and no more. */
-DEIT_INTERNAL bool repro_job_trained(const repro_state *state, const repro_job *job);
+/* What the folder of a job holds of a run of deit train: finished, so that going on with it evaluates and no more;
+ * open, perhaps not begun; or the job is another command. */
+typedef enum { REPRO_RUN_OTHER, REPRO_RUN_OPEN, REPRO_RUN_FINISHED } repro_run_state;
+DEIT_INTERNAL repro_run_state repro_job_run(const repro_state *state, const repro_job *job);
 /* Says why the cells of a command that are shown have no value, where nothing was said yet. run: one of several runs
  * that was to give them one. */
 DEIT_INTERNAL void repro_reason(const repro_table *table, repro_result *r, const repro_command *command,

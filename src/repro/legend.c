@@ -95,8 +95,15 @@ DEIT_INTERNAL void repro_legend_images(const repro_report *report, repro_page *p
 /* ---- What stands below a table ----------------------------------------------------------------------------------- */
 
 typedef struct {
-    bool speed, params, here, fewer, other, over; /* here: something is measured; over: the peak */
+    bool speed, params, here, fewer, other; /* here: something is measured */
+    bool winograd, spread;                  /* over the peak: a convolutional network, a transformer */
 } legend_marks;
+
+/* Why a network is over the peak: a transformer has no convolution that multiplies less often. */
+static void legend_over(legend_marks *marks, const repro_net *net) {
+    bool over = net->percent_of_peak.median > 100, transformer = net->config.patch > 0;
+    marks->winograd |= over && !transformer, marks->spread |= over && transformer;
+}
 
 static legend_marks legend_find_marks(const repro_report *report) {
     legend_marks marks = {0};
@@ -106,8 +113,7 @@ static legend_marks legend_find_marks(const repro_report *report) {
         for (int i = 0; i < report->n; i++) {
             const repro_result *r = &report->rows[i];
             marks.here |= !isnan(r->cell[REPRO_PAPER][c].value);
-            if (kind == REPRO_SPEED && r->net && r->net->n)
-                marks.fewer |= r->net->fewer, marks.over |= r->net->percent_of_peak.median > 100;
+            if (kind == REPRO_SPEED && r->net && r->net->n) marks.fewer |= r->net->fewer, legend_over(&marks, r->net);
             if (kind > REPRO_SPEED) marks.other |= repro_otherwise(report, r, c);
         }
     }
@@ -268,6 +274,16 @@ DEIT_INTERNAL bool repro_notes_at_head(const repro_report *report) {
     return report->book->n > 1 && report->table->makes;
 }
 
+DEIT_INTERNAL const char *repro_over_peak(bool convolutional, bool transformer) {
+    if (convolutional && transformer)
+        return "3 x 3 convolutions by Winograd's algorithm multiply less often than the network as defined, which is "
+               "counted; transformers within the spread of samples and products";
+    return convolutional ? "3 x 3 convolutions by Winograd's algorithm multiply less often than the network as "
+                           "defined, which is counted"
+           : transformer ? "within the spread of samples and products"
+                         : "";
+}
+
 DEIT_INTERNAL void repro_legend(const repro_report *report, repro_page *page) {
     const legend_marks marks = legend_find_marks(report);
     repro_page_item(page, LEGEND_WIDTH, "paper", "%s", report->table->source);
@@ -282,7 +298,8 @@ DEIT_INTERNAL void repro_legend(const repro_report *report, repro_page *page) {
         repro_page_item(page, LEGEND_WIDTH, "peak",
                         "the network's FLOP/s as a share of that of 2048 x 2048 matrix products run just before and "
                         "after each sample%s%s",
-                        marks.over ? "; over 100%: " : "", marks.over ? REPRO_OVER_PEAK : "");
+                        marks.winograd || marks.spread ? "; over 100%: " : "",
+                        repro_over_peak(marks.winograd, marks.spread));
     if (marks.fewer)
         repro_page_item(page, LEGEND_WIDTH, "!",
                         "fewer than %d samples, to end within %.0f minutes: this machine is slow for the network",

@@ -5,7 +5,8 @@
  *               ILSVRC2012_validation_ground_truth.txt and meta.mat
  *   ReaL        real.json
  *   ImageNetV2  imagenetv2-matched-frequency-format-val/ or imagenetv2-matched-frequency.tar.gz
- *   to train on ImageNet: imagenet/ with train/ and val/, or ILSVRC2012_img_train.tar beside the other
+ *   to train on ImageNet: imagenet/ with train/ and val/, or ILSVRC2012_img_train.tar beside the other, there or in
+ *               imagenet/
  *   CIFAR-10    cifar-10-binary.tar.gz or cifar-10-batches-bin/; or pictures, train/ and test/ with class folders, in
  *               cifar10/, cifar10.tar or cifar10.zip
  *   CIFAR-100   the same with 100
@@ -18,16 +19,29 @@
 #include "repro/internal.h"
 
 #include <dirent.h>
+#include <stdio.h>
 #include <string.h>
+
+/* Whether the file is a download's that has not come to its end: FILE.part, and no FILE. What this program is about to
+ * write, or was when it was killed, is called FILE.PID-N.part. */
+static bool locate_is_part(const char *folder, const char *name) {
+    char whole[256];
+    size_t size = strlen(name), digits;
+    if (size <= 5 || size >= sizeof whole || strcmp(name + size - 5, ".part") != 0) return false;
+    snprintf(whole, sizeof whole, "%.*s", (int)size - 5, name);
+    const char *end = strrchr(whole, '.');
+    digits = end ? strspn(end + 1, "0123456789") : 0;
+    bool ours = digits && end[1 + digits] == '-' && !end[2 + digits + strspn(end + 2 + digits, "0123456789")];
+    return !ours && !base_path_has(folder, whole);
+}
 
 /* Whether a download into the folder has not come to its end: nothing is there, or a part of a file. */
 static bool locate_begun(const char *folder) {
     DIR *files = opendir(folder);
     bool any = false, part = false;
     for (const struct dirent *entry; files && (entry = readdir(files));) {
-        size_t size = strlen(entry->d_name);
         any |= *entry->d_name != '.';
-        part |= size > 5 && !strcmp(entry->d_name + size - 5, ".part");
+        part |= locate_is_part(folder, entry->d_name);
     }
     if (files) closedir(files);
     return files && (part || !any);
@@ -149,7 +163,9 @@ static const char *locate_lack(const repro_set *set, const char *folder) {
 /* lacks: of a set that is there in part, the file that is missing; NULL. */
 static const char *locate_transfer(const repro_set *set, const char *folder, const char **lacks, base_arena *arena) {
     const char *path = base_arena_printf(arena, "%s/%s", folder, set->found[0]);
-    const char *lack = path && base_path_is_folder(path) ? locate_lack(set, path) : NULL;
+    bool parts = path && set->parts[0][0] && base_path_is_folder(path);
+    const char *lack = parts ? locate_lack(set, path) : NULL;
+    if (parts && !lack) return path;
     if (!lack) return locate_first(folder, set->found, arena);
     *lacks = base_arena_printf(arena, "%s/%s", path, lack);
     return NULL;
@@ -169,8 +185,9 @@ DEIT_INTERNAL base_status repro_locate(repro_places *places, const char *data, b
     static const char *const real[] = {"real.json", "imagenet/real.json", NULL};
     static const char *const v2[] = {"imagenetv2-matched-frequency-format-val", "imagenetv2-matched-frequency.tar.gz",
                                      "imagenetv2-matched-frequency.tar", NULL};
-    static const char *const train[] = {"imagenet/train", "train", NULL}, *const tar[] = {"ILSVRC2012_img_train.tar",
-                                                                                          NULL};
+    static const char *const train[] = {"imagenet/train", "train", NULL}, *const tar[] = {
+                                                                              "imagenet/ILSVRC2012_img_train.tar",
+                                                                              "ILSVRC2012_img_train.tar", NULL};
     *places = (repro_places){.fashion = base_path_is_folder(DATA_DEBIAN_FASHION) ? "fashion-mnist" : NULL};
     if (!data || !*data) return BASE_OK;
     if (!base_path_exists(data)) return base_fail("%s: there is no such folder; --data or DEIT_DATA names it", data);
@@ -192,8 +209,10 @@ DEIT_INTERNAL base_status repro_locate(repro_places *places, const char *data, b
     places->imagenetv2 = locate_first(folder, v2, arena);
     places->real = locate_first(folder, real, arena);
     places->train = locate_first(folder, train, arena);
-    if (places->train) places->train = base_arena_printf(arena, "%.*s", (int)strlen(places->train) - 6, places->train);
-    if (!places->train && locate_first(folder, tar, arena)) places->train = folder;
+    if (!places->train) places->train = locate_first(folder, tar, arena);
+    if (places->train) // the folder that it is in
+        places->train =
+            base_arena_printf(arena, "%.*s", (int)(strrchr(places->train, '/') - places->train), places->train);
     for (int i = 0; i < REPRO_TRANSFERS; i++)
         places->transfer[i] = locate_transfer(repro_set_at(i), folder, &places->lacks[i], arena);
     const char *fashion = locate_fashion(folder, arena);
@@ -223,4 +242,21 @@ DEIT_INTERNAL const char *repro_place(const repro_places *places, const char *na
 DEIT_INTERNAL const char *repro_place_lacks(const repro_places *places, const char *name) {
     int transfer = locate_named(name);
     return transfer < 0 ? NULL : places->lacks[transfer];
+}
+
+DEIT_INTERNAL const char *repro_place_instead(const char *name, const char *folder, const char *file,
+                                              base_arena *arena) {
+    int transfer = locate_named(name);
+    const repro_set *set = transfer < 0 ? NULL : repro_set_at(transfer);
+    const char *end = strstr(file, ".tar.");
+    if (!end) end = strstr(file, ".tgz");
+    if (!set || !set->parts[0][0] || !end) return NULL;
+    const char *unpacked = base_arena_printf(arena, "%.*s", (int)(end - file), file);
+    const char *tar = base_arena_printf(arena, "%s.tar", unpacked ? unpacked : "");
+    if (tar && base_path_has(folder, tar)) return tar;
+    if (unpacked && base_path_has(folder, unpacked)) return unpacked;
+    for (int i = 0; i < REPRO_SET_PARTS && set->parts[i][0]; i++)
+        for (int k = 1; k < REPRO_SET_WAYS && set->parts[i][k] && !strcmp(set->parts[i][0], file); k++)
+            if (base_path_has(folder, set->parts[i][k])) return set->parts[i][k];
+    return NULL;
 }

@@ -153,8 +153,9 @@ static base_status measure_cell(repro_state *state, measure_pace *pace, repro_ne
     base_progress(state->progress.context, state->progress.what, state->progress.done, state->progress.total, "cells",
                   net->config.name);
     char key[256];
-    snprintf(key, sizeof key, "speed %s %d %d %s round %d", net->config.name, net->config.image, net->batch,
-             book->options.precision, round);
+    const char *made_by = measure_command(book); // of a file of one's own it may have changed
+    snprintf(key, sizeof key, "speed %s %d %d %s round %d %016llx", net->config.name, net->config.image, net->batch,
+             book->options.precision, round, (unsigned long long)base_fnv1a64(made_by, strlen(made_by)));
     json_t *output = NULL;
     double seconds = 0;
     int before = net->n;

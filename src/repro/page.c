@@ -23,6 +23,14 @@ static void page_part(repro_page *page, const char *text, size_t size) {
         base_text_add(page->out, text, size);
 }
 
+/* In a fence of Markdown all signs stand for themselves. */
+static void page_code(repro_page *page, const char *text, size_t size) {
+    if (page->dress == REPRO_AS_HTML)
+        base_text_html(page->out, text, size);
+    else
+        base_text_add(page->out, text, size);
+}
+
 static void page_text(repro_page *page, const char *text) {
     page_part(page, text, strlen(text));
 }
@@ -88,7 +96,11 @@ DEIT_INTERNAL void repro_page_gap(repro_page *page) {
 
 DEIT_INTERNAL void repro_page_title(repro_page *page, int level, const char *id, const char *title) {
     page_close(page);
-    if (page->dress == REPRO_AS_HTML) base_text_printf(page->out, "<h%d id=\"%s\">", level, id);
+    if (page->dress == REPRO_AS_HTML) {
+        base_text_printf(page->out, "<h%d id=\"", level);
+        base_text_html(page->out, id, SIZE_MAX);
+        base_text_printf(page->out, "\">");
+    }
     if (page->dress == REPRO_AS_MARKDOWN) base_text_printf(page->out, "%.*s ", level, "##");
     page_text(page, title);
     if (page->dress == REPRO_AS_HTML)
@@ -250,11 +262,13 @@ static void page_html_grid(base_text *out, const repro_grid *grid, const char *t
     base_text_html(out, title, SIZE_MAX);
     base_text_printf(out, "\"><table>\n<thead>\n<tr>");
     for (int c = 0; c < grid->n_columns; c = page_group_end(grid, c)) {
-        base_text_printf(out, "<th scope=\"colgroup\" colspan=\"%d\"", page_group_end(grid, c) - c);
+        const char *group = grid->columns[c].group, *tag = group && *group ? "th" : "td";
+        base_text_printf(out, "<%s%s colspan=\"%d\"", tag, *tag == 't' && tag[1] == 'h' ? " scope=\"colgroup\"" : "",
+                         page_group_end(grid, c) - c);
         page_html_class(out, grid, c);
         base_text_printf(out, ">");
-        base_text_html(out, grid->columns[c].group, SIZE_MAX);
-        base_text_printf(out, "</th>");
+        base_text_html(out, group, SIZE_MAX);
+        base_text_printf(out, "</%s>", tag);
     }
     base_text_printf(out, "</tr>\n");
     for (int i = -1; i < grid->n; i++) {
@@ -284,15 +298,23 @@ DEIT_INTERNAL void repro_page_grid(repro_page *page, const repro_grid *grid, con
 
 /* ---- Commands ---------------------------------------------------------------------------------------------------- */
 
+/* How far a word reaches: in quotes a space is none, and no line may end. */
+static size_t page_word(const char *at) {
+    bool quoted = false;
+    size_t n = 0;
+    for (; at[n] && (quoted || at[n] != ' '); n++) quoted ^= at[n] == '\'';
+    return n;
+}
+
 /* A command, over several lines where it is long. */
 static void page_command(repro_page *page, const char *command, const char *indent) {
     enum { WIDTH = 110 };
     size_t used = strlen(indent);
     base_text_printf(page->out, "%s", indent);
     for (const char *at = command; *at;) {
-        size_t size = strcspn(at, " ");
+        size_t size = page_word(at);
         if (used + size > WIDTH) base_text_printf(page->out, "\\\n%s    ", indent), used = strlen(indent) + 4;
-        page_part(page, at, size);
+        page_code(page, at, size);
         base_text_printf(page->out, at[size] ? " " : "\n");
         used += size + 1;
         at += size + (at[size] == ' ');
@@ -302,14 +324,14 @@ static void page_command(repro_page *page, const char *command, const char *inde
 DEIT_INTERNAL void repro_page_details(repro_page *page, const char *title) {
     page_close(page);
     if (page->dress == REPRO_AS_HTML)
-        base_text_printf(page->out, "<details><summary>%s</summary>\n<pre>", title);
+        base_text_printf(page->out, "<details><summary>%s</summary>\n<pre tabindex=\"0\">", title);
     else
         base_text_printf(page->out, "\n<details><summary>%s</summary>\n\n```sh\n", title);
 }
 
 DEIT_INTERNAL void repro_page_lines(repro_page *page, const char *const *lines, int n) {
     for (int i = 0; i < n; i++) {
-        page_text(page, lines[i]);
+        page_code(page, lines[i], strlen(lines[i]));
         base_text_printf(page->out, "\n");
     }
 }
@@ -319,7 +341,8 @@ DEIT_INTERNAL void repro_page_details_end(repro_page *page) {
 }
 
 DEIT_INTERNAL void repro_page_commands(repro_page *page, const char *const *commands, int n) {
-    static const char *const before[] = {"", "```sh\n", "<pre>"}, *const after[] = {"", "```\n", "</pre>\n"};
+    static const char *const before[] = {"", "```sh\n", "<pre tabindex=\"0\">"}, *const after[] = {"", "```\n",
+                                                                                                   "</pre>\n"};
     page_close(page);
     base_text_printf(page->out, "%s", before[page->dress]);
     for (int i = 0; i < n; i++)

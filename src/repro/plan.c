@@ -255,7 +255,7 @@ static base_status plan_place_training(const repro_state *state, repro_job *job)
     if (!job->folder || !makes) return job->folder ? BASE_OK : BASE_ERROR;
     job->weights = plan_shipped(state, job);
     job->shipped = job->weights;
-    if (job->shipped) BASE_TRY(base_sha256_file(job->weights, job->sha256));
+    if (job->shipped) BASE_TRY(base_sha256_file(job->weights, NULL, job->sha256));
     if (!job->weights) job->weights = base_arena_printf(arena, "%s/%s", job->folder, makes);
     return job->weights ? BASE_OK : BASE_ERROR;
 }
@@ -372,6 +372,7 @@ static base_status plan_absent(const repro_state *state, repro_job *job, const c
     recorded.key = repro_command_line(words, NULL, &state->book->arena);
     if (!recorded.key) return BASE_ERROR;
     BASE_TRY(plan_name_job(state, &recorded));
+    recorded.absent = lacks->absent->why;
     if (repro_job_there(state, &recorded, false))
         job->absent = lacks->absent->why;
     else

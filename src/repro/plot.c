@@ -75,10 +75,12 @@ static double plot_value(const repro_result *r, int scale, int column, bool *mea
     return isnan(value) ? r->row->published[column] : value;
 }
 
-/* Whether a point belongs to a panel: one of its coordinates was measured; at desk scale both, where they can be. */
+/* Whether a point belongs to a panel: one of its coordinates was measured; at desk scale both, where they can be. A
+ * speed that was published is of another machine: it does not stand among those of this one. */
 static bool plot_belongs(const repro_table *table, const repro_plot *plot, int scale, bool x, bool y) {
-    if (scale == REPRO_DESK) return y && (x || table->columns[plot->x].kind < REPRO_SPEED);
-    return scale < 0 || x || y;
+    repro_kind kind = table->columns[plot->x].kind;
+    if (scale == REPRO_DESK) return y && (x || kind < REPRO_SPEED);
+    return scale < 0 || (kind == REPRO_SPEED ? x : x || y);
 }
 
 static double plot_half(const repro_report *report, const repro_result *r, int scale, int column) {
@@ -92,7 +94,7 @@ static double plot_half(const repro_report *report, const repro_result *r, int s
 /* The points of a scale, or (-1) as published. False: there are none. */
 static bool plot_gather(plot_panel *panel, const repro_report *report, const repro_plot *plot, int scale) {
     *panel = (plot_panel){.report = report, .plot = plot};
-    bool all_y = true, bars = false;
+    bool all_y = true, no_y = true, bars = false;
     for (int i = 0; i < report->n; i++) plot_series(panel, report->rows[i].row); /* alike in all panels */
     for (int i = 0; i < report->n; i++) {
         const repro_result *r = &report->rows[i];
@@ -101,7 +103,7 @@ static bool plot_gather(plot_panel *panel, const repro_report *report, const rep
         if (isnan(x) || isnan(y) || (plot->log && x <= 0)) continue;
         if (!plot_belongs(report->table, plot, scale, x_measured, y_measured)) continue;
         double half = plot_half(report, r, scale, plot->y);
-        all_y &= y_measured, bars |= half > 0;
+        all_y &= y_measured, no_y &= !y_measured, bars |= half > 0;
         panel->point[panel->n++] = (plot_point){.x = x,
                                                 .y = y,
                                                 .half = half,
@@ -109,7 +111,10 @@ static bool plot_gather(plot_panel *panel, const repro_report *report, const rep
                                                 .name = r->row->text[plot->names < 0 ? 0 : plot->names]};
     }
     char here[128];
-    snprintf(here, sizeof here, all_y ? "Measured here" : "Measured here (%.80s as published)",
+    snprintf(here, sizeof here,
+             all_y  ? "Measured here"
+             : no_y ? "Measured here (%.80s as published)"
+                    : "Measured here (%.80s partly as published)",
              report->table->columns[plot->y].title);
     snprintf(panel->title, sizeof panel->title, "%s%s",
              scale < 0             ? "As published"

@@ -37,34 +37,60 @@ DEIT_INTERNAL json_t *repro_record_load(const char *folder, const repro_job *job
     return NULL;
 }
 
-/* The sets that a key names: "./deit eval --data cifar10.tar:92692480:fd25c2c90994b2b5 ...". */
-static base_status record_key_sets(const char *key, repro_places *places, base_arena *arena) {
+/* A copy of a set as keys call it: "cifar10.tar:92692480:fd25c2c90994b2b5". */
+typedef struct {
+    int set, records;
+    const char *key;
+} record_copy;
+enum { RECORD_COPIES = 64 };
+
+/* Counts the copies of sets that a key names. */
+static base_status record_key_sets(const char *key, record_copy *copies, int *n, base_arena *arena) {
     for (size_t size; key && *key; key += size + (key[size] == ' ')) {
         size = strcspn(key, " ");
         size_t name = strcspn(key, ":");
-        int set = name < size ? repro_place_called(key, name) : -1;
-        if (set < 0 || places->recorded[set]) continue;
-        places->recorded[set] = base_arena_printf(arena, "%.*s", (int)size, key);
-        if (!places->recorded[set]) return BASE_ERROR;
+        int set = name < size ? repro_place_called(key, name) : -1, i = 0;
+        if (set < 0) continue;
+        while (i < *n && (strlen(copies[i].key) != size || memcmp(copies[i].key, key, size) != 0)) i++;
+        if (i == RECORD_COPIES) continue;
+        if (i == *n) {
+            copies[i] = (record_copy){.set = set, .key = base_arena_printf(arena, "%.*s", (int)size, key)};
+            if (!copies[i].key) return BASE_ERROR;
+            ++*n;
+        }
+        copies[i].records++;
     }
     return BASE_OK;
 }
 
+/* Of several copies of a set that of most records: these are cells of one table, and not a mixture. */
+static void record_most(const record_copy *copies, int n, repro_places *places) {
+    int most[REPRO_TRANSFERS] = {0};
+    for (int i = 0; i < n; i++) {
+        if (copies[i].records <= most[copies[i].set]) continue;
+        most[copies[i].set] = copies[i].records;
+        places->recorded[copies[i].set] = copies[i].key;
+    }
+}
+
 DEIT_INTERNAL base_status repro_record_sets(const char *folder, repro_places *places, base_arena *arena) {
     struct dirent **entries = NULL;
-    int n = folder ? scandir(folder, &entries, NULL, alphasort) : 0;
+    record_copy copies[RECORD_COPIES];
+    int n_copies = 0, n = folder ? scandir(folder, &entries, NULL, alphasort) : 0;
     base_status status = BASE_OK;
     for (int i = 0; i < n; i++) {
         size_t size = strlen(entries[i]->d_name);
         bool is = !status && size > 5 && !strcmp(entries[i]->d_name + size - 5, ".json");
         char *path = is ? base_path_join(folder, entries[i]->d_name) : NULL;
         json_t *record = path ? json_load_file(path, 0, NULL) : NULL;
-        if (record) status = record_key_sets(json_string_value(json_object_get(record, "key")), places, arena);
+        if (record)
+            status = record_key_sets(json_string_value(json_object_get(record, "key")), copies, &n_copies, arena);
         json_decref(record);
         base_free(path);
         free(entries[i]);
     }
     free(entries);
+    record_most(copies, n_copies, places);
     return status;
 }
 

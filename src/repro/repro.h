@@ -152,6 +152,10 @@ DEIT_INTERNAL base_status repro_locate(repro_places *places, const char *data, b
 DEIT_INTERNAL int repro_place_called(const char *name, size_t size);
 /* Where the set of that name (data/manifest.tsv) was found; NULL: it is not here. */
 DEIT_INTERNAL const char *repro_place(const repro_places *places, const char *name);
+/* Of a set of several files in `folder`, what stands there for one that is downloaded: the same repacked as a tar, or
+ * unpacked; NULL: nothing. */
+DEIT_INTERNAL const char *repro_place_instead(const char *name, const char *folder, const char *file,
+                                              base_arena *arena);
 /* Of a set that is there in part, a file that is missing; NULL: of others. */
 DEIT_INTERNAL const char *repro_place_lacks(const repro_places *places, const char *name);
 
@@ -338,9 +342,8 @@ DEIT_INTERNAL base_status repro_baseline_open(json_t **baseline, const repro_tab
 DEIT_INTERNAL base_status repro_compare(const repro_table *table, const json_t *now, const json_t *baseline,
                                         const char *path, base_text *out);
 
-/* Why a network may do more than the peak. */
-#define REPRO_OVER_PEAK                                                                                                \
-    "3 x 3 convolutions by Winograd's algorithm multiply less often than the network as defined, which is counted"
+/* Why networks do more than the peak, of either kind or both; "" where none does. */
+DEIT_INTERNAL const char *repro_over_peak(bool convolutional, bool transformer);
 
 /* What stands beside every measurement: version, date, CPU, ISA, cores, memory, threads, precision. The caller's
  * reference; NULL when memory ends. */

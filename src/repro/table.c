@@ -194,6 +194,7 @@ static base_status table_row(table_reader *reader, char *line) {
     repro_table *table = reader->table;
     char *cell[REPRO_MAX_COLUMNS];
     int n = 0;
+    if (!table->n_columns) return TABLE_FAIL(reader, "a row, and no 'column' before it");
     for (char *at = line + 1, *bar; (bar = strchr(at, '|')); at = bar + 1, n++) {
         *bar = 0;
         if (n < REPRO_MAX_COLUMNS) cell[n] = table_trim(at);

@@ -69,7 +69,8 @@ static bool work_load(const repro_state *state, repro_job *job) {
 static bool work_recorded(const repro_state *state, repro_job *job) {
     const repro_options *options = &state->book->options;
     if (job->state == REPRO_JOB_DONE) return true;
-    bool again = options->fresh && (options->retrain || !job->trains); /* a training only where it may be run */
+    /* A training is made again only where it may be run, and nothing of which the data are not here. */
+    bool again = options->fresh && (options->retrain || !job->trains) && !job->absent;
     /* Another process that makes all anew beside this one may have made it meanwhile. */
     if (again && (!options->results || !repro_record_since(options->results, job, state->begun))) return false;
     return work_load(state, job);
@@ -153,7 +154,7 @@ static base_status work_child(repro_state *state, repro_job *job, int lock) {
     double start = base_now();
     base_status status = repro_child(words, job->command->n > 0, lock, &output, &state->progress);
     if (status == BASE_CANCELLED) return status;
-    if (!status && job->weights) status = base_sha256_file(job->weights, job->sha256);
+    if (!status && job->weights) status = base_sha256_file(job->weights, NULL, job->sha256);
     if (status) {
         json_decref(output);
         return work_fail(state, job, base_message(), true);
@@ -170,20 +171,21 @@ static base_status work_child(repro_state *state, repro_job *job, int lock) {
     return BASE_OK;
 }
 
-/* Whether the weights that lie there are those that the record is of: others would be taken for its seed's. */
+/* Whether the weights that lie there are those that the record is of: others would be taken for its seed's. Of a run
+ * that is not at its end they are a checkpoint. */
 static bool work_made_them(const repro_state *state, repro_job *job) {
     const char *made = json_string_value(json_object_get(job->record, "weights_sha256"));
     char found[65];
     if (job->checked || !made) return true;
-    if (base_sha256_file(job->weights, found))
+    if (base_sha256_file(job->weights, NULL, found))
         job->no_weights = base_arena_printf(&state->book->arena, "%s", base_message());
-    else if (strcmp(made, found) != 0)
-        job->no_weights = base_arena_printf(&state->book->arena,
-                                            "%s: expected the weights that the training left, sha256 %.12s, found "
-                                            "%.12s; remove the folder to train them again",
-                                            job->weights, made, found);
-    else
+    else if (!strcmp(made, found))
         job->checked = true;
+    else if (repro_job_run(state, job) != REPRO_RUN_OPEN)
+        job->others = base_arena_printf(&state->book->arena,
+                                        "%s: expected the weights that the training left, sha256 %.12s, found %.12s; "
+                                        "remove the folder to train them again",
+                                        job->weights, made, found);
     return job->checked;
 }
 
@@ -213,7 +215,14 @@ static base_status work_locked(repro_state *state, repro_job *job, bool weights)
         memcpy(state->owner, owner, sizeof owner);
         return BASE_OK;
     }
-    base_status status = repro_job_there(state, job, weights) ? BASE_OK : work_child(state, job, lock);
+    base_status status = BASE_OK;
+    if (job->others) work_load(state, job); // they may be of another process, and the record too
+    job->others = NULL;
+    bool there = repro_job_there(state, job, weights);
+    if (!there && job->others)
+        job->no_weights = job->others;
+    else if (!there)
+        status = work_child(state, job, lock);
     repro_record_unlock(folder, job, lock);
     return status;
 }
@@ -252,7 +261,11 @@ static base_status work_needs(repro_state *state, repro_job *job, bool *ready) {
 static base_status work_job(repro_state *state, repro_job *job, bool weights) {
     const repro_options *options = &state->book->options;
     if (job->state == REPRO_JOB_FAILED || repro_job_there(state, job, weights) || job->no_weights) return BASE_OK;
-    if (job->trains && !options->retrain && (options->fresh || !repro_job_trained(state, job)))
+    if (job->trains && !options->retrain && job->others) {
+        job->no_weights = job->others;
+        return BASE_OK;
+    }
+    if (job->trains && !options->retrain && (options->fresh || repro_job_run(state, job) != REPRO_RUN_FINISHED))
         return work_not_run(state, job);
     bool ready;
     BASE_TRY(work_needs(state, job, &ready));

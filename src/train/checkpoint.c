@@ -117,7 +117,7 @@ static base_status checkpoint_put(const char *folder, const train_net *net, cons
         if (k == 1 && !ema) continue;
         char *path = checkpoint_path(folder, state->step, checkpoint_ends[k]);
         status = path ? checkpoint_write(path, k, net, optimizer, ema) : BASE_ERROR;
-        if (!status) status = base_sha256_file(path, sums[k]);
+        if (!status) status = base_sha256_file(path, NULL, sums[k]);
         base_free(path);
     }
     if (status) return status;
@@ -216,7 +216,7 @@ static base_status checkpoint_verify(const char *folder, int64_t step, json_t **
         char found[65];
         if (!expected && k == 1) continue;
         path = checkpoint_path(folder, step, checkpoint_ends[k]);
-        status = path ? base_sha256_file(path, found) : BASE_ERROR;
+        status = path ? base_sha256_file(path, NULL, found) : BASE_ERROR;
         if (!status && (!expected || strcmp(expected, found)))
             status = base_fail("%s: its sha256 is not the one that was written; the file is damaged", path);
         base_free(path);

@@ -120,6 +120,27 @@ check_out '"cpu_ms_per_image": [0-9.]+'
 check_exit 1 '$DEIT data speed set --split train'
 check_err 'its 3 images an epoch make no step of 1 batches of 64: use smaller batches'
 
+name "CIFAR's version for Python is told from the binary one, as folder and archive"
+check 'mkdir -p py/cifar-100-python py/cifar-10-batches-py && touch py/cifar-100-python/train py/cifar-10-batches-py/data_batch_4'
+check 'tar -C py -czf py/cifar-100-python.tar.gz cifar-100-python && tar -C py -czf py/cifar-10-python.tar.gz cifar-10-batches-py'
+check 'touch py/cifar-10-batches-py/data_batch_1'
+for python in cifar-100-python cifar-100-python.tar.gz cifar-10-batches-py cifar-10-python.tar.gz; do
+    check_exit 1 "\$DEIT data count py/$python"
+    check_err "^deit: py/$python: it is CIFAR's version for Python; what is read here is the one called binary$"
+done
+
+name "ImageNet's training tar in imagenet/ is found by the set's name"
+check 'mkdir -p tars/imagenet inner/n01440764 && cp "$images/plain_420.jpg" inner/n01440764/n01440764_1.JPEG'
+check '(cd inner/n01440764 && tar -cf ../n01440764.tar *) && tar -C inner -cf tars/imagenet/ILSVRC2012_img_train.tar n01440764.tar'
+check_exit 0 '$DEIT data count imagenet --split train --data-dir tars'
+check_out '^images    1$'
+
+name 'a set by its name is counted, though a folder of that name lies at hand'
+check 'mkdir -p cifar100/test/a && cp "$images/plain_420.jpg" cifar100/test/a'
+check_exit 1 '$DEIT data check cifar100'
+check_err '^deit: cifar100: .*: 10000 images expected, 1 found$'
+check 'rm -r cifar100'
+
 name 'count says what is there without reading a picture'
 check_exit 0 '$DEIT data count bad'
 check_out '^train     3$'
@@ -251,6 +272,34 @@ check 'mkdir "a page" && echo "<html>" >"a page/imagenetv2-matched-frequency.tar
 check_exit 1 '$DEIT data fetch imagenetv2 --mirror "file://$PWD/a page" --data-dir page'
 check_err 'expected a compressed tar'
 check '[ ! -e page ]'
+
+name 'a server that does not go on with a part: what was there is kept until all of the file has come'
+check 'mkdir ranges unranged && head -c 30 mirror/imagenetv2-matched-frequency.tar.gz >ranges/imagenetv2-matched-frequency.tar.gz.part'
+cat >unranged/curl <<'END'
+#!/bin/sh
+for word; do [ "$last" = --output ] && out=$word; last=$word; done
+printf 200
+case $out in *.anew) cp unranged/answer "$out" ;; *) exit 33 ;; esac
+END
+check 'chmod +x unranged/curl && echo "log in" >unranged/answer'
+check_exit 1 'PATH=$PWD/unranged:$PATH $DEIT data fetch imagenetv2 --data-dir ranges'
+check_err 'it is deleted: the server does not go on with a part, and sent another file; what an earlier run had left is kept$'
+check '[ "$(stat -c %s ranges/*.part)" = 30 ] && [ "$(ls ranges | wc -l)" = 1 ]'
+check 'cp mirror/imagenetv2-matched-frequency.tar.gz unranged/answer'
+check_exit 0 'PATH=$PWD/unranged:$PATH $DEIT data fetch imagenetv2 --data-dir ranges'
+check 'cmp ranges/imagenetv2-matched-frequency.tar.gz unranged/answer && [ "$(ls ranges | wc -l)" = 1 ]'
+check "printf '#!/bin/sh\nprintf 404\nexit 22\n' >unranged/curl"
+check_exit 1 'PATH=$PWD/unranged:$PATH $DEIT data fetch cifar10 --data-dir ranges'
+check_err 'cifar-10-binary\.tar\.gz: the server answered 404; --mirror names another place$'
+
+name 'what stands in a folder for a file is not fetched, and what this program was writing there hides nothing'
+check 'mkdir -p forms/flowers-102/jpg && touch forms/flowers-102/imagelabels.mat forms/flowers-102/102flowers.tar.123-0.part'
+check_exit 1 '$DEIT data fetch flowers102 --mirror file:///none --data-dir forms'
+check_out '^forms/flowers-102/jpg is there: 102flowers\.tgz is not needed$'
+check_err 'imagelabels\.mat: expected md5'
+check 'touch forms/flowers-102/setid.mat'
+check_exit 0 '$DEIT data list --data-dir forms'
+check_out '^flowers102 .* forms/flowers-102$'
 
 name 'one process at a time fetches a file, and a signal stops it with its curl'
 if ! command -v flock >/dev/null; then skip 'no flock'; fi

@@ -362,9 +362,11 @@ check_out '^cifar-from-token +10 +[0-9.]+ '
 check_out '^kept +top-1: of the results folder alone, as CIFAR-10 is not here$'
 check_exit 0 '$DEIT repro trainings --results records --only cifar --json'
 check_out '"kept": "CIFAR-10 is not here"'
-check_exit 0 '$DEIT repro trainings --results records --only cifar --fresh --retrain'
-check_out '^cifar +10 +- '
-check_out ': CIFAR-10 is not here$'
+check_exit 0 '$DEIT repro trainings --results records --only cifar --fresh --retrain' # they cannot be made anew
+check_out '^cifar +10 +[0-9.]+ '
+check_out '^kept +top-1: of the results folder alone, as CIFAR-10 is not here$'
+check_exit 0 '$DEIT repro table7 --scale desk --results records --dry-run --fresh'
+check_no_out 'cifar-from-token'
 check_exit 0 '$DEIT repro table7 --scale desk --results records --dry-run'
 check_no_out 'cifar-from-token'
 check 'mkdir -p sets/cifar10/train/a sets/cifar10/test/a && cp "$inputs/grey.jpg" sets/cifar10/train/a && cp "$inputs/grey.jpg" sets/cifar10/test/a'
@@ -717,6 +719,27 @@ wait $pid 2>/dev/null
 check '! ls killed/*.json'
 check_exit 0 '$DEIT repro own3/top --scale desk --retrain --results killed --json'
 check 'cmp whole/runs/*/last.safetensors killed/runs/*/last.safetensors'
+
+name 'a recorded training whose weights are wanted again is stopped, and gone on with'
+forget='rm -rf again/runs && rm $(grep -l "\./deit eval" again/*.json)'
+check "cp -r whole again && $forget"
+$DEIT repro own3/top --scale desk --retrain --results again >/dev/null 2>&1 &
+pid=$!
+while ! ls again/runs/*/checkpoints/*.json >/dev/null 2>&1 && kill -0 $pid 2>/dev/null; do sleep 0.02; done
+kill -STOP $pid
+kill -KILL $(cat /proc/$pid/task/$pid/children) $pid
+wait $pid 2>/dev/null
+check '! cmp whole/runs/*/last.safetensors again/runs/*/last.safetensors'
+check_exit 0 '$DEIT repro own3/top --scale desk --results again'
+check_out 'not run: it needs training'
+check_no_out 'remove the folder'
+check_exit 0 '$DEIT repro own3/top --scale desk --retrain --results again --json'
+check_out '"value"|"values"'
+check 'cmp whole/runs/*/last.safetensors again/runs/*/last.safetensors'
+check "$forget"
+for i in 1 2; do $DEIT repro own3/top --scale desk --retrain --results again --json >again$i.json 2>&1 & done
+wait
+check 'grep -q "\"seeds\"" again1.json && grep -q "\"seeds\"" again2.json && ! grep -q "remove the folder" again1.json again2.json'
 
 # A terminal signals the whole group: the training hears of it twice, once from its parent, and must not take that for
 # "at once". It has no checkpoint before it stops, so what is there is what it wrote then.

@@ -199,10 +199,10 @@ TEST(base_hashes) {
     CHECK(!strcmp(hex, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"));
     base_test_folder_begin();
     CHECK_OK(base_write_file(base_test_path("abc"), "abc", 3));
-    CHECK_OK(base_sha256_file(base_test_path("abc"), hex));
+    CHECK_OK(base_sha256_file(base_test_path("abc"), NULL, hex));
     CHECK(!strcmp(hex, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"));
-    CHECK_FAIL_HAS(base_sha256_file(base_test_path("none"), hex), "cannot open");
-    CHECK_FAIL_HAS(base_sha256_file(base_test_folder, hex), "cannot read");
+    CHECK_FAIL_HAS(base_sha256_file(base_test_path("none"), NULL, hex), "cannot open");
+    CHECK_FAIL_HAS(base_sha256_file(base_test_folder, NULL, hex), "cannot read");
     base_test_folder_end();
     CHECK(base_fnv1a64("", 0) == 0xcbf29ce484222325u && base_fnv1a64("foobar", 6) == 0x85944171f73967e8u);
 }

@@ -31,6 +31,8 @@ TEST(repro_table_says_which_line_is_wrong) {
                    "'colour' is no kind");
     CHECK_FAIL_HAS(repro_table_parse(&table, "repro/t", "column a label A\n| b |\n"),
                    "expected the column 'a', found 'b'");
+    CHECK_FAIL_HAS(repro_table_parse(&table, "repro/t", "title x\nsource y\n| \n| \n| \n"),
+                   "repro/t:3: a row, and no 'column' before it");
     CHECK_FAIL_HAS(repro_table_parse(&table, "repro/t", TEST_REPRO_HEAD), "'relative' names no row");
     CHECK_FAIL_HAS(repro_table_parse(&table, "repro/t", TEST_REPRO_HEAD TEST_REPRO_ROW "claim speed: A > A\n"),
                    "claim 'speed: A > A': no column 'speed'");

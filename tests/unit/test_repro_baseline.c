@@ -65,6 +65,8 @@ TEST(repro_baseline_of_small_networks_fractions) {
         {"\"part\": {\"values\": [0.17, 0.1801], \"images\": 10000}", "part, seed 1"},
         {"\"part\": {\"values\": [0.17, 0.1804]}", "2 values compared, 0 moved"},
         {"\"part\": {\"values\": [0.17, 0.1806]}", "+0.0006 (tolerance 0.0005)"},
+        /* a mean over images is no share of them */
+        {"\"part\": {\"values\": [0.1704, 0.1804], \"images\": 1007}", "2 values compared, 0 moved"},
         {"\"part\": {\"values\": [0.17]}", "; 1 of the baseline were not measured now"},
         /* a seed that failed has no value: the next one's is not its */
         {"\"part\": {\"values\": [0.18], \"seeds\": [1]}", "1 values compared, 0 moved"},

@@ -89,6 +89,11 @@ TEST(repro_sets_of_records) {
     CHECK_OK(repro_record_sets(base_test_folder, &places, &arena));
     CHECK(places.recorded[0] && !strcmp(places.recorded[0], "cifar10.tar:9:0a"));
     for (int i = 1; i < REPRO_TRANSFERS; i++) CHECK(!places.recorded[i]);
+    static const char other[] = "{\"key\": \"./deit eval --data cifar10.tar:8:0b --json\"}"; /* another copy, of more */
+    CHECK_OK(base_write_file(base_test_path("d.json"), other, sizeof other - 1));
+    CHECK_OK(base_write_file(base_test_path("e.json"), other, sizeof other - 1));
+    CHECK_OK(repro_record_sets(base_test_folder, &places, &arena));
+    CHECK(places.recorded[0] && !strcmp(places.recorded[0], "cifar10.tar:8:0b"));
     CHECK_OK(repro_record_sets(NULL, &places, &arena));
     base_test_folder_end();
     base_arena_free(&arena);

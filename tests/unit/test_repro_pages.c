@@ -306,6 +306,38 @@ static void test_pages_nested(const char *text) {
     CHECK_EQ_INT(depth, 0);
 }
 
+/* Commands are to be pasted: a line may end between words only, and a fence decodes no entities. */
+TEST(repro_commands_on_a_page) {
+    const char *const commands[] = {"./deit repro table3 --scale desk --retrain --results 'R&D <1>/results of a long "
+                                    "name, with some spaces in it, and "
+                                    "then more of them' --only 'DeiT, hard distillation'"};
+    repro_page page = {.dress = REPRO_AS_MARKDOWN};
+    base_text out = {0};
+    page.out = &out;
+    repro_page_commands(&page, commands, 1);
+    CHECK_STR_HAS(out.data,
+                  "--results \\\n    'R&D <1>/results of a long name, with some spaces in it, and then more of "
+                  "them' --only \\\n    'DeiT, hard distillation'\n");
+    base_text_free(&out);
+}
+
+/* Convolutions that multiply less often are no reason for a transformer. */
+TEST(repro_why_over_the_peak) {
+    legend_marks marks = {0};
+    repro_net net = {.percent_of_peak = {.median = 101}};
+    net.config.patch = 16;
+    legend_over(&marks, &net);
+    CHECK(marks.spread && !marks.winograd);
+    CHECK(!strstr(repro_over_peak(marks.winograd, marks.spread), "Winograd"));
+    net.config.patch = 0, net.percent_of_peak.median = 99;
+    legend_over(&marks, &net);
+    CHECK(!marks.winograd);
+    net.percent_of_peak.median = 102;
+    legend_over(&marks, &net);
+    CHECK_STR_HAS(repro_over_peak(marks.winograd, marks.spread), "counted; transformers within the spread");
+    CHECK_STR_HAS(repro_over_peak(true, false), "Winograd");
+}
+
 TEST(repro_web_page) {
     repro_table *table;
     repro_book *book = test_pages_book(&table, 1);
