@@ -274,15 +274,14 @@ DEIT_INTERNAL bool repro_notes_at_head(const repro_report *report) {
     return report->book->n > 1 && report->table->makes;
 }
 
+#define LEGEND_WINOGRAD                                                                                                \
+    "3 x 3 convolutions by Winograd's algorithm multiply less often than the network as defined, which is counted"
+
 DEIT_INTERNAL const char *repro_over_peak(bool convolutional, bool transformer) {
-    if (convolutional && transformer)
-        return "3 x 3 convolutions by Winograd's algorithm multiply less often than the network as defined, which is "
-               "counted; transformers within the spread of samples and products";
-    return convolutional ? "3 x 3 convolutions by Winograd's algorithm multiply less often than the network as "
-                           "defined, which is counted"
-           : transformer ? "within the spread of samples and products"
-                         : "";
+    if (!convolutional) return transformer ? "within the spread of samples and products" : "";
+    return transformer ? LEGEND_WINOGRAD "; transformers within the spread of samples and products" : LEGEND_WINOGRAD;
 }
+#undef LEGEND_WINOGRAD
 
 DEIT_INTERNAL void repro_legend(const repro_report *report, repro_page *page) {
     const legend_marks marks = legend_find_marks(report);

@@ -185,9 +185,8 @@ DEIT_INTERNAL base_status repro_locate(repro_places *places, const char *data, b
     static const char *const real[] = {"real.json", "imagenet/real.json", NULL};
     static const char *const v2[] = {"imagenetv2-matched-frequency-format-val", "imagenetv2-matched-frequency.tar.gz",
                                      "imagenetv2-matched-frequency.tar", NULL};
-    static const char *const train[] = {"imagenet/train", "train", NULL}, *const tar[] = {
-                                                                              "imagenet/ILSVRC2012_img_train.tar",
-                                                                              "ILSVRC2012_img_train.tar", NULL};
+    static const char *const train[] = {"imagenet/train", "train", "imagenet/ILSVRC2012_img_train.tar",
+                                        "ILSVRC2012_img_train.tar", NULL};
     *places = (repro_places){.fashion = base_path_is_folder(DATA_DEBIAN_FASHION) ? "fashion-mnist" : NULL};
     if (!data || !*data) return BASE_OK;
     if (!base_path_exists(data)) return base_fail("%s: there is no such folder; --data or DEIT_DATA names it", data);
@@ -209,7 +208,6 @@ DEIT_INTERNAL base_status repro_locate(repro_places *places, const char *data, b
     places->imagenetv2 = locate_first(folder, v2, arena);
     places->real = locate_first(folder, real, arena);
     places->train = locate_first(folder, train, arena);
-    if (!places->train) places->train = locate_first(folder, tar, arena);
     if (places->train) // the folder that it is in
         places->train =
             base_arena_printf(arena, "%.*s", (int)(strrchr(places->train, '/') - places->train), places->train);

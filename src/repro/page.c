@@ -262,13 +262,14 @@ static void page_html_grid(base_text *out, const repro_grid *grid, const char *t
     base_text_html(out, title, SIZE_MAX);
     base_text_printf(out, "\"><table>\n<thead>\n<tr>");
     for (int c = 0; c < grid->n_columns; c = page_group_end(grid, c)) {
-        const char *group = grid->columns[c].group, *tag = group && *group ? "th" : "td";
-        base_text_printf(out, "<%s%s colspan=\"%d\"", tag, *tag == 't' && tag[1] == 'h' ? " scope=\"colgroup\"" : "",
+        const char *group = grid->columns[c].group;
+        bool any = group && *group; // columns without a group have no heading here
+        base_text_printf(out, any ? "<th scope=\"colgroup\" colspan=\"%d\"" : "<td colspan=\"%d\"",
                          page_group_end(grid, c) - c);
         page_html_class(out, grid, c);
         base_text_printf(out, ">");
         base_text_html(out, group, SIZE_MAX);
-        base_text_printf(out, "</%s>", tag);
+        base_text_printf(out, any ? "</th>" : "</td>");
     }
     base_text_printf(out, "</tr>\n");
     for (int i = -1; i < grid->n; i++) {
@@ -302,7 +303,12 @@ DEIT_INTERNAL void repro_page_grid(repro_page *page, const repro_grid *grid, con
 static size_t page_word(const char *at) {
     bool quoted = false;
     size_t n = 0;
-    for (; at[n] && (quoted || at[n] != ' '); n++) quoted ^= at[n] == '\'';
+    for (; at[n] && (quoted || at[n] != ' '); n++) {
+        if (!quoted && at[n] == '\\' && at[n + 1])
+            n++; // a quote that begins nothing
+        else
+            quoted ^= at[n] == '\'';
+    }
     return n;
 }
 

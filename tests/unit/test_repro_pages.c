@@ -319,6 +319,8 @@ TEST(repro_commands_on_a_page) {
                   "--results \\\n    'R&D <1>/results of a long name, with some spaces in it, and then more of "
                   "them' --only \\\n    'DeiT, hard distillation'\n");
     base_text_free(&out);
+    CHECK_EQ_INT((int)page_word("'it'\\''s one word' two"), 18);
+    CHECK_EQ_INT((int)page_word("one two"), 3);
 }
 
 /* Convolutions that multiply less often are no reason for a transformer. */
