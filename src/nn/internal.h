@@ -467,6 +467,9 @@ typedef struct {
      * ds = scale p (dp - o . d_o), in place; o, d_o: [rows, size] of one type with row stride o_ld. */
     void (*softmax_backward)(float *s, float *dp, int64_t ld, const float *lse, const void *o, const void *d_o,
                              nn_dtype type, int64_t o_ld, int64_t size, int64_t rows, int64_t cols, float scale);
+    /* y [count] = scale x, or 0 x where the stream of this key says so (base/random.c): in `limit` of 2^32 cases.
+     * y may be x. */
+    void (*dropout)(const uint64_t key[2], uint32_t limit, float scale, const float *x, float *y, int64_t count);
     /* c [rows, cols] = (+= if add) a b: of row r the numbers a[r][at .. at + depth - 1]; b: [depth, chain_width]; cols:
      * chain_width or half of it. */
     void (*chain)(const float *const *a, int64_t rows, int64_t at, const float *b, int64_t depth, float *c, int64_t ld,

@@ -40,20 +40,14 @@ static base_random drop_stream(const nn_worker *worker, const nn_node *node, int
 
 /* x, y: [count], the numbers of one image; 32 random bits a number. */
 static void drop_numbers(base_random random, double p, const float *x, float *y, int64_t count) {
-    uint64_t limit = (uint64_t)(p * 4294967296.0);
-    float scale = (float)(1 / (1 - p));
-    for (int64_t j = 0; j < count; j += 2) {
-        uint64_t bits = base_random_u64(&random);
-        y[j] = (bits & 0xffffffffu) < limit ? 0 : x[j] * scale;
-        if (j + 1 < count) y[j + 1] = bits >> 32 < limit ? 0 : x[j + 1] * scale;
-    }
+    nn_simd()->dropout(random.key, (uint32_t)(p * 4294967296.0), (float)(1 / (1 - p)), x, y, count);
 }
 static void drop_image(base_random random, double p, const float *x, float *y, int64_t count) {
     float scale = base_random_uniform(&random) < p ? 0 : (float)(1 / (1 - p));
     if (scale == 0)
         memset(y, 0, (size_t)count * sizeof(float));
     else
-        for (int64_t j = 0; j < count; j++) y[j] = x[j] * scale;
+        nn_simd()->scale_rows(x, count, &scale, y, NN_F32, count, 1, count);
 }
 
 static void drop_run(nn_worker *worker, int i, void (*drop)(base_random, double, const float *, float *, int64_t)) {

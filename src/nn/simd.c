@@ -68,6 +68,7 @@ static const int32_t simd_lane[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 
         .depthwise_weights = SIMD(depthwise_weights),                                                                  \
         .depthwise_inputs = SIMD(depthwise_inputs),                                                                    \
         .softmax_backward = SIMD(softmax_backward),                                                                    \
+        .dropout = SIMD(dropout),                                                                                      \
         .chain = SIMD(chain),                                                                                          \
         .chain_width = 2 * SIMD_BITS / 32,                                                                             \
     };

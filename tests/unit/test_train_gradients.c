@@ -473,6 +473,26 @@ TEST(gradients_dropping) {
     nn_graph_free(g);
 }
 
+/* The stream's numbers in order, 32 bits each, however many are wanted: the same as drawn one by one. As in PyTorch,
+ * what is dropped is a product by zero. */
+TEST(gradients_dropout_draws_the_stream) {
+    float x[80], y[80];
+    for (int count = 0; count <= 79; count++) {
+        base_random random = base_random_stream(7, 1, (uint64_t)count, 2);
+        for (int i = 0; i < 80; i++) x[i] = y[i] = (float)(i + 1);
+        nn_simd()->dropout(random.key, (uint32_t)(0.3 * 4294967296.0), 1.25f, y, y, count);
+        uint64_t bits = 0;
+        for (int i = 0; i < 80; i++) {
+            bits = i % 2 ? bits >> 32 : base_random_u64(&random);
+            bool dropped = (double)(bits & 0xffffffffu) < 0.3 * 4294967296.0;
+            CHECK(y[i] == (i >= count ? x[i] : dropped ? 0 : x[i] * 1.25f));
+        }
+    }
+    x[3] = INFINITY, x[40] = NAN;
+    nn_simd()->dropout((uint64_t[2]){0}, UINT32_MAX, 1, x, y, 80); /* all but certain: every one */
+    for (int i = 0; i < 80; i++) CHECK(i == 3 || i == 40 ? isnan(y[i]) : y[i] == 0);
+}
+
 /* ---- What training refuses --------------------------------------------------------------------------------------- */
 
 TEST(gradients_refuse) {
