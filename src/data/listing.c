@@ -173,6 +173,47 @@ static base_status listing_tar_of_tars(data_set *set, const base_context *contex
     return BASE_OK;
 }
 
+static int listing_by_key(const void *a, const void *b) {
+    const data_item *x = *(data_item *const *)a, *y = *(data_item *const *)b;
+    int order = strcmp(x->key, y->key);
+    return order ? order : (x > y) - (x < y);
+}
+/* A file that an archive holds twice (tar --append, --update) counts once, as the last: so it is when unpacked. */
+static base_status listing_keep_last(data_set *set, const base_context *context) {
+    bool ascending = true;
+    for (int64_t i = 1; i < set->count && ascending; i++)
+        ascending = strcmp(set->items[i - 1].key, set->items[i].key) < 0;
+    if (ascending) return BASE_OK;
+    data_item **order = base_malloc((size_t)set->count * sizeof *order);
+    if (!order) return BASE_ERROR;
+    for (int64_t i = 0; i < set->count; i++) order[i] = &set->items[i];
+    qsort(order, (size_t)set->count, sizeof *order, listing_by_key);
+    for (int64_t i = 1; i < set->count; i++)
+        if (!strcmp(order[i - 1]->key, order[i]->key)) order[i - 1]->name = NULL;
+    base_free(order);
+    int64_t kept = 0;
+    for (int64_t i = 0; i < set->count; i++)
+        if (set->items[i].name) set->items[kept++] = set->items[i];
+    if (kept < set->count)
+        base_log(context, BASE_LOG_WARNING,
+                 "%s: pictures that stand in it more than once: %lld; the last of each counts", set->path,
+                 (long long)(set->count - kept));
+    set->count = kept;
+    return BASE_OK;
+}
+
+static base_status listing_archive(data_set *set, const base_context *context) {
+    BASE_TRY(store_archive_open(&set->archive, set->path, context));
+    for (size_t i = 0; i < store_archive_count(set->archive); i++) {
+        const store_entry *entry = store_archive_at(set->archive, i);
+        if (data_is_image(entry->name)) BASE_TRY(listing_add(set, entry->name, entry, (int64_t)i));
+    }
+    if (!set->count) BASE_TRY(listing_tar_of_tars(set, context));
+    size_t folders;
+    const char *const *names = store_archive_folders(set->archive, &folders);
+    return listing_archive_folders(set, names, folders);
+}
+
 DEIT_INTERNAL base_status data_list(data_set *set, const base_context *context) {
     if (base_path_is_folder(set->path)) {
         set->kind = DATA_FOLDER;
@@ -185,14 +226,6 @@ DEIT_INTERNAL base_status data_list(data_set *set, const base_context *context) 
             "%s: neither a folder nor a tar or zip archive; give a folder of class folders, or an archive of one",
             set->path);
     set->kind = kind == STORE_ARCHIVE_RANDOM ? DATA_ARCHIVE : DATA_STREAM;
-    if (set->kind == DATA_STREAM) return listing_stream(set, context);
-    BASE_TRY(store_archive_open(&set->archive, set->path, context));
-    for (size_t i = 0; i < store_archive_count(set->archive); i++) {
-        const store_entry *entry = store_archive_at(set->archive, i);
-        if (data_is_image(entry->name)) BASE_TRY(listing_add(set, entry->name, entry, (int64_t)i));
-    }
-    if (!set->count) BASE_TRY(listing_tar_of_tars(set, context));
-    size_t folders;
-    const char *const *names = store_archive_folders(set->archive, &folders);
-    return listing_archive_folders(set, names, folders);
+    BASE_TRY(set->kind == DATA_STREAM ? listing_stream(set, context) : listing_archive(set, context));
+    return listing_keep_last(set, context);
 }

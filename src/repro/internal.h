@@ -266,6 +266,7 @@ typedef enum { REPRO_AS_TEXT, REPRO_AS_MARKDOWN, REPRO_AS_HTML } repro_dress;
 typedef struct {
     base_text *out;
     repro_dress dress;
+    int level; /* of the last title */
     bool open; /* a list of items is not closed yet */
 } repro_page;
 DEIT_INTERNAL void repro_page_begin(repro_page *page, const char *title);
@@ -273,7 +274,7 @@ DEIT_INTERNAL void repro_page_end(repro_page *page);
 DEIT_INTERNAL void repro_page_gap(repro_page *page); /* an empty line; ends a list */
 /* level 1: of the whole; 2: of a table. */
 DEIT_INTERNAL void repro_page_title(repro_page *page, int level, const char *id, const char *title);
-DEIT_INTERNAL void repro_page_heading(repro_page *page, const char *text);
+DEIT_INTERNAL void repro_page_heading(repro_page *page, const char *text); /* a level below the title */
 /* A line of a list, with what stands at its front; wide: columns that this takes in text. */
 DEIT_INTERNAL void repro_page_item(repro_page *page, int wide, const char *label, const char *format, ...)
     __attribute__((format(printf, 4, 5)));

@@ -96,6 +96,7 @@ DEIT_INTERNAL void repro_page_gap(repro_page *page) {
 
 DEIT_INTERNAL void repro_page_title(repro_page *page, int level, const char *id, const char *title) {
     page_close(page);
+    page->level = level;
     if (page->dress == REPRO_AS_HTML) {
         base_text_printf(page->out, "<h%d id=\"", level);
         base_text_html(page->out, id, SIZE_MAX);
@@ -110,11 +111,14 @@ DEIT_INTERNAL void repro_page_title(repro_page *page, int level, const char *id,
 }
 
 DEIT_INTERNAL void repro_page_heading(repro_page *page, const char *text) {
-    static const char *const before[] = {"\n", "\n### ", "<h3>"}, *const after[] = {"\n", "\n\n", "</h3>\n"};
+    int level = page->level + 1;
     page_close(page);
-    base_text_printf(page->out, "%s", before[page->dress]);
+    base_text_printf(page->out, "\n");
+    if (page->dress == REPRO_AS_HTML) base_text_printf(page->out, "<h%d>", level);
+    if (page->dress == REPRO_AS_MARKDOWN) base_text_printf(page->out, "%.*s ", level, "###");
     page_text(page, text);
-    base_text_printf(page->out, "%s", after[page->dress]);
+    if (page->dress == REPRO_AS_HTML) base_text_printf(page->out, "</h%d>", level);
+    base_text_printf(page->out, page->dress == REPRO_AS_MARKDOWN ? "\n\n" : "\n");
 }
 
 /* ---- Lists ------------------------------------------------------------------------------------------------------- */

@@ -29,6 +29,16 @@ check '$DEIT data check set.tar --split train | sed 1d >tar.txt && $DEIT data ch
 check 'mkdir out && tar xf set.tar -C out && diff -r set out/set'
 check 'tar -cPf whole.tar "$PWD/set" && tar -tPf whole.tar | grep -q "^/"' # names from the root
 check '$DEIT data check whole.tar --split train | sed 1d | cmp - tar.txt'
+name 'a file that an archive holds twice counts once, as the last'
+check 'cp -r set early && head -c 900 set/train/b/grey.jpg >early/train/b/grey.jpg && mv set late && mv early set'
+check 'tar cf twice.tar set && rm -r set && mv late set && tar rf twice.tar set && gzip -k twice.tar'
+for archive in twice.tar twice.tar.gz; do
+    check_exit 0 "\$DEIT data check $archive --split train"
+    check_err "^deit: $archive: pictures that stand in it more than once: 5; the last of each counts"
+    check '$DEIT data check set --split train | sed 1d >set.txt; sed 1d out.txt | cmp - set.txt'
+done
+
+name 'pack keeps names of any letters'
 check 'mkdir -p "names/val/a ü" && cp set/train/*/* "names/val/a ü" && tar czf names.tgz names'
 check_exit 0 '$DEIT data pack names.tgz names.tar'
 check 'tar tf names.tar --quoting-style=literal | grep -q "^names/val/a ü/"'
