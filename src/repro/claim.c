@@ -230,15 +230,24 @@ static bool claim_drawn(const repro_cell *cell) {
     return false;
 }
 
+/* Of parameters, which are counted: nothing varies. */
+static void claim_counted(const repro_result *const r[2], repro_judgement *j) {
+    j->missing = "the network is not in this version";
+    if (!r[0]->known || !r[1]->known) return;
+    j->difference = 1e-6 * ((double)r[0]->params - (double)r[1]->params);
+    j->verdict = j->difference > 0 ? REPRO_HOLDS : REPRO_FAILS;
+}
+
 static repro_judgement claim_pair(const repro_report *report, const repro_claim *claim, int t) {
     repro_judgement j = {.greater = claim->term[t], .less = claim->term[t + 1], .low = NAN, .high = NAN};
     const repro_result *r[] = {claim_row(report, &j.greater), claim_row(report, &j.less)};
     j.left_out = !r[0] || !r[1];
+    repro_kind kind = report->table->columns[j.greater.column].kind;
     if (j.left_out) j.missing = "rows were left out";
-    if (j.left_out || !claim_may(report, claim->scale, r[0], j.greater.column, &j) ||
+    if (!j.left_out && kind == REPRO_PARAMS) claim_counted(r, &j);
+    if (j.left_out || kind == REPRO_PARAMS || !claim_may(report, claim->scale, r[0], j.greater.column, &j) ||
         !claim_may(report, claim->scale, r[1], j.less.column, &j))
         return j;
-    repro_kind kind = report->table->columns[j.greater.column].kind;
     double difference = 0, half = claim_compare(report, claim->scale, r, &j, &difference);
     j.difference = claim_unscaled(kind, difference);
     bool known = !isnan(half);

@@ -122,19 +122,23 @@ static legend_marks legend_find_marks(const repro_report *report) {
 
 /* How long the trainings behind values took, by the clock of machines that may have done other things too. */
 DEIT_INTERNAL void repro_legend_time(const repro_trained *trained, int n, int wide, repro_page *page) {
-    double seconds = 0, cpu = 0, longest = 0;
-    char all[32], most[32], processors[32], half[32], of[64] = "", two[80] = "";
+    double seconds = 0, cpu = 0, longest = 0, busiest = 0;
+    char all[32], most[32], processors[32], half[32], end[96], two[80] = "";
     bool one = n > 1;
     for (int i = 0; i < n; i++) {
-        seconds += trained[i].seconds, cpu += trained[i].cpu_seconds, longest = fmax(longest, trained[i].seconds);
+        seconds += trained[i].seconds, longest = fmax(longest, trained[i].seconds);
+        cpu += trained[i].cpu_seconds, busiest = fmax(busiest, trained[i].cpu_seconds);
         one &= trained[i].threads == 1;
     }
     if (!n) return;
-    if (!isnan(cpu)) snprintf(of, sizeof of, "; %s of processors", repro_time(processors, cpu));
+    if (isnan(cpu))
+        snprintf(end, sizeof end, ", the longest %s", repro_time(most, longest));
+    else
+        snprintf(end, sizeof end, "; %s of processors, the longest %s", repro_time(processors, cpu),
+                 repro_time(most, busiest));
     if (one) snprintf(two, sizeof two, ", about %s by two processes on two cores", repro_time(half, seconds / 2));
-    repro_page_item(page, wide, wide == REPRO_CONDITION_WIDTH ? "Time" : "time",
-                    "%d training%s%s, %s in all%s, the longest %s%s", n, legend_s(n), one ? " on 1 thread each" : "",
-                    repro_time(all, seconds), two, repro_time(most, longest), of);
+    repro_page_item(page, wide, wide == REPRO_CONDITION_WIDTH ? "Time" : "time", "%d training%s%s, %s in all%s%s", n,
+                    legend_s(n), one ? " on 1 thread each" : "", repro_time(all, seconds), two, end);
 }
 
 /* Different words, in the order they are met. */
@@ -211,6 +215,13 @@ static const char *legend_made_say(const legend_made *made, char text[LEGEND_MAD
 
 /* What is measured of the paper's networks: now, or recorded before. */
 static void legend_here(const repro_report *report, const legend_marks *marks, repro_page *page) {
+    bool measured = false;
+    for (int c = 0; c < report->table->n_columns; c++)
+        measured |= report->table->columns[c].kind > REPRO_PARAMS && repro_has_measured(report, REPRO_PAPER, c);
+    if (!measured) {
+        repro_page_item(page, LEGEND_WIDTH, "here", "as this program says");
+        return;
+    }
     const legend_made made = legend_made_all(report, REPRO_PAPER);
     char text[LEGEND_MADE], recorded[LEGEND_MADE + 64] = "";
     if (made.reused)
@@ -246,7 +257,7 @@ static void legend_desk(const repro_report *report, repro_page *page) {
                     "small networks and data: %d value%s of %d seed%s, %s%s, %d of them taken from the results "
                     "folder%s%s",
                     made.values, legend_s(made.values), made.most, legend_s(made.most), legend_made_say(&made, text),
-                    legend_has_word(&made.builds, build) ? "" : ", none of them this one", made.reused,
+                    legend_has_word(&made.builds, build) ? "" : ", none by this one", made.reused,
                     made.most > 1 ? legend_pooled(report->table) : "",
                     made.range ? "; of speeds half the range of the samples" : "");
 }
@@ -301,8 +312,9 @@ DEIT_INTERNAL void repro_legend(const repro_report *report, repro_page *page) {
                         repro_over_peak(marks.winograd, marks.spread));
     if (marks.fewer)
         repro_page_item(page, LEGEND_WIDTH, "!",
-                        "fewer than %d samples, to end within %.0f minutes: this machine is slow for the network",
-                        report->table->samples, report->table->budget / 60);
+                        "fewer than %d samples, to end within %.0f minute%s: this machine is slow for the network",
+                        report->table->samples, report->table->budget / 60,
+                        legend_s((int)(report->table->budget / 60)));
     if (marks.other) repro_page_item(page, LEGEND_WIDTH, "~", REPRO_OTHERWISE);
     if (!repro_notes_at_head(report)) repro_legend_notes(report, "note", LEGEND_WIDTH, page);
 }

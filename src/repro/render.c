@@ -25,7 +25,9 @@ static void render_statement(const repro_table *table, const repro_claim *claim,
                          render_term(table, &claim->term[t], claim->term[0].column, text));
     if (!isnan(claim->within))
         base_text_printf(out, ", but for %g%s", claim->within,
-                         table->columns[claim->term[0].column].kind == REPRO_ACCURACY ? " points" : "");
+                         table->columns[claim->term[0].column].kind != REPRO_ACCURACY ? ""
+                         : claim->within == 1                                         ? " point"
+                                                                                      : " points");
 }
 
 /* So many digits, or more where they would show an end of the interval as what it is held against (0, or -0.3 of
@@ -44,12 +46,12 @@ static void render_difference(const repro_report *report, const repro_claim *cla
     const repro_judgement j = repro_judge(report, claim);
     const repro_table *table = report->table;
     repro_kind kind = table->columns[j.greater.column].kind;
-    bool speed = kind == REPRO_SPEED;
-    const char *unit = speed ? "%" : kind == REPRO_ACCURACY ? " points" : "";
+    bool speed = kind == REPRO_SPEED, counted = kind == REPRO_PARAMS;
+    const char *unit = speed ? "%" : kind == REPRO_ACCURACY ? " points" : counted ? "M" : "";
     int digits = render_digits(&j, claim->within,
-                               speed                    ? 0
-                               : kind == REPRO_ACCURACY ? 2
-                                                        : 3),
+                               speed                               ? 0
+                               : kind == REPRO_ACCURACY || counted ? 2
+                                                                   : 3),
         column = claim->term[0].column;
     char greater[160], less[160];
     if (claim->n > 2)
@@ -57,7 +59,7 @@ static void render_difference(const repro_report *report, const repro_claim *cla
                          render_term(table, &j.less, column, less));
     base_text_printf(out, "%+.*f%s", digits, j.difference, unit);
     if (isnan(j.low))
-        base_text_printf(out, ", one value each");
+        base_text_printf(out, counted ? ", counted" : ", one value each");
     else
         base_text_printf(out, ", 95%% from %+.*f to %+.*f; ", digits, j.low, digits, j.high);
     if (!isnan(j.low) && j.paired)

@@ -449,7 +449,7 @@ static base_status work_list_job(const repro_state *state, repro_job *job, work_
     const json_t *conditions = json_object_get(job->record, "conditions"), *args = json_object_get(output, "args");
     json_int_t threads = json_integer_value(json_object_get(args, "threads")); /* 0: one a core */
     repro_trained *run = &list->run[list->n++];
-    /* a run that went on after a stop: the record knows of the last part alone */
+    double cpu_seconds = json_is_number(cpu) ? json_number_value(cpu) : NAN;
     *run = (repro_trained){.row = job->row->text[0],
                            .id = job->id,
                            .seed = job->seed,
@@ -457,7 +457,10 @@ static base_status work_list_job(const repro_state *state, repro_job *job, work_
                                                                           : json_object_get(conditions, "threads")),
                            .seconds = fmax(json_number_value(json_object_get(job->record, "seconds")),
                                            json_number_value(json_object_get(output, "seconds"))),
-                           .cpu_seconds = json_is_number(cpu) ? json_number_value(cpu) : NAN};
+                           .cpu_seconds = cpu_seconds};
+    /* Of a run that went on after a stop the record's clock knows the last part alone; one thread's processor is a
+     * clock, too. */
+    if (run->threads == 1) run->seconds = fmax(run->seconds, cpu_seconds);
     const char *command = json_string_value(json_object_get(job->record, "command"));
     run->row = base_arena_printf(arena, "%s", run->row); /* what it was read from goes before the book does */
     run->command = base_arena_printf(arena, "%s", command ? command : job->key);

@@ -42,7 +42,10 @@ function hold(part, verdict, cell,    i, k, n, first, token, is, value, low, hig
 BEGIN {
     words["two"] = 2; words["three"] = 3; words["four"] = 4; words["five"] = 5; words["six"] = 6
 }
-NR == FNR && /^- \*\*Time\*\* / { time = $3 " of them, " $(NF - 3) " hours of processors" }
+NR == FNR && /^- \*\*Time\*\* / {
+    match($0, /[0-9.]+ h of processors/)
+    time = $3 " of them, " substr($0, RSTART, index(substr($0, RSTART), " ")) "hours of processors"
+}
 NR == FNR && /^## / {
     part = tolower($2) " " $3
     sub(/\.$/, "", part)
@@ -67,7 +70,7 @@ NR == FNR { next }
 index($0, time) { timed = 1 }
 /^\| small networks \|/ { inside = 1 }
 !/^\|/ { inside = 0 }
-inside && /^\| (table|by|similarity)/ {
+inside && /^\| (table|figure|by|similarity)/ {
     rows++
     split($0, cell, / *\| */)
     hold(cell[2], "holds", cell[3])

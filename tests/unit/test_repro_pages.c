@@ -254,6 +254,27 @@ TEST(repro_claims_are_of_the_papers_networks) {
     repro_book_free(book), repro_table_free(table);
 }
 
+/* Parameters are counted: no interval, and no seeds. */
+TEST(repro_claims_of_parameters) {
+    static const char text[] =
+        "title T\nsource S\ncolumn network label network\ncolumn model attribute\ncolumn params params params\n"
+        "claim params: A > B -- A is larger\nclaim params: B > A\n| network | model | params |\n|---|---|---|\n"
+        "| A | deit_small_patch16_224 | 22M |\n| B | deit_tiny_patch16_224 | 6M |\n";
+    repro_table *table;
+    CHECK_OK(repro_table_parse(&table, "repro/t", text));
+    repro_book *book = table ? test_repro_book(table) : NULL;
+    if (!book) return;
+    CHECK_EQ_INT(repro_judge(book->report[0], &table->claims[0]).verdict, REPRO_UNKNOWN); /* no such network here */
+    repro_result *rows = book->report[0]->rows;
+    for (int i = 0; i < 2; i++) rows[i].known = true, rows[i].params = i ? 5717416 : 22050664;
+    CHECK_EQ_INT(repro_judge(book->report[0], &table->claims[1]).verdict, REPRO_FAILS);
+    base_text page = {0};
+    repro_write_markdown(book, &page);
+    CHECK_STR_HAS(page.data, "- **holds** params: A is larger: A > B (+16.33M, counted)\n");
+    base_text_free(&page);
+    repro_book_free(book), repro_table_free(table);
+}
+
 /* An end of the interval that is not zero is not shown as zero: whether the claim holds hangs on it. */
 TEST(repro_claims_show_what_decides) {
     const repro_judgement clear = {.low = -0.2, .high = 5.32}, near = {.low = -0.0021, .high = 5.32},
@@ -399,7 +420,7 @@ TEST(repro_summary_of_several_tables) {
     book->n = 1;
     CHECK_STR_HAS(text.data,
                   "Time      3 trainings on 1 thread each, 10 min in all, about 5 min by two processes on two "
-                  "cores, the longest 5 min; 15 min of processors\n");
+                  "cores; 15 min of processors, the longest 8 min\n");
     CHECK_STR_HAS(text.data,
                   "\nclaims                   hold do not undecided not measured  hold do not undecided not "
                   "measured  runs   took\n"
@@ -475,17 +496,19 @@ TEST(repro_legend_of_small_networks) {
     base_text text = {0};
     repro_write_text(book, &text);
     CHECK_STR_HAS(text.data, " made on 2026-01-02 on A (avx512_core), A (avx2), A (sse41) by deit 9c1908d-dirty, "
-                             "0123456, 1111111, none of them this one, 0 of them taken from the results folder");
+                             "0123456, 1111111, none by this one, 0 of them taken from the results folder");
     CHECK_STR_HAS(text.data, "; of speeds half the range of the samples\n");
-    CHECK_STR_HAS(text.data, "time   2 trainings, 0 s in all, the longest 0 s"); /* on how many threads is not known */
+    CHECK_STR_HAS(
+        text.data,
+        "time   2 trainings, 0 s in all; 0 s of processors, the longest 0 s"); /* on how many threads is not known */
     base_text_free(&text);
     json_object_set_new((json_t *)(uintptr_t)of[2].conditions, "deit", json_string(running));
     book->report[0]->n_trained = 1, trained[0].threads = 1;
     cell->kept = "CIFAR-10 is not here";
     repro_write_text(book, &text);
-    CHECK(text.data && !strstr(text.data, "none of them this one"));
+    CHECK(text.data && !strstr(text.data, "none by this one"));
     CHECK_STR_HAS(text.data, "\nkept   top-1: of the results folder alone, as CIFAR-10 is not here\n");
-    CHECK_STR_HAS(text.data, "\ntime   1 training, 0 s in all, the longest 0 s");
+    CHECK_STR_HAS(text.data, "\ntime   1 training, 0 s in all; 0 s of processors, the longest 0 s");
     base_text_free(&text);
     repro_book_free(book), repro_table_free(table);
 }
