@@ -39,9 +39,27 @@ static base_status download_wait(pid_t child, int *wait) {
 /* Runs curl with its standard output into a pipe. It has the lock too, and holds it should this process be killed. */
 static int download_spawn(const char *url, const char *part, int lock, const int out[2], pid_t *child) {
     const char *show = isatty(STDERR_FILENO) ? "--progress-bar" : "--no-progress-meter";
-    const char *const words[] = {"curl", "--fail",   "--location", "--show-error", show,           "--continue-at",
-                                 "-",    "--output", part,         "--write-out",  "%{http_code}", "--",
-                                 url,    NULL};
+    // A server that sends nothing for a minute is given up; its part stays.
+    const char *const words[] = {"curl",
+                                 "--fail",
+                                 "--location",
+                                 "--show-error",
+                                 show,
+                                 "--connect-timeout",
+                                 "60",
+                                 "--speed-limit",
+                                 "1",
+                                 "--speed-time",
+                                 "60",
+                                 "--continue-at",
+                                 "-",
+                                 "--output",
+                                 part,
+                                 "--write-out",
+                                 "%{http_code}",
+                                 "--",
+                                 url,
+                                 NULL};
     posix_spawn_file_actions_t actions;
     int error = posix_spawn_file_actions_init(&actions);
     if (error) return error;
@@ -79,18 +97,13 @@ static base_status download_failed(const char *url, const char *part, const down
     return base_fail("%s: curl failed with exit code %d%s", url, end->code, advice);
 }
 
-/* Goes on with a part. Of a server that takes no ranges all is asked for again, and lies in `anew`: what it answers may
- * be no more than a page that says so, for which the part must not be lost. A part as long as the file or longer, which
- * its checksum has refused, is begun anew (*begun is then false). */
-static base_status download_part(const char *url, const char *part, const char *anew, int lock, bool *begun) {
+/* Goes on with a part. Of a server that takes no ranges, or whose file is no longer than the part, all is asked for
+ * again, and lies in `anew`: what it answers may be no more than a page, for which the part must not be lost. */
+static base_status download_part(const char *url, const char *part, const char *anew, int lock) {
     enum { RANGE = 33, RESUME = 36, NOT_SATISFIABLE = 416 }; // of curl, of HTTP
     download_end end;
     BASE_TRY(download_curl(url, part, lock, &end));
-    if (end.http == NOT_SATISFIABLE) {
-        if (truncate(part, 0)) return base_fail("%s: %s", part, strerror(errno));
-        *begun = false;
-        BASE_TRY(download_curl(url, part, lock, &end));
-    } else if (end.code == RANGE || end.code == RESUME) {
+    if (end.code == RANGE || end.code == RESUME || end.http == NOT_SATISFIABLE) {
         base_status status = download_curl(url, anew, lock, &end);
         if (!status && end.code) status = download_failed(url, anew, &end);
         if (status) unlink(anew);
@@ -157,14 +170,14 @@ static base_status download_get(const cli_download *what, const char *url, const
     struct stat info;
     bool begun = !stat(part, &info) && info.st_size > 0;
     unlink(anew); // of a run that was killed
-    BASE_TRY(download_part(url, part, anew, lock, &begun));
+    BASE_TRY(download_part(url, part, anew, lock));
     bool again = base_path_exists(anew);
     *from = again ? anew : part;
     base_status status = download_check(what, *from);
     if (status != BASE_ERROR || unlink(*from)) return status;
     return base_fail("%s; it is deleted: %s", base_message(),
-                     again   ? "the server does not go on with a part, and sent another file; what an earlier run had "
-                               "left is kept"
+                     again ? "the server did not go on with what an earlier run had left, and sent another file; that "
+                             "is kept"
                      : begun ? "what an earlier run had left was its beginning; fetch it again to begin anew"
                              : "fetch it again, or from another place with --mirror");
 }

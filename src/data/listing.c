@@ -88,6 +88,26 @@ static base_status listing_walk(data_set *set, const char *inside, int depth, co
     return status;
 }
 
+/* Whether a part of a path is hidden, ".x", or what Macs put beside everything. */
+static bool listing_hidden(const char *path) {
+    for (size_t n; *path; path += n, path += *path == '/') {
+        n = strcspn(path, "/");
+        bool dots = strspn(path, ".") == n; /* ".", ".." */
+        if ((*path == '.' && !dots) || (n == 8 && !memcmp(path, "__MACOSX", 8))) return true;
+    }
+    return false;
+}
+
+/* The leading folders that all items are in: so long are their names. */
+static size_t listing_leading(const data_set *set) {
+    const char *first = set->count ? set->items[0].name : "", *end = strrchr(first, '/');
+    size_t size = end ? (size_t)(end + 1 - first) : 0;
+    for (int64_t i = 1; i < set->count; i++)
+        while (size && strncmp(first, set->items[i].name, size) != 0)
+            for (size--; size && first[size - 1] != '/';) size--;
+    return size;
+}
+
 static int listing_by_text(const void *a, const void *b) {
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
@@ -102,13 +122,60 @@ static base_status listing_archive_folders(data_set *set, const char *const *fol
     qsort(names, n, sizeof *names, listing_by_text);
     names[n] = "";
     base_status status = BASE_OK;
+    size_t leading = listing_leading(set);
     for (size_t i = 0; i < n && !status; i++) {
-        size_t size = strlen(names[i]);
-        if (names[i][size - 1] == '/' && !strstr(names[i], "__MACOSX/") && strncmp(names[i], names[i + 1], size))
+        size_t size = strlen(names[i]), common = set->count ? leading : 0;
+        if (common && strncmp(names[i], set->items[0].name, common)) common = 0;
+        if (names[i][size - 1] == '/' && !listing_hidden(names[i] + common) && strncmp(names[i], names[i + 1], size))
             status = listing_note_empty(set, names[i]);
     }
     base_free(names);
     return status;
+}
+
+/* What lies in hidden folders does not count, as in a folder that is walked; so below what all have in common. */
+static void listing_drop_hidden(data_set *set) {
+    size_t leading = listing_leading(set);
+    int64_t kept = 0;
+    for (int64_t i = 0; i < set->count; i++)
+        if (!listing_hidden(set->items[i].name + leading)) set->items[kept++] = set->items[i];
+    set->count = kept;
+}
+
+static int listing_by_key(const void *a, const void *b) {
+    const data_item *x = *(data_item *const *)a, *y = *(data_item *const *)b;
+    int order = strcmp(x->key, y->key);
+    return order ? order : (x > y) - (x < y);
+}
+/* A file that an archive holds twice (tar --append, --update) counts once, as the last: so it is when unpacked. */
+static base_status listing_keep_last(data_set *set, const base_context *context) {
+    bool ascending = true;
+    for (int64_t i = 1; i < set->count && ascending; i++)
+        ascending = strcmp(set->items[i - 1].key, set->items[i].key) < 0;
+    if (ascending) return BASE_OK;
+    data_item **order = base_malloc((size_t)set->count * sizeof *order);
+    if (!order) return BASE_ERROR;
+    for (int64_t i = 0; i < set->count; i++) order[i] = &set->items[i];
+    qsort(order, (size_t)set->count, sizeof *order, listing_by_key);
+    for (int64_t i = 1; i < set->count; i++)
+        if (!strcmp(order[i - 1]->key, order[i]->key)) order[i - 1]->name = NULL;
+    base_free(order);
+    int64_t kept = 0;
+    for (int64_t i = 0; i < set->count; i++)
+        if (set->items[i].name) set->items[kept++] = set->items[i];
+    if (kept < set->count)
+        base_log(context, BASE_LOG_WARNING,
+                 "%s: pictures that stand in it more than once: %lld; the last of each counts", set->path,
+                 (long long)(set->count - kept));
+    set->count = kept;
+    return BASE_OK;
+}
+
+/* What an archive lists, as it would be unpacked and walked; folders: the names of its folders. */
+static base_status listing_clean(data_set *set, const char *const *folders, size_t count, const base_context *context) {
+    listing_drop_hidden(set);
+    BASE_TRY(listing_keep_last(set, context));
+    return listing_archive_folders(set, folders, count);
 }
 
 static base_status listing_stream(data_set *set, const base_context *context) {
@@ -129,7 +196,7 @@ static base_status listing_stream(data_set *set, const base_context *context) {
     }
     size_t folders;
     const char *const *names = store_stream_folders(stream, &folders);
-    if (!status) status = listing_archive_folders(set, names, folders);
+    if (!status) status = listing_clean(set, names, folders, context);
     store_stream_close(stream);
     return status;
 }
@@ -173,35 +240,6 @@ static base_status listing_tar_of_tars(data_set *set, const base_context *contex
     return BASE_OK;
 }
 
-static int listing_by_key(const void *a, const void *b) {
-    const data_item *x = *(data_item *const *)a, *y = *(data_item *const *)b;
-    int order = strcmp(x->key, y->key);
-    return order ? order : (x > y) - (x < y);
-}
-/* A file that an archive holds twice (tar --append, --update) counts once, as the last: so it is when unpacked. */
-static base_status listing_keep_last(data_set *set, const base_context *context) {
-    bool ascending = true;
-    for (int64_t i = 1; i < set->count && ascending; i++)
-        ascending = strcmp(set->items[i - 1].key, set->items[i].key) < 0;
-    if (ascending) return BASE_OK;
-    data_item **order = base_malloc((size_t)set->count * sizeof *order);
-    if (!order) return BASE_ERROR;
-    for (int64_t i = 0; i < set->count; i++) order[i] = &set->items[i];
-    qsort(order, (size_t)set->count, sizeof *order, listing_by_key);
-    for (int64_t i = 1; i < set->count; i++)
-        if (!strcmp(order[i - 1]->key, order[i]->key)) order[i - 1]->name = NULL;
-    base_free(order);
-    int64_t kept = 0;
-    for (int64_t i = 0; i < set->count; i++)
-        if (set->items[i].name) set->items[kept++] = set->items[i];
-    if (kept < set->count)
-        base_log(context, BASE_LOG_WARNING,
-                 "%s: pictures that stand in it more than once: %lld; the last of each counts", set->path,
-                 (long long)(set->count - kept));
-    set->count = kept;
-    return BASE_OK;
-}
-
 static base_status listing_archive(data_set *set, const base_context *context) {
     BASE_TRY(store_archive_open(&set->archive, set->path, context));
     for (size_t i = 0; i < store_archive_count(set->archive); i++) {
@@ -211,7 +249,7 @@ static base_status listing_archive(data_set *set, const base_context *context) {
     if (!set->count) BASE_TRY(listing_tar_of_tars(set, context));
     size_t folders;
     const char *const *names = store_archive_folders(set->archive, &folders);
-    return listing_archive_folders(set, names, folders);
+    return listing_clean(set, names, folders, context);
 }
 
 DEIT_INTERNAL base_status data_list(data_set *set, const base_context *context) {
@@ -226,6 +264,5 @@ DEIT_INTERNAL base_status data_list(data_set *set, const base_context *context) 
             "%s: neither a folder nor a tar or zip archive; give a folder of class folders, or an archive of one",
             set->path);
     set->kind = kind == STORE_ARCHIVE_RANDOM ? DATA_ARCHIVE : DATA_STREAM;
-    BASE_TRY(set->kind == DATA_STREAM ? listing_stream(set, context) : listing_archive(set, context));
-    return listing_keep_last(set, context);
+    return set->kind == DATA_STREAM ? listing_stream(set, context) : listing_archive(set, context);
 }

@@ -34,8 +34,12 @@ static base_status set_imagenet_tars(data_set *set, data_options *options) {
         there |= base_path_is_folder(folder), train |= !i, test |= i > 0;
     }
     if (there || (!train && !test)) return BASE_OK;
-    const char *tar = base_arena_printf(&set->arena, "%s/ILSVRC2012_img_%s.tar", set->path, train ? "train" : "val");
-    if (!tar) return BASE_ERROR;
+    const char *tar = base_arena_printf(&set->arena, "%s/ILSVRC2012_img_%s.tar", set->path, train ? "train" : "val"),
+               *other = base_arena_printf(&set->arena, "%s/ILSVRC2012_img_%s.tar", set->path, train ? "val" : "train");
+    if (!tar || !other) return BASE_ERROR;
+    if (!base_path_exists(tar) && base_path_exists(other))
+        return base_fail_as(BASE_USAGE, "%s: of ImageNet only %s is in it, not %s", set->path, base_path_name(other),
+                            base_path_name(tar));
     if (!base_path_exists(tar)) return BASE_OK;
     for (int i = 0; i < 2 && test && !options->labels; i++) {
         const char *file = base_arena_printf(&set->arena, "%s/%s", set->path, labels[i]);

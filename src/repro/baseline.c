@@ -200,7 +200,7 @@ static void baseline_conditions(const json_t *before, const json_t *now, base_te
 
 /* Shares of the peak are a processor's: they compare where the same instructions did the same arithmetic. */
 static bool baseline_speeds_compare(const json_t *before, const json_t *now, base_text *out) {
-    static const char *const names[] = {"isa", "precision"};
+    static const char *const names[] = {"isa", "precision", "cpu", "threads"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         const json_t *old = json_object_get(before, names[i]), *new = json_object_get(now, names[i]);
         if (!old || !new || json_equal(old, new)) continue;
@@ -313,6 +313,24 @@ static bool baseline_has_row(const repro_table *table, const char *label) {
     return false;
 }
 
+/* How many values of a row a baseline has none for; before: NULL where it has no such row. */
+static int baseline_without(const repro_table *table, const json_t *before, const json_t *now) {
+    const json_t *old = json_object_get(before, "measured"), *new = json_object_get(now, "measured"),
+                 *old_desk = json_object_get(before, "desk"), *new_desk = json_object_get(now, "desk");
+    int n = 0;
+    for (int c = 0; c < table->n_columns; c++) {
+        const char *name = table->columns[c].name;
+        if (table->columns[c].kind == REPRO_SPEED)
+            n += baseline_speed(new).median > 0 && !(baseline_speed(old).median > 0);
+        if (baseline_compares(table, REPRO_PAPER, c))
+            n += json_is_number(json_object_get(new, name)) && !json_is_number(json_object_get(old, name));
+        size_t had = json_array_size(json_object_get(json_object_get(old_desk, name), "values")),
+               has = json_array_size(json_object_get(json_object_get(new_desk, name), "values"));
+        if (baseline_compares(table, REPRO_DESK, c) && has > had) n += (int)(has - had);
+    }
+    return n;
+}
+
 DEIT_INTERNAL base_status repro_compare(const repro_table *table, const json_t *now, const json_t *baseline,
                                         const char *path, base_text *out) {
     baseline_state state = {.table = table, .out = out};
@@ -330,6 +348,13 @@ DEIT_INTERNAL base_status repro_compare(const repro_table *table, const json_t *
     }
     base_text_printf(out, "%d values compared, %d moved further than the tolerance", state.compared, state.moved);
     if (state.gone) base_text_printf(out, "; %d of the baseline were not measured now", state.gone);
+    int without = 0;
+    for (size_t i = 0; i < json_array_size(ours); i++) {
+        const json_t *row = json_array_get(ours, i);
+        without +=
+            baseline_without(table, baseline_find(theirs, key, json_string_value(json_object_get(row, key))), row);
+    }
+    if (without) base_text_printf(out, "; of %d measured now it has no value", without);
     base_text_printf(out, "\n");
     if (!state.compared && !state.gone) return base_fail("%s: has no measured value in common with this run", path);
     if (state.moved)

@@ -34,8 +34,16 @@ check 'cp -r set early && head -c 900 set/train/b/grey.jpg >early/train/b/grey.j
 check 'tar cf twice.tar set && rm -r set && mv late set && tar rf twice.tar set && gzip -k twice.tar'
 for archive in twice.tar twice.tar.gz; do
     check_exit 0 "\$DEIT data check $archive --split train"
-    check_err "^deit: $archive: pictures that stand in it more than once: 5; the last of each counts"
+    check_err "^deit: warning: $archive: pictures that stand in it more than once: 5; the last of each counts"
     check '$DEIT data check set --split train | sed 1d >set.txt; sed 1d out.txt | cmp - set.txt'
+done
+
+name 'hidden folders of an archive do not count, as where a folder is walked'
+check 'cp -r set shown && mkdir -p shown/train/a/.ipynb_checkpoints shown/train/.empty shown/val/.hidden'
+check 'cp set/train/a/rgb.png shown/train/a/.ipynb_checkpoints && cp set/train/a/rgb.png shown/val/.hidden'
+check 'tar cf shown.tar shown && gzip -k shown.tar && mkdir .above && cp -r shown .above && tar cf above.tar .above'
+for archive in shown.tar shown.tar.gz above.tar; do
+    check "\$DEIT data count set | sed 1d >set.txt; \$DEIT data count $archive | sed 1d | cmp - set.txt"
 done
 
 name 'pack keeps names of any letters'
@@ -293,7 +301,11 @@ case $out in *.anew) cp unranged/answer "$out" ;; *) exit 33 ;; esac
 END
 check 'chmod +x unranged/curl && echo "log in" >unranged/answer'
 check_exit 1 'PATH=$PWD/unranged:$PATH $DEIT data fetch imagenetv2 --data-dir ranges'
-check_err 'it is deleted: the server does not go on with a part, and sent another file; what an earlier run had left is kept$'
+check_err 'it is deleted: the server did not go on with what an earlier run had left, and sent another file; that is kept$'
+check '[ "$(stat -c %s ranges/*.part)" = 30 ] && [ "$(ls ranges | wc -l)" = 1 ]'
+check "sed 's/printf 200/printf 416/; s/exit 33/exit 22/' unranged/curl >unranged/longer && chmod +x unranged/longer"
+check 'mkdir longer && mv unranged/longer longer/curl' # a file that is shorter than the part
+check_exit 1 'PATH=$PWD/longer:$PATH $DEIT data fetch imagenetv2 --data-dir ranges'
 check '[ "$(stat -c %s ranges/*.part)" = 30 ] && [ "$(ls ranges | wc -l)" = 1 ]'
 check 'cp mirror/imagenetv2-matched-frequency.tar.gz unranged/answer'
 check_exit 0 'PATH=$PWD/unranged:$PATH $DEIT data fetch imagenetv2 --data-dir ranges'

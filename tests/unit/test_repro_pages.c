@@ -264,8 +264,9 @@ TEST(repro_claims_of_parameters) {
     CHECK_OK(repro_table_parse(&table, "repro/t", text));
     repro_book *book = table ? test_repro_book(table) : NULL;
     if (!book) return;
-    CHECK_EQ_INT(repro_judge(book->report[0], &table->claims[0]).verdict, REPRO_UNKNOWN); /* no such network here */
     repro_result *rows = book->report[0]->rows;
+    rows[1].known = false; /* no such network in this version */
+    CHECK_EQ_INT(repro_judge(book->report[0], &table->claims[0]).verdict, REPRO_UNKNOWN);
     for (int i = 0; i < 2; i++) rows[i].known = true, rows[i].params = i ? 5717416 : 22050664;
     CHECK_EQ_INT(repro_judge(book->report[0], &table->claims[1]).verdict, REPRO_FAILS);
     base_text page = {0};
