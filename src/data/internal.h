@@ -40,6 +40,8 @@ struct data_set {
 /* listing.c: fills items (names only). */
 DEIT_INTERNAL base_status data_list(data_set *set, const base_context *context);
 /* labels.c: chooses the split, strips leading folders, gives every item its label. */
+/* The labels of ImageNet's validation pictures in a folder, as a list or as the devkit has them; NULL: none. */
+DEIT_INTERNAL const char *data_labels_beside(data_set *set, const char *folder);
 DEIT_INTERNAL base_status data_assign(data_set *set, const data_options *options);
 /* label_file.c: gives every item its label from a file, and sorts the items by name. */
 DEIT_INTERNAL base_status data_read_label_file(data_set *set, const char *path);

@@ -144,6 +144,16 @@ static base_status label_file_give(data_set *set, const label_file *f) {
     return BASE_OK;
 }
 
+DEIT_INTERNAL const char *data_labels_beside(data_set *set, const char *folder) {
+    static const char *const names[] = {"val_labels.txt", "ILSVRC2012_validation_ground_truth.txt",
+                                        "ILSVRC2012_devkit_t12/data/ILSVRC2012_validation_ground_truth.txt"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const char *path = base_arena_printf(&set->arena, "%s/%s", folder, names[i]);
+        if (path && base_path_exists(path)) return path;
+    }
+    return NULL;
+}
+
 DEIT_INTERNAL base_status data_read_label_file(data_set *set, const char *path) {
     label_file f = {.path = path, .least = 1 << 30, .most = -1};
     char *text;

@@ -192,9 +192,17 @@ DEIT_INTERNAL base_status data_assign(data_set *set, const data_options *options
     while (labels_common(set)) labels_strip(set);
     int64_t folders = 0; /* so many items have a class folder before one that has none */
     while (folders < set->count && labels_first(set->items[folders].key)) folders++;
-    if (!options->labels) BASE_TRY(labels_check_empty(set));
-    if (options->labels) {
-        BASE_TRY(data_read_label_file(set, options->labels));
+    /* ImageNet's validation pictures as they are unpacked, in one folder: their labels are in it, or in the one above
+     */
+    const char *labels = options->labels;
+    if (!labels && folders < set->count && set->kind == DATA_FOLDER && data_val_index(set, 0) >= 0) {
+        const char *above = base_arena_printf(&set->arena, "%s/..", set->path);
+        labels = data_labels_beside(set, set->path);
+        if (!labels && above) labels = data_labels_beside(set, above);
+    }
+    if (!labels) BASE_TRY(labels_check_empty(set));
+    if (labels) {
+        BASE_TRY(data_read_label_file(set, labels));
     } else if (folders < set->count) {
         return base_fail("%s: images without class folders, such as %s; name a file with their labels (--labels: a "
                          "synset or class index a line, in the order of the sorted file names), or take them out",

@@ -24,8 +24,7 @@ static base_status set_find(data_set *set, const char *path) {
 /* ImageNet as it is downloaded: a folder without folders of the split (val, where none is asked for), but with its tar;
  * of val with its labels. */
 static base_status set_imagenet_tars(data_set *set, data_options *options) {
-    static const char *const splits[] = {"train", "val", "test", "validation"},
-                             *const labels[] = {"val_labels.txt", "ILSVRC2012_validation_ground_truth.txt"};
+    static const char *const splits[] = {"train", "val", "test", "validation"};
     bool train = false, test = false, there = false;
     for (int i = 0; i < 4; i++) {
         if (options->split ? strcmp(options->split, splits[i]) : !i) continue;
@@ -41,14 +40,11 @@ static base_status set_imagenet_tars(data_set *set, data_options *options) {
         return base_fail_as(BASE_USAGE, "%s: of ImageNet only %s is in it, not %s", set->path, base_path_name(other),
                             base_path_name(tar));
     if (!base_path_exists(tar)) return BASE_OK;
-    for (int i = 0; i < 2 && test && !options->labels; i++) {
-        const char *file = base_arena_printf(&set->arena, "%s/%s", set->path, labels[i]);
-        if (file && base_path_exists(file)) options->labels = file;
-    }
+    if (test && !options->labels) options->labels = data_labels_beside(set, set->path);
     if (test && !options->labels)
-        return base_fail("%s: its pictures carry no labels: put %s beside it, a synset or class index a line, or the "
-                         "devkit's %s and meta.mat",
-                         tar, labels[0], labels[1]);
+        return base_fail("%s: its pictures carry no labels: put val_labels.txt beside it, a synset or class index a "
+                         "line, or the devkit's ILSVRC2012_validation_ground_truth.txt and meta.mat",
+                         tar);
     base_free(set->path);
     options->split = NULL;
     return (set->path = base_strdup(tar)) ? BASE_OK : BASE_ERROR;

@@ -2,7 +2,8 @@
  *
  *   ImageNet    val/ or imagenet/val/ or imagenet/ with class folders, imagenet-val.tar or .zip of the same, or
  *               ILSVRC2012_img_val.tar with val_labels.txt (a synset or class index a line), or with the devkit's
- *               ILSVRC2012_validation_ground_truth.txt and meta.mat
+ *               ILSVRC2012_validation_ground_truth.txt and meta.mat, there or in ILSVRC2012_devkit_t12/data/; so
+ *               val/ with the pictures alone
  *   ReaL        real.json
  *   ImageNetV2  imagenetv2-matched-frequency-format-val/ or imagenetv2-matched-frequency.tar.gz
  *   to train on ImageNet: imagenet/ with train/ and val/, or ILSVRC2012_img_train.tar beside the other, there or in
@@ -181,7 +182,8 @@ DEIT_INTERNAL int repro_place_called(const char *name, size_t size) {
 DEIT_INTERNAL base_status repro_locate(repro_places *places, const char *data, base_arena *arena) {
     static const char *const imagenet[] = {"imagenet/val", "val", NULL};
     static const char *const packed[] = {"imagenet-val.tar", "imagenet-val.zip", "ILSVRC2012_img_val.tar", NULL};
-    static const char *const labels[] = {"val_labels.txt", "ILSVRC2012_validation_ground_truth.txt", NULL};
+    static const char *const labels[] = {"val_labels.txt", "ILSVRC2012_validation_ground_truth.txt",
+                                         "ILSVRC2012_devkit_t12/data/ILSVRC2012_validation_ground_truth.txt", NULL};
     static const char *const real[] = {"real.json", "imagenet/real.json", NULL};
     static const char *const v2[] = {"imagenetv2-matched-frequency-format-val", "imagenetv2-matched-frequency.tar.gz",
                                      "imagenetv2-matched-frequency.tar", NULL};

@@ -35,7 +35,7 @@ check 'tar cf twice.tar set && rm -r set && mv late set && tar rf twice.tar set 
 for archive in twice.tar twice.tar.gz; do
     check_exit 0 "\$DEIT data check $archive --split train"
     check_err "^deit: warning: $archive: pictures that stand in it more than once: 5; the last of each counts"
-    check '$DEIT data check set --split train | sed 1d >set.txt; sed 1d out.txt | cmp - set.txt'
+    check "\$DEIT data check set --split train | sed 1d >set.txt; \$DEIT data check $archive --split train | sed 1d | cmp - set.txt"
 done
 
 name 'hidden folders of an archive do not count, as where a folder is walked'
@@ -266,6 +266,22 @@ name 'what Macs put beside everything is no class'
 check 'mkdir -p mac/ant mac/bee mac/__MACOSX/ant && cp set/train/*/* mac/ant && cp set/train/*/* mac/bee && touch mac/__MACOSX/ant/._x.jpg'
 check_exit 0 '$DEIT data check mac'
 check_out '^classes +2'
+
+name "ImageNet's validation pictures in one folder have their labels beside it, or in the devkit"
+check 'mkdir -p loose/imagenet/val devkit/ILSVRC2012_devkit_t12/data && cp "$images"/tiny.jpg loose/imagenet/val/ILSVRC2012_val_00000001.JPEG'
+check_exit 1 '$DEIT data count imagenet --data-dir loose --split val'
+check_err 'images without class folders'
+check 'echo n01443537 >loose/imagenet/val_labels.txt'
+check_exit 1 '$DEIT data check imagenet --data-dir loose --split val'
+check_out '^images    1, 0 of them unreadable'
+check_err '50000 images expected, 1 found'
+check 'cp loose/imagenet/val/*.JPEG devkit && echo 3 >devkit/ILSVRC2012_devkit_t12/data/ILSVRC2012_validation_ground_truth.txt'
+check 'tar cf devkit/ILSVRC2012_img_val.tar -C devkit ILSVRC2012_val_00000001.JPEG && rm devkit/*.JPEG'
+check_exit 1 '$DEIT data count devkit --split val'
+check_err 'put its meta\.mat beside it'
+check 'cp "$TREE/tests/golden/mat/meta.mat" devkit/ILSVRC2012_devkit_t12/data'
+check_exit 0 '$DEIT data count devkit'
+check_out '^test      1$'
 
 name 'fetch checks the checksum, goes on where it stopped, and leaves nothing wrong behind'
 if ! command -v curl >/dev/null; then skip 'no curl'; fi
