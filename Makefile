@@ -165,8 +165,8 @@ bench-check: deit $(OUT)/unit
 	tests/bench_check.sh ./deit $(OUT)/unit
 
 # make regress      Table 5 against bench/baseline-ISA.json, of the instructions that oneDNN uses here: the shipped checkpoints'
-#                   accuracies to the image, speed relative to the GEMM peak; fails with a table of what moved. Where there is
-#                   none, against avx2's, accuracies alone. make baseline writes that file anew
+#                   accuracies to the image and, on the file's processor, speed relative to the GEMM peak; fails with a table of
+#                   what moved. Where there is none, against avx2's, accuracies alone. make baseline writes that file anew
 REGRESS = ./deit repro table5 --scale desk --fresh --results build/regress
 BASELINE = bench/baseline-$$(./deit doctor | sed -n 's/^oneDNN .* uses \([a-z0-9_]*\).*/\1/p').json
 regress: deit

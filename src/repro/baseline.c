@@ -204,7 +204,8 @@ static bool baseline_speeds_compare(const json_t *before, const json_t *now, bas
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         const json_t *old = json_object_get(before, names[i]), *new = json_object_get(now, names[i]);
         if (!old || !new || json_equal(old, new)) continue;
-        base_text_printf(out, "speeds are not compared: they are of another %s\n", names[i]);
+        base_text_printf(out, "speeds are not compared: they are of another %s%s\n",
+                         strcmp(names[i], "threads") ? "" : "number of ", names[i]);
         return false;
     }
     return true;

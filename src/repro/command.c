@@ -109,7 +109,11 @@ DEIT_INTERNAL base_status repro_command_fill(const char *text, const repro_name 
         if (status) return base_fail_in(status, "'%s'", text);
         if (!inside && filler.unknown) {
             if (!lacks) return base_fail("there is no value for '%s' of: %s", word, text);
-            if (!lacks->needs) lacks->needs = filler.unknown;
+            if (!lacks->needs)
+                lacks->needs = filler.unknown;
+            else if (!lacks->too && lacks->needs->why && filler.unknown->why &&
+                     strcmp(filler.unknown->why, lacks->needs->why) != 0)
+                lacks->too = filler.unknown;
             filler.unknown = NULL;
         }
         if (!close) continue;

@@ -21,7 +21,7 @@ typedef struct {
 /* What a command lacked: the first name without a value that it needs, and the last that left out a part in [] and says
  * why; of a key, the first name that has one and no value: what it stands for is not here. */
 typedef struct {
-    const repro_name *needs, *left_out, *absent;
+    const repro_name *needs, *too, *left_out, *absent; /* too: another that is needed, for another reason */
 } repro_lacks;
 
 /* "deit eval --model {model} [--real {real}]" with the names filled in: words, ended by NULL, from the arena. A part in

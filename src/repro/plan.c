@@ -396,7 +396,8 @@ static base_status plan_job(repro_state *state, const repro_job *like, repro_job
     bool needs = true;
     for (int i = 0; i < job->n_needs; i++) needs &= job->needs[i] != NULL;
     if (lacks->needs && state->dry && needs) { // a command to be run where what it reads is
-        job->wants = lacks->needs->why;
+        job->wants =
+            lacks->too ? base_arena_printf(arena, "%s; %s", lacks->needs->why, lacks->too->why) : lacks->needs->why;
         BASE_TRY(repro_job_words(state, job, REPRO_FILL_SHOW, words, lacks));
     }
     if (lacks->needs) return BASE_OK;

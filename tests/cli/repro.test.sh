@@ -311,8 +311,8 @@ check_exit 0 '$DEIT repro table6 --scale paper --results "my cells"'
 check_out "^  \./deit repro table6 --scale paper --results 'my cells'\$"
 check_exit 0 '$DEIT repro table2 --scale paper --weights-dir none --retrain --dry-run'
 check_out '^# table2: 15 commands, about [0-9]+ years'
-check_out '^# table2, RegNetY-4GF, seed 0; the weights are not here: about '
-check_out "^# table2, RegNetY-4GF, seed 0; ImageNet's training set is not here: about [0-9]+ years\$"
+check_out '^# table2, RegNetY-4GF, seed 0; the weights are not here; ImageNet is not here: about '
+check_out "^# table2, RegNetY-4GF, seed 0; ImageNet's training set is not here; the weights are not here: about [0-9]+ years\$"
 check_out '^\./deit train --recipe deit --model deit_base_distilled_patch16_224 .* --output-dir .*/runs/RegNetY-4GF-0-'
 check_out '^\./deit train --recipe deit-finetune .* --teacher-resolution 384 --finetune .*/runs/RegNetY-4GF-0-.*/last.safetensors '
 check_no_out 'left out'

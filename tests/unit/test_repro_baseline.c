@@ -108,6 +108,11 @@ TEST(repro_baseline_of_what_the_table_has_lost) {
     CHECK_OK(test_baseline_against("", both, "\"top1\": 81.8", "", &out));
     CHECK_STR_HAS(out.data, "1 values compared, 0 moved further than the tolerance\n");
     base_text_free(&out);
+    json_t *fewer = test_baseline_report("A", "\"top1\": 81.8", "");
+    CHECK_OK(test_baseline_against("", fewer, "\"top1\": 81.8", "\"part\": {\"values\": [0.17, 0.18]}", &out));
+    CHECK_STR_HAS(out.data,
+                  "1 values compared, 0 moved further than the tolerance; of 2 measured now it has no value\n");
+    base_text_free(&out);
 }
 
 /* What is not as --json writes it would pass as not measured: the file, the row and the key are named. */
